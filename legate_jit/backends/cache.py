@@ -8,7 +8,6 @@ be used (no home, read-only, full, foreign or group-writable folder) costs one w
 It must not know what the bytes mean: not LLVM, not kernels, not keys' ingredients.
 """
 
-import hashlib
 import os
 import stat
 import struct
@@ -67,6 +66,8 @@ def cache_folder() -> str | None:
 
 def _digest(key: str, payload: bytes) -> bytes:
     """SHA-256 over the key too, so that an entry renamed to another key is a defect and never a wrong kernel."""
+    import hashlib  # loads OpenSSL: 5 ms that only programs that compile should pay
+
     hasher = hashlib.sha256(key.encode())
     hasher.update(b"\0")
     hasher.update(payload)

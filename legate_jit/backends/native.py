@@ -10,7 +10,6 @@ not pay for it.
 from __future__ import annotations
 
 import functools
-import hashlib
 import os
 import threading
 import time
@@ -111,6 +110,8 @@ class _Engine:
 
     def key(self, text: str, level: int, optimize: int) -> str:
         """The cache key: everything the object bytes depend on."""
+        import hashlib  # loads OpenSSL: 5 ms that only programs that compile should pay
+
         hasher = hashlib.sha256(self.identity)
         hasher.update(f"\n{level}\n{optimize}\n".encode())
         hasher.update(text.encode())
@@ -155,6 +156,8 @@ class _Engine:
 
 
 _lock = threading.Lock()
+if hasattr(os, "register_at_fork"):  # a child forked in the middle of another thread's compile would find LLVM half-way and the lock held
+    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 
 
 @functools.cache
