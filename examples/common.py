@@ -16,8 +16,9 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any
 
-import legate
 import numpy
+
+import legate
 
 Result = Any  # an array, a number, or a tuple of them
 Compare = Callable[[Result, Result], str]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
-import cupynumeric as np
 import numpy
+
+import cupynumeric as np
 from common import arguments, close, run
 
 

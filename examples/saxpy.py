@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import cupynumeric as np
 import numpy
+
+import cupynumeric as np
 from common import arguments, close, run
 
 
