@@ -1,0 +1,252 @@
+"""'col' kernels as LLVM IR: reduced loops outside, the inner loop kept; accumulators live in the results' memory.
+
+A unit is a tile of the inner loop (for one outer kept index and one block): its results are set to the identity, then
+every reduced iteration, in order, combines its values into them; the tile stays in the nearest cache. Cheap bodies take
+several reduced iterations per pass over the tile, which saves loads and stores of the results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from legate_jit.backends.llvm import Emitter
+from legate_jit.backends.llvm_args import Loop, Pointers, walk
+from legate_jit.backends.llvm_flow import Carried, Flow
+from legate_jit.backends.llvm_memory import Partial, Place, load, store
+from legate_jit.backends.llvm_reduce import Accumulator
+from legate_jit.backends.llvm_scratch import allocate
+from legate_jit.backends.llvm_text import Code, Value, iota, item_size
+from legate_jit.backends.llvm_values import ROW, RUN, lanes
+from legate_jit.ir.kernel import Kernel
+
+#: Reduced iterations per pass over a tile, and the costliest body that gets more than one.
+_GROUP = 4
+_CHEAP = 6
+
+
+@dataclass
+class _Iteration:
+    """One reduced iteration of a group: where its operands are, its hoisted scalars and their spreads."""
+
+    places: dict[int, Place]
+    position: str
+    scalars: dict[int, Value]
+    spreads: dict[tuple[int, int], Value] = field(default_factory=dict)
+
+
+class ColEmitter(Emitter):
+    """Kernels that reduce loops outside the inner one."""
+
+    def __init__(self, kernel: Kernel, flow: Flow) -> None:
+        super().__init__(kernel, flow)
+        section = kernel.sections[0]
+        self.section = section
+        self.accumulators = [Accumulator(r, self.values.instrs[r.value].dtype) for r in section.reduces]
+        self.targets = [r.operand for r in section.reduces]
+        self.kept = kernel.ndim - 1 - kernel.nreduced
+        self.width = lanes(kernel, section, 0, self.values.levels, flow.module.vector_bytes)
+        self.first = self.last = "0"
+        self.best: dict[int, str] = {}
+        self.bounds: dict[int, tuple[str, str]] = {}
+
+    def emit(self) -> None:
+        """Units are (outer kept index, block, tile)."""
+        positional = {n: item_size(a.dtype) for n, a in enumerate(self.accumulators) if a.positional}
+        self.best, release = allocate(self.flow, self.arguments.tile, positional)
+        self.flow.loop("%lo", "%hi", 1, [], self._unit, nonempty=True)
+        release()
+
+    def _unit(self, unit: str, _: list[str]) -> list[str]:
+        flow, arguments = self.flow, self.arguments
+        tile = flow.let(f"urem i64 {unit}, {arguments.ntiles}")
+        row = flow.let(f"udiv i64 {unit}, {arguments.ntiles}")
+        bases = self.bases()
+        outermost = arguments.extent(self.kept)
+        self.bounds = {self.kept: ("0", outermost)}
+        if self.kernel.blocked:
+            block = flow.let(f"urem i64 {row}, {arguments.nblocks}")
+            row = flow.let(f"udiv i64 {row}, {arguments.nblocks}")
+            begin = flow.multiply(block, arguments.rows_per_unit)
+            self.bounds = {self.kept: (begin, flow.least(flow.add(begin, arguments.rows_per_unit), outermost))}
+            for k in self.targets:
+                stride = arguments.stride(k, self.kernel.ndim)
+                bases[k] = flow.offset(bases[k], flow.multiply(block, stride))
+        self.first = flow.multiply(tile, arguments.tile)
+        self.last = flow.least(flow.add(self.first, arguments.tile), arguments.extent(self.inner))
+        loops = [self.loop(d, self.in_memory()) for d in range(self.kept)]
+        walk(flow, loops, bases, row, flow.add(row, 1), self._tile)
+        return []
+
+    def _tile(self, pointers: Pointers, coordinates: dict[int, str]) -> None:
+        self.pointers, self.coordinates = pointers, dict(coordinates)
+        self.hoist(0, ROW)
+        self._over_tile(self._begin_full, self._begin_partial)
+        self._nest(self.kept, "0")
+
+    def _over_tile(self, full: Callable[[str], None], partial: Callable[[str], None]) -> None:
+        """The tile by whole vectors, then its last partial one."""
+        flow = self.flow
+        length = flow.let(f"sub nsw i64 {self.last}, {self.first}")
+        middle = flow.add(self.first, flow.let(f"and i64 {length}, {-self.width}"))
+
+        def as_turn(body: Callable[[str], None]) -> Callable[[str, list[str]], list[str]]:
+            def turn(index: str, _: list[str]) -> list[str]:
+                body(index)
+                return []
+
+            return turn
+
+        flow.loop(self.first, middle, self.width, [], as_turn(full))
+        flow.loop(middle, self.last, self.width, [], as_turn(partial))
+
+    # ------------------------------------------------------------ results in memory
+
+    def _results(self) -> dict[int, Place]:
+        """Places of the accumulators' registers: results by operand number, best values of positional ones by -1000 - n."""
+        places = {k: self.place(k) for k in self.targets}
+        for n, pointer in self.best.items():
+            size = item_size(self.accumulators[n].dtype)
+            start = self.flow.offset(pointer, self.flow.multiply(self.first, -size))
+            places[-1000 - n] = Place(self.accumulators[n].dtype, start, padded=True)
+        return places
+
+    def _state(self, number: int, get: Callable[[int], Value]) -> list[str]:
+        """Accumulator `number`'s state, from its places."""
+        result = list(get(self.targets[number]))
+        return [*get(-1000 - number), *result] if self.accumulators[number].positional else result
+
+    def _keep(self, number: int, state: list[str], put: Callable[[int, Value], None]) -> None:
+        """Store accumulator `number`'s state to its places."""
+        if self.accumulators[number].positional:
+            put(-1000 - number, tuple(state[:1]))
+            state = state[1:]
+        put(self.targets[number], tuple(state))
+
+    def _origin(self) -> str:
+        """The first position a unit sees."""
+        begin = self.bounds[self.kept][0]
+        if begin == "0":
+            return "0"
+        inside = [self.arguments.extent(d) for d in range(self.kept + 1, self.inner)]
+        return self.flow.multiply(begin, self.arguments.product(inside)) if inside else begin
+
+    def _begin_full(self, index: str) -> None:
+        code, places = self.flow.code(self.width), self._results()
+        for n, a in enumerate(self.accumulators):
+            self._keep(n, a.start(code, self._origin()), lambda k, v: store(code, places[k], index, v))
+
+    def _begin_partial(self, index: str) -> None:
+        part = Partial(self.flow, self.width, index, self.last, {}, self._results())
+        for n, a in enumerate(self.accumulators):
+            self._keep(n, a.start(part.code, self._origin()), part.store)
+        part.finish()
+
+    # ------------------------------------------------------------ reduced iterations
+
+    def _nest(self, loop: int, linear: str) -> None:
+        """The reduced loops from `loop` on; `linear` numbers their iterations in row-major order."""
+        level = self.loop(loop, self.in_memory() - set(self.targets))
+        begin, end = self.bounds.get(loop, ("0", level.extent))
+        moving, outside = list(level.strides), self.pointers
+        if begin != "0":
+            outside = {
+                **outside,
+                **{k: self.flow.offset(outside[k], self.flow.multiply(begin, s)) for k, s in level.strides.items()},
+            }
+        scaled = "0" if linear == "0" else self.flow.multiply(linear, level.extent)
+
+        def turn(index: str, now: list[str]) -> list[str]:
+            self.pointers = {**outside, **dict(zip(moving, now, strict=True))}
+            self.coordinates[loop] = index
+            position = index if scaled == "0" else self.flow.add(scaled, index)
+            if loop + 1 < self.inner:
+                self._nest(loop + 1, position)
+            else:
+                self._pass([self._iteration(position)])
+            return [self.flow.offset(p, level.strides[k]) for k, p in zip(moving, now, strict=True)]
+
+        starts: list[Carried] = [("ptr", outside[k]) for k in moving]
+        if loop + 1 == self.inner and self.cost(0) <= _CHEAP:
+            begin, starts = self._groups(level, begin, end, starts, outside, scaled)
+        self.flow.loop(begin, end, 1, starts, turn)
+        self.pointers = outside
+
+    def _groups(
+        self, level: Loop, begin: str, end: str, starts: list[Carried], outside: Pointers, scaled: str
+    ) -> tuple[str, list[Carried]]:
+        """As many whole groups of iterations as there are; gives the first index left and the pointers there."""
+        flow, moving = self.flow, list(level.strides)
+        length = flow.let(f"sub nsw i64 {end}, {begin}")
+        middle = flow.add(begin, flow.let(f"and i64 {length}, {-_GROUP}"))
+
+        def turn(index: str, now: list[str]) -> list[str]:
+            iterations = []
+            for step in range(_GROUP):
+                self.pointers = {**outside, **dict(zip(moving, now, strict=True))}
+                self.coordinates[level.number] = flow.add(index, step)
+                where = self.coordinates[level.number]
+                iterations.append(self._iteration(where if scaled == "0" else flow.add(scaled, where)))
+                now = [flow.offset(p, level.strides[k]) for k, p in zip(moving, now, strict=True)]
+            self._pass(iterations)
+            return now
+
+        after = flow.loop(begin, middle, _GROUP, starts, turn)
+        return middle, [("ptr", p) for p in after]
+
+    def _iteration(self, position: str) -> _Iteration:
+        """The current reduced iteration, its scalars computed here."""
+        self.values.forget(RUN)
+        self.hoist(0, RUN)
+        scalars = {n: v for n, v in self.values.scalars.items() if self.values.levels[n] == RUN}
+        return _Iteration({k: self.place(k) for k in self.touched(0)}, position, scalars)
+
+    def _pass(self, iterations: list[_Iteration]) -> None:
+        """One pass over the tile for a group of iterations."""
+        results = self._results()
+        self.values.holes[RUN] = self.flow.hole()
+
+        def full(index: str) -> None:
+            code = self.flow.code(self.width)
+            states = [self._state(n, lambda k: load(code, results[k], index)) for n in range(len(self.accumulators))]
+            for iteration in iterations:
+                states = self._take(iteration, states, index, lambda c, k, it=iteration: load(c, it.places[k], index))  # type: ignore[misc]
+            for n, state in enumerate(states):
+                self._keep(n, state, lambda k, v: store(code, results[k], index, v))
+
+        def partial(index: str) -> None:
+            # Every iteration's operands and the results share the element loops that fill and empty buffers.
+            reads = {1000 * (n + 1) + k: p for n, it in enumerate(iterations) for k, p in it.places.items()}
+            part = Partial(self.flow, self.width, index, self.last, {**reads, **results}, results)
+            states = [self._state(n, part.load) for n in range(len(self.accumulators))]
+            for n, iteration in enumerate(iterations):
+                states = self._take(iteration, states, index, lambda c, k, n=n: part.load(1000 * (n + 1) + k))  # type: ignore[misc]
+            for n, state in enumerate(states):
+                self._keep(n, state, part.store)
+            part.finish()
+
+        self._over_tile(full, partial)
+
+    def _take(
+        self, iteration: _Iteration, states: list[list[str]], index: str, loader: Callable[[Code, int], Value]
+    ) -> list[list[str]]:
+        """States after one reduced iteration's values."""
+        values, code = self.values, self.flow.code(self.width)
+        values.scalars.update(iteration.scalars)
+        values.forget(RUN)
+        values.spreads.update(iteration.spreads)
+
+        def source(place: Code, number: int) -> Value:
+            instr = values.instrs[number]
+            if instr.op == "index":
+                spread = place.splat("i8", (index,))[0]
+                return (place.let(f"add nsw {place.type('i8')} {spread}, {iota(self.width, 'i64')}"),)
+            return loader(place, int(instr.imm))  # type: ignore[call-overload]
+
+        get = values.body(self.width, 0, len(self.section.instrs), source)
+        out = []
+        for accumulator, state in zip(self.accumulators, states, strict=True):
+            position = code.splat("i8", (iteration.position,))[0] if accumulator.positional else ""
+            out.append(accumulator.take(code, state, get(accumulator.value), position))
+        iteration.spreads = {k: v for k, v in values.spreads.items() if values.levels[k[0]] == RUN}
+        return out

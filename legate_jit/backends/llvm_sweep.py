@@ -1,0 +1,121 @@
+"""The inner loop of a section as LLVM IR: whole vectors, then one partial vector, with accumulators in registers.
+
+Knows one run of the inner loop: where operands are along it (`Place`), which instrs vary along it. Not the outer loops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from legate_jit.backends.llvm_flow import Carried, Flow
+from legate_jit.backends.llvm_memory import Partial, Place, load, store
+from legate_jit.backends.llvm_reduce import Accumulator
+from legate_jit.backends.llvm_text import Code, Value, iota
+from legate_jit.backends.llvm_values import Values
+from legate_jit.ir.kernel import Section
+
+#: Per accumulator, per unrolled copy, the registers of its state.
+States = list[list[list[str]]]
+Get = Callable[[int], Value]
+
+
+@dataclass
+class Sweep:
+    """One section's inner loop: `width` lanes, `unroll` vectors per turn."""
+
+    flow: Flow
+    values: Values
+    section: Section
+    first: int
+    width: int
+    unroll: int
+    places: dict[int, Place]
+    accumulators: list[Accumulator] = field(default_factory=list)
+    #: scalar added to the inner index to give the position of an argmax / argmin
+    position: str = "0"
+
+    @property
+    def reads(self) -> dict[int, Place]:
+        """Places of the operands that the body loads."""
+        loaded = range(self.first, self.first + len(self.section.instrs))
+        instrs = self.values.instrs
+        numbers = {int(instrs[n].imm) for n in loaded if instrs[n].op == "load" and self.values.levels[n] == 3}  # type: ignore[call-overload]
+        return {k: self.places[k] for k in sorted(numbers)}
+
+    @property
+    def writes(self) -> dict[int, Place]:
+        """Places of the operands that the body stores."""
+        return {k: self.places[k] for k, _ in self.section.stores}
+
+    def run(self, first: str, last: str, states: States | None = None) -> States:
+        """Do the inner indices [first, last); gives the accumulators' states."""
+        flow = self.flow
+        initial = states if states is not None else []
+        step = self.width * self.unroll
+        length = flow.let(f"sub nsw i64 {last}, {first}")
+        whole = flow.let(f"and i64 {length}, {-step}")
+        middle = flow.add(first, whole)
+        done = self._unpack(flow.loop(first, middle, step, self._pack(initial), self._full), self.unroll)
+        rest = [copies[:1] for copies in done]
+        ended = flow.loop(middle, last, self.width, self._pack(rest), lambda i, now: self._partial(i, now, last))
+        tails = self._unpack(ended, 1)
+        return [[tail[0], *copies[1:]] for tail, copies in zip(tails, done, strict=True)]
+
+    def _pack(self, states: States) -> list[Carried]:
+        carried: list[Carried] = []
+        for accumulator, copies in zip(self.accumulators, states, strict=True):
+            types = accumulator.types(self.width)
+            carried.extend((t, r) for copy in copies for t, r in zip(types, copy, strict=True))
+        return carried
+
+    def _unpack(self, registers: list[str], copies: int) -> States:
+        rest = iter(registers)
+        return [[[next(rest) for _ in a.elements()] for _ in range(copies)] for a in self.accumulators]
+
+    def _full(self, index: str, now: list[str]) -> list[str]:
+        """One turn over whole vectors."""
+        states = self._unpack(now, self.unroll)
+        for copy in range(self.unroll):
+            i = self.flow.add(index, copy * self.width)
+            get = self._body(i, lambda code, k, i=i: load(code, self.places[k], i))  # type: ignore[misc]
+            for operand, value in self.section.stores:
+                place = self.places[operand]
+                store(self.flow.code(self.width), place, i, get(value), stream=place.stream)
+            for number, accumulator in enumerate(self.accumulators):
+                states[number][copy] = self._take(accumulator, states[number][copy], get, i)
+        return [r for copies in states for copy in copies for r in copy]
+
+    def _partial(self, index: str, now: list[str], last: str) -> list[str]:
+        """One turn over a vector of which only the first lanes may exist."""
+        states = self._unpack(now, 1)
+        part = Partial(self.flow, self.width, index, last, self.reads, self.writes)
+        get = self._body(index, lambda code, k: part.load(k))
+        for operand, value in self.section.stores:
+            part.store(operand, get(value))
+        for number, accumulator in enumerate(self.accumulators):
+            old = states[number][0]
+            new = self._take(accumulator, old, get, index)
+            states[number][0] = accumulator.masked(part.code, part.mask, new, old)
+        part.finish()
+        return [r for copies in states for copy in copies for r in copy]
+
+    def _body(self, index: str, loader: Callable[[Code, int], Value]) -> Get:
+        def source(code: Code, number: int) -> Value:
+            instr = self.values.instrs[number]
+            if instr.op == "index":
+                return (self._coordinates(code, index),)
+            return loader(code, int(instr.imm))  # type: ignore[call-overload]
+
+        return self.values.body(self.width, self.first, len(self.section.instrs), source)
+
+    def _coordinates(self, code: Code, index: str) -> str:
+        spread = code.splat("i8", (index,))[0]
+        return code.let(f"add nsw {code.type('i8')} {spread}, {iota(self.width, 'i64')}")
+
+    def _take(self, accumulator: Accumulator, state: list[str], get: Get, index: str) -> list[str]:
+        code = self.flow.code(self.width)
+        position = ""
+        if accumulator.positional:
+            position = self._coordinates(code, self.flow.add(self.position, index))
+        return accumulator.take(code, state, get(accumulator.value), position)
