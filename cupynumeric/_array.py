@@ -1,0 +1,386 @@
+"""`ndarray`: a lazy NumPy array. A Store (the data) and an optional Lens (how a view looks into it).
+
+Holds the hot paths of recording: operators and basic indexing append to the open window directly. Everything rarer is in the
+rooms next door (`_indexing`, `_ufunc`, `_reduce`, `_convert`, `_methods`). Knows NumPy semantics; knows no kernels and no ranks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from cupynumeric import _elementwise
+from cupynumeric._methods import ArrayMethods
+from legate_jit import runtime
+from legate_jit.ir.node import ArrayType, Signature
+from legate_jit.ir.ops import OPS
+from legate_jit.runtime import window
+from legate_jit.store import Lens, Store
+
+_new_store = Store.__new__
+_enter = window.enter
+_read = runtime.read
+
+
+class ndarray(ArrayMethods):  # noqa: N801  NumPy's name
+    """A lazy N-dimensional array with NumPy's semantics.
+
+    Operations are recorded and run, fused, when a value is observed (printing, `float()`, `numpy.asarray`), at
+    `legate.fence()`, or when enough has been recorded.
+    """
+
+    __slots__ = ("_store", "_lens", "_type", "_locked", "__weakref__")
+
+    _store: Store
+    _lens: Lens | None
+    _type: ArrayType
+    _locked: bool  # setflags(write=False)
+
+    __array_priority__ = 100.0
+    __hash__ = None  # type: ignore[assignment]
+
+    def __new__(
+        cls,
+        shape: Any,
+        dtype: Any = float,
+        buffer: Any = None,
+        offset: int = 0,
+        strides: Any = None,
+        order: Any = None,
+    ) -> Any:
+        """An array of `shape` whose contents are undefined, or a copy of what `buffer` holds (as `numpy.ndarray`)."""
+        from cupynumeric._creation import from_constructor
+
+        return from_constructor(shape, dtype, buffer, offset, strides, order)
+
+    # -- basic facts --
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Extent of each axis. Assigning reshapes in place where no copy is needed (AttributeError otherwise)."""
+        return self._type.shape
+
+    @shape.setter
+    def shape(self, value: Any) -> None:
+        from cupynumeric._indexing import reshape_in_place
+
+        reshape_in_place(self, value)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Element type."""
+        return self._type.dtype
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return self._type.ndim
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return self._type.size
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of one element."""
+        return int(self._type.dtype.itemsize)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all elements."""
+        return self._type.nbytes
+
+    def __len__(self) -> int:
+        if not self._type.shape:
+            raise TypeError("len() of unsized object")
+        return self._type.shape[0]
+
+    # -- basic indexing --
+
+    def __getitem__(self, key: Any) -> Any:
+        lens = None
+        try:
+            if key.__class__ is tuple:
+                if len(key) == 2:
+                    a, b = key
+                    if a.__class__ is slice and b.__class__ is slice:
+                        lens = _views2.get(
+                            (self._lens or self._type, a.start, a.stop, a.step, b.start, b.stop, b.step)
+                        )
+            elif key.__class__ is slice:
+                lens = _views1.get((self._lens or self._type, key.start, key.stop, key.step))
+        except TypeError:  # a slice bound that does not hash: the general path judges it
+            lens = None
+        if lens is None:
+            return _slow_getitem(self, key)
+        r = _new(ndarray)
+        r._store, r._lens, r._type, r._locked = self._store, lens, lens.type, self._locked
+        return r
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        lens = None
+        try:
+            if key.__class__ is tuple:
+                if len(key) == 2:
+                    a, b = key
+                    if a.__class__ is slice and b.__class__ is slice:
+                        lens = _views2.get(
+                            (self._lens or self._type, a.start, a.stop, a.step, b.start, b.stop, b.step)
+                        )
+            elif key.__class__ is slice:
+                lens = _views1.get((self._lens or self._type, key.start, key.stop, key.step))
+        except TypeError:
+            lens = None
+        if lens is None or self._locked:
+            _slow_setitem(self, key, value)
+            return
+        assign(self, lens, value)
+
+    def __iter__(self) -> Iterator[Any]:
+        if not self._type.shape:
+            raise TypeError("iteration over a 0-d array")
+        return (self[i] for i in range(self._type.shape[0]))
+
+
+_new: Callable[[type[ndarray]], ndarray] = object.__new__
+
+#: views by base (type or lens) and key, for one and two slices; `_indexing` fills them
+_views1: dict[Any, Lens] = {}
+_views2: dict[Any, Lens] = {}
+
+
+def _slow_getitem(array: ndarray, key: Any) -> Any:
+    from cupynumeric._indexing import getitem
+
+    return getitem(array, key)
+
+
+def _slow_setitem(array: ndarray, key: Any, value: Any) -> None:
+    from cupynumeric._indexing import setitem
+
+    setitem(array, key, value)
+
+
+def wrap(store: Store, lens: Lens | None = None, locked: bool = False) -> ndarray:
+    """An array that shows `store` through `lens`."""
+    r = _new(ndarray)
+    r._store, r._lens, r._type, r._locked = store, lens, store.type if lens is None else lens.type, locked
+    return r
+
+
+def result(sig: Signature, *srcs: int) -> ndarray:
+    """Record an instruction and return its value as a new array."""
+    v = runtime.record(sig, *srcs)
+    return wrap(runtime.new_store(v, sig.type))
+
+
+def value(array: ndarray) -> int:
+    """The value number of what the array shows now, in the open window."""
+    return _read(array._store, array._lens)
+
+
+def assign(array: ndarray, lens: Lens | None, item: Any) -> None:
+    """Write `item` (array, scalar, nested sequence) through `lens` of the array's store, as `numpy.ndarray.__setitem__`."""
+    cls = item.__class__
+    store = array._store
+    if lens is not None and lens.read_signature is not None:
+        if cls is ndarray:
+            sig = lens.update_signatures.get(item._type)
+            if sig is not None:
+                w = window
+                old = store.value
+                if old is None:
+                    old = _enter(store)
+                if item._lens is None:
+                    b = item._store.value
+                    if b is None:
+                        b = _enter(item._store)
+                else:
+                    b = _read(item._store, item._lens)
+                w.code += (sig, old, b)
+                v = w.n
+                w.n = v + 1
+                store.value = v
+                if v > w.limit:
+                    runtime.full()
+                return
+        elif cls is float or cls is int:
+            sig = lens.update_signatures.get(cls)
+            if sig is not None and (sig.bounds is None or sig.bounds[0] <= item <= sig.bounds[1]):
+                w = window
+                old = store.value
+                if old is None:
+                    old = _enter(store)
+                w.scalars.append(item)
+                w.code += (sig, old)
+                v = w.n
+                w.n = v + 1
+                store.value = v
+                if v > w.limit:
+                    runtime.full()
+                return
+    from cupynumeric._indexing import assign_slow
+
+    assign_slow(array, lens, item)
+
+
+# ---- operators ---------------------------------------------------------------------------------------------------
+
+
+def _binary(name: str) -> Callable[[ndarray, Any], Any]:
+    op, cache = OPS[name], _elementwise.cache_of(name)
+
+    def method(self: ndarray, other: Any) -> Any:
+        cls = other.__class__
+        w = window
+        if cls is ndarray:
+            sig = cache.get((self._type, other._type))
+            if sig is not None:
+                if self._lens is None:
+                    a = self._store.value
+                    if a is None:
+                        a = _enter(self._store)
+                else:
+                    a = _read(self._store, self._lens)
+                if other._lens is None:
+                    b = other._store.value
+                    if b is None:
+                        b = _enter(other._store)
+                else:
+                    b = _read(other._store, other._lens)
+                w.code += (sig, a, b)
+                v = w.n
+                w.n = v + 1
+                s = _new_store(Store)
+                s.value, s.buffer, s.type = v, None, sig.type
+                w.stores.append(s)
+                r = _new(ndarray)
+                r._store, r._lens, r._type, r._locked = s, None, sig.type, False
+                if v > w.limit:
+                    runtime.full()
+                return r
+        elif cls is float or cls is int:
+            sig = cache.get((self._type, cls))
+            if sig is not None and (sig.bounds is None or sig.bounds[0] <= other <= sig.bounds[1]):
+                if self._lens is None:
+                    a = self._store.value
+                    if a is None:
+                        a = _enter(self._store)
+                else:
+                    a = _read(self._store, self._lens)
+                w.scalars.append(other)
+                w.code += (sig, a)
+                v = w.n
+                w.n = v + 1
+                s = _new_store(Store)
+                s.value, s.buffer, s.type = v, None, sig.type
+                w.stores.append(s)
+                r = _new(ndarray)
+                r._store, r._lens, r._type, r._locked = s, None, sig.type, False
+                if v > w.limit:
+                    runtime.full()
+                return r
+        return _elementwise.operator(op, self, other)
+
+    method.__name__ = name
+    return method
+
+
+def _reflected(name: str) -> Callable[[ndarray, Any], Any]:
+    op, cache = OPS[name], _elementwise.cache_of(name)
+
+    def method(self: ndarray, other: Any) -> Any:
+        cls = other.__class__
+        if cls is float or cls is int:
+            sig = cache.get((cls, self._type))
+            if sig is not None and (sig.bounds is None or sig.bounds[0] <= other <= sig.bounds[1]):
+                a = _read(self._store, self._lens)
+                window.scalars.append(other)
+                return result(sig, a)
+        return _elementwise.reflected_operator(op, self, other)
+
+    method.__name__ = name
+    return method
+
+
+def _in_place(name: str) -> Callable[[ndarray, Any], Any]:
+    op, cache = OPS[name], _elementwise.cache_of(name)
+
+    def method(self: ndarray, other: Any) -> Any:
+        cls = other.__class__
+        if self._lens is None and not self._locked:
+            key = (self._type, other._type if cls is ndarray else cls)
+            sig = cache.get(key)
+            if sig is not None and sig.type is self._type:
+                store, w = self._store, window
+                if cls is ndarray:
+                    b = _read(other._store, other._lens)
+                    a = store.value
+                    if a is None:
+                        a = _enter(store)
+                    w.code += (sig, a, b)
+                elif (cls is float or cls is int) and (
+                    sig.bounds is None or sig.bounds[0] <= other <= sig.bounds[1]
+                ):
+                    a = store.value
+                    if a is None:
+                        a = _enter(store)
+                    w.scalars.append(other)
+                    w.code += (sig, a)
+                else:
+                    return _elementwise.in_place_operator(op, self, other)
+                v = w.n
+                w.n = v + 1
+                store.value = v
+                if v > w.limit:
+                    runtime.full()
+                return self
+        return _elementwise.in_place_operator(op, self, other)
+
+    method.__name__ = name
+    return method
+
+
+def _unary(name: str) -> Callable[[ndarray], Any]:
+    op = OPS[name]
+
+    def method(self: ndarray) -> Any:
+        return _elementwise.call(op, (self,))
+
+    method.__name__ = name
+    return method
+
+
+_DUNDERS = {
+    "add": "add",
+    "sub": "subtract",
+    "mul": "multiply",
+    "truediv": "divide",
+    "floordiv": "floor_divide",
+    "mod": "remainder",
+    "pow": "power",
+    "and": "bitwise_and",
+    "or": "bitwise_or",
+    "xor": "bitwise_xor",
+    "lshift": "left_shift",
+    "rshift": "right_shift",
+}
+for _dunder, _name in _DUNDERS.items():
+    if _dunder != "pow":
+        setattr(ndarray, f"__{_dunder}__", _binary(_name))
+        setattr(ndarray, f"__i{_dunder}__", _in_place(_name))
+    setattr(ndarray, f"__r{_dunder}__", _reflected(_name))
+for _dunder, _name in {
+    "lt": "less",
+    "le": "less_equal",
+    "gt": "greater",
+    "ge": "greater_equal",
+    "eq": "equal",
+    "ne": "not_equal",
+}.items():
+    setattr(ndarray, f"__{_dunder}__", _binary(_name))
+for _dunder, _name in {"neg": "negative", "pos": "positive", "abs": "absolute", "invert": "invert"}.items():
+    setattr(ndarray, f"__{_dunder}__", _unary(_name))

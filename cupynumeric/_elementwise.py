@@ -1,0 +1,249 @@
+"""Elementwise operations: from operands of any kind to a recorded instruction, with NumPy's promotion, `out=`, `where=`, casting.
+
+One table of signatures per op, keyed by operand types (array types, or the class of a scalar), is shared with the operators.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from legate_jit import runtime
+from legate_jit.ir import dtypes, index, infer
+from legate_jit.ir.node import ArrayType, Signature
+from legate_jit.ir.ops import OPS, Op
+from legate_jit.runtime import window
+from legate_jit.store import Affine
+
+if TYPE_CHECKING:
+    from cupynumeric._array import ndarray
+
+Key = tuple[Any, ...]
+_caches: dict[str, dict[Key, Signature]] = {}
+
+_WEAK = (int, float, complex)
+
+
+def cache_of(name: str) -> dict[Key, Signature]:
+    """The signature table of an op."""
+    return _caches.setdefault(name, {})
+
+
+def _types() -> type[ndarray]:
+    from cupynumeric._array import ndarray
+
+    return ndarray
+
+
+def is_scalar(x: Any) -> bool:
+    """Whether x is a scalar that can take a run-time slot (its class fixes its dtype)."""
+    cls = x.__class__
+    return cls in _WEAK or cls is bool or (isinstance(x, np.generic) and dtypes.is_supported(x.dtype))
+
+
+def is_foreign(x: Any) -> bool:
+    """Whether x wants binary operators to leave the work to it."""
+    return getattr(x, "__array_ufunc__", False) is None
+
+
+def operand(x: Any) -> Any:
+    """x as an ndarray of ours, a scalar, or a NumPy array of a dtype graphs do not hold."""
+    if isinstance(x, _types()) or is_scalar(x):
+        return x
+    from cupynumeric._convert import from_numpy
+
+    a = np.asarray(x)
+    if not dtypes.is_supported(a.dtype):
+        return a
+    return from_numpy(a)
+
+
+def signature(op: Op, operands: tuple[Any, ...], dtype: Any = None, casting: str = "same_kind") -> Signature:
+    """The signature for these operands, from the op's table or NumPy's rules."""
+    key = tuple(x._type if isinstance(x, _types()) else x.__class__ for x in operands)
+    if dtype is None and casting == "same_kind":
+        cache = cache_of(op.name)
+        sig = cache.get(key)
+        if sig is None:
+            sig = cache[key] = infer.map_signature(op, key)
+        return sig
+    return infer.map_signature(op, key, None if dtype is None else np.dtype(dtype), casting)
+
+
+def _check_bounds(sig: Signature, operands: tuple[Any, ...]) -> None:
+    if sig.bounds is None:
+        return
+    for x in operands:
+        if x.__class__ is int and not sig.bounds[0] <= x <= sig.bounds[1]:
+            raise OverflowError(f"Python integer {x} out of bounds for {sig.loop[0].name}")
+
+
+def _record(sig: Signature, operands: tuple[Any, ...]) -> int:
+    from cupynumeric._array import value
+
+    srcs = [value(x) for x in operands if isinstance(x, _types())]
+    window.scalars.extend(x for x in operands if not isinstance(x, _types()))
+    return runtime.record(sig, *srcs)
+
+
+def call(
+    op: Op,
+    inputs: tuple[Any, ...],
+    out: ndarray | None = None,
+    where: Any = True,
+    dtype: Any = None,
+    casting: str = "same_kind",
+) -> Any:
+    """Apply elementwise `op`. Inputs: anything `operand` accepts. Returns an array (0-d for scalars), or `out`.
+
+    Raises NumPy's errors for shapes, dtypes and casts. Operands of dtypes outside the graph go to NumPy.
+    """
+    from cupynumeric._array import result, wrap
+
+    operands = tuple(operand(x) for x in inputs)
+    if any(isinstance(x, np.ndarray) for x in operands):
+        return _by_numpy(op, operands, out, where, dtype, casting)
+    if not any(isinstance(x, _types()) for x in operands):
+        operands = (_lifted(operands[0]), *operands[1:])
+    try:
+        sig = signature(op, operands, dtype, casting)
+    except infer.Unsupported:
+        return _by_numpy(op, operands, out, where, dtype, casting)
+    if sig.bounds is not None:
+        special = _out_of_range(op, sig, operands)
+        if special is not None:
+            return special if out is None else store_result(out, special, where, casting)
+    if out is None and where is True:
+        v = _record(sig, operands)
+        return wrap(runtime.new_store(v, sig.type))
+    target = out if out is not None else _undefined(sig, where)
+    done = result(sig, *_sources(operands))
+    return store_result(target, done, where, casting, op.name)
+
+
+def _sources(operands: tuple[Any, ...]) -> list[int]:
+    from cupynumeric._array import value
+
+    srcs = [value(x) for x in operands if isinstance(x, _types())]
+    window.scalars.extend(x for x in operands if not isinstance(x, _types()))
+    return srcs
+
+
+def _lifted(x: Any) -> ndarray:
+    """A scalar as a 0-d array; a Python scalar keeps NumPy's default dtype for it."""
+    from cupynumeric._convert import from_numpy
+
+    return from_numpy(np.asarray(x))
+
+
+def _undefined(sig: Signature, where: Any) -> ndarray:
+    from cupynumeric._creation import empty
+
+    shape = np.broadcast_shapes(sig.type.shape, np.shape(where))
+    return empty(shape, sig.type.dtype)
+
+
+def _out_of_range(op: Op, sig: Signature, operands: tuple[Any, ...]) -> Any:
+    """Comparisons with a Python int outside the dtype's range have an answer; everything else is an OverflowError."""
+    for k, x in enumerate(operands):
+        if x.__class__ is int and not sig.bounds[0] <= x <= sig.bounds[1]:  # type: ignore[index]
+            if sig.type.dtype != dtypes.BOOL or op.ufunc is None or "logical" in op.name:
+                raise OverflowError(f"Python integer {x} out of bounds for {sig.loop[k].name}")
+            probe = np.zeros(1, sig.loop[k])
+            answer = op.ufunc(probe, x) if k else op.ufunc(x, probe)
+            from cupynumeric._creation import full
+
+            return full(sig.type.shape, bool(answer[0]), dtypes.BOOL)
+    return None
+
+
+def _by_numpy(op: Op, operands: tuple[Any, ...], out: Any, where: Any, dtype: Any, casting: str) -> Any:
+    from cupynumeric._convert import to_numpy_tree
+
+    if op.ufunc is None:
+        raise TypeError(f"{op.name} is not supported for these dtypes")
+    args, mask = to_numpy_tree(operands), to_numpy_tree(where)
+    options: dict[str, Any] = {"casting": casting} if dtype is None else {"casting": casting, "dtype": dtype}
+    if out is None:
+        got = op.ufunc(*args, where=mask, **options)
+        return got if not dtypes.is_supported(np.asarray(got).dtype) else operand(np.asarray(got))
+    host = to_numpy_tree(out).copy()
+    op.ufunc(*args, out=host, where=mask, **options)
+    return store_result(out, operand(host), True, "unsafe")
+
+
+def store_result(out: ndarray, done: ndarray, where: Any, casting: str, name: str = "add") -> ndarray:
+    """Put `done` into `out` (where `where`), checking the cast and the shape as ufuncs do. Returns out."""
+    from cupynumeric._array import assign
+
+    ours = _types()
+    if not isinstance(out, ours):
+        raise TypeError("return arrays must be of ArrayType")
+    if out._locked or (out._lens is not None and not out._lens.writable):
+        raise ValueError("output array is read-only")
+    if not np.can_cast(done.dtype, out.dtype, casting):  # type: ignore[arg-type]
+        raise np._core._exceptions._UFuncOutputCastingError(  # type: ignore[attr-defined]
+            getattr(np, name, np.add), casting, done.dtype, out.dtype, 0
+        )
+    if where is not True:
+        done = call(OPS["where"], (where, done, out))
+    if done.shape != out.shape:
+        try:
+            fits = np.broadcast_shapes(done.shape, out.shape) == out.shape
+        except ValueError:
+            fits = False
+        if not fits:
+            raise ValueError(
+                f"non-broadcastable output operand with shape {_tight(out.shape)} doesn't match the "
+                f"broadcast shape {_tight(done.shape)}"
+            )
+    assign(out, out._lens, done)
+    return out
+
+
+def _tight(shape: tuple[int, ...]) -> str:
+    return str(shape).replace(" ", "")
+
+
+def operator(op: Op, left: ndarray, right: Any) -> Any:
+    """`left op right` for a binary operator; NotImplemented when `right` asks for it."""
+    if is_foreign(right):
+        return NotImplemented
+    special = _comparison_of_strings(op, right)
+    if special is not None:
+        return special
+    return call(op, (left, right))
+
+
+def reflected_operator(op: Op, right: ndarray, left: Any) -> Any:
+    """`left op right` where only `right` is ours."""
+    if is_foreign(left):
+        return NotImplemented
+    return call(op, (left, right))
+
+
+def in_place_operator(op: Op, left: ndarray, right: Any) -> Any:
+    """`left op= right`: the ufunc with out=left."""
+    if is_foreign(right):
+        return NotImplemented
+    return call(op, (left, right), out=left)
+
+
+def _comparison_of_strings(op: Op, right: Any) -> Any:
+    if op.name in ("equal", "not_equal") and (right is None or isinstance(right, str)):
+        return NotImplemented if right is not None else None
+    return None
+
+
+def broadcast_value(array: ndarray, shape: tuple[int, ...]) -> int:
+    """Value number of the array broadcast to `shape`."""
+    from cupynumeric._array import value
+
+    v = value(array)
+    if array.shape == shape:
+        return v
+    return runtime.record(infer.move_signature(array._type, index.broadcast(array.shape, shape)), v)
+
+
+__all__ = ["Affine", "ArrayType", "broadcast_value", "cache_of", "call", "operand", "signature"]

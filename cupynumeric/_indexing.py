@@ -1,0 +1,216 @@
+"""Basic indexing and assignment: from NumPy keys to lenses. Advanced keys go to `_advanced`.
+
+A key of integers, slices, newaxis and ellipsis is an affine view; the lens found is cached by key in `_array`.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+
+from cupynumeric import _array
+from cupynumeric._array import ndarray, value, wrap
+from cupynumeric._elementwise import is_scalar
+from cupynumeric._elementwise import operand as as_operand
+from legate_jit import runtime
+from legate_jit.ir import infer
+from legate_jit.ir.index import Affine, unit_reshape
+from legate_jit.runtime import window
+from legate_jit.store import Lens, Reshaped, extend
+
+
+def is_basic(key: Any) -> bool:
+    """Whether a key (an element, or a tuple of elements) only makes a view."""
+    elements = key if isinstance(key, tuple) else (key,)
+    return all(e is None or e is Ellipsis or isinstance(e, slice) or _is_integer(e) for e in elements)
+
+
+def _is_integer(e: Any) -> bool:
+    if isinstance(e, (bool, np.bool_, ndarray, np.ndarray, list, tuple)):
+        return False
+    return hasattr(e, "__index__")
+
+
+def affine_of(shape: tuple[int, ...], key: Any) -> Affine:
+    """The index map of a basic key; IndexError with NumPy's texts."""
+    elements = list(key) if isinstance(key, tuple) else [key]
+    used = sum(e is not None and e is not Ellipsis for e in elements)
+    if used > len(shape):
+        raise IndexError(
+            f"too many indices for array: array is {len(shape)}-dimensional, but {used} were indexed"
+        )
+    dots = [k for k, e in enumerate(elements) if e is Ellipsis]
+    if len(dots) > 1:
+        raise IndexError("an index can only have a single ellipsis ('...')")
+    fill = [slice(None)] * (len(shape) - used)
+    if dots:
+        elements[dots[0] : dots[0] + 1] = fill
+    else:
+        elements += fill
+    out_shape: list[int] = []
+    axes: list[tuple[int, int, int]] = []
+    for e in elements:
+        if e is None:
+            out_shape.append(1)
+            continue
+        n = shape[len(axes)]
+        if isinstance(e, slice):
+            start, stop, step = e.indices(n)
+            axes.append((start, step, len(out_shape)))
+            out_shape.append(len(range(start, stop, step)))
+            continue
+        i = operator.index(e)
+        if not -n <= i < n:
+            raise IndexError(f"index {i} is out of bounds for axis {len(axes)} with size {n}")
+        axes.append((i % n, 0, -1))
+    return Affine(tuple(out_shape), tuple(axes))
+
+
+def view_lens(array: ndarray, key: Any) -> Lens | None:
+    """The lens of `array[key]` for a basic key (None: the whole store), remembered for the fast paths."""
+    lens = extend(array._store.type, array._lens, affine_of(array.shape, key))
+    if lens is not None:
+        base = array._lens or array._type
+        if isinstance(key, slice) and _hashable(key):
+            _array._views1[base, key.start, key.stop, key.step] = lens
+        elif isinstance(key, tuple) and len(key) == 2 and all(isinstance(e, slice) and _hashable(e) for e in key):
+            a, b = key
+            _array._views2[base, a.start, a.stop, a.step, b.start, b.stop, b.step] = lens
+    return lens
+
+
+def _hashable(s: slice) -> bool:
+    return all(e is None or type(e) is int for e in (s.start, s.stop, s.step))
+
+
+def getitem(array: ndarray, key: Any) -> Any:
+    """`array[key]` for any key."""
+    if not is_basic(key):
+        from cupynumeric._advanced import getitem as advanced
+
+        return advanced(array, key)
+    lens = view_lens(array, key)
+    view = wrap(array._store, lens, array._locked)
+    elements = key if isinstance(key, tuple) else (key,)
+    if view.ndim == 0 and array.ndim and not any(e is Ellipsis for e in elements):
+        return wrap(runtime.new_store(value(view), view._type))
+    return view
+
+
+def setitem(array: ndarray, key: Any, item: Any) -> None:
+    """`array[key] = item` for any key."""
+    if array._locked or (array._lens is not None and not array._lens.writable):
+        raise ValueError("assignment destination is read-only")
+    if not is_basic(key):
+        from cupynumeric._advanced import setitem as advanced
+
+        advanced(array, key, item)
+        return
+    _array.assign(array, view_lens(array, key), item)
+
+
+def assign_slow(array: ndarray, lens: Lens | None, item: Any) -> None:
+    """Write any item through a lens; remembers the signature for the fast path."""
+    if array._locked or (lens is not None and not lens.writable):
+        raise ValueError("assignment destination is read-only")
+    target = array._store.type if lens is None else lens.type
+    source = as_operand(item)
+    if isinstance(source, np.ndarray):
+        source = as_operand(source.astype(target.dtype))
+    if is_scalar(source):
+        _assign_scalar(array, lens, source)
+        return
+    source = _fitted(source, target.shape)
+    if lens is not None and lens.read_signature is not None:
+        step = lens.chain[0]
+        assert isinstance(step, Affine)
+        sig = infer.update_signature(lens.base, source._type, step)
+        lens.update_signatures[source._type] = sig
+    runtime.write(array._store, lens, value(source), source._type)
+
+
+def _assign_scalar(array: ndarray, lens: Lens | None, item: Any) -> None:
+    target = array._store.type if lens is None else lens.type
+    dtype = target.dtype
+    kind = type(item)
+    if kind is int and dtype.kind in "iu":
+        bounds = infer.int_bounds(dtype)
+        assert bounds is not None
+        if not bounds[0] <= item <= bounds[1]:
+            raise OverflowError(f"Python integer {item} out of bounds for {dtype.name}")
+    converted = np.asarray(item).astype(dtype)[()] if kind is not int or dtype.kind != "f" else item
+    if kind is complex and dtype.kind != "c":
+        raise TypeError("float() argument must be a string or a real number, not 'complex'")
+    if lens is not None and lens.read_signature is not None:
+        step = lens.chain[0]
+        assert isinstance(step, Affine)
+        sig = infer.update_signature(lens.base, kind, step)
+        exact = (kind is float and dtype.kind in "fc") or (kind is int and dtype.kind in "iufc")
+        if exact:
+            lens.update_signatures[kind] = sig
+        old = runtime.value_of(array._store)
+        window.scalars.append(converted)
+        array._store.value = runtime.record(sig, old)
+        return
+    window.scalars.append(converted)
+    filled = runtime.record(infer.full_signature(target.shape, dtype))
+    runtime.write(array._store, lens, filled, target)
+
+
+def _fitted(source: ndarray, shape: tuple[int, ...]) -> ndarray:
+    """The source without extra leading unit axes; ValueError when it does not broadcast to `shape`."""
+    extra = source.ndim - len(shape)
+    if extra > 0 and all(n == 1 for n in source.shape[:extra]):
+        source = source.reshape(source.shape[extra:])
+    try:
+        fits = np.broadcast_shapes(source.shape, shape) == shape
+    except ValueError:
+        fits = False
+    if not fits:
+        a, b = (str(s).replace(" ", "") for s in (source.shape, shape))
+        raise ValueError(f"could not broadcast input array from shape {a} into shape {b}")
+    return source
+
+
+def reshaped(array: ndarray, shape: tuple[int, ...]) -> ndarray:
+    """C-order reshape: a view wherever NumPy's is one (judged by the view's strides), else a copy."""
+    if shape == array.shape:
+        return wrap(array._store, array._lens, array._locked)
+    unit = unit_reshape(array.shape, shape)
+    if unit is not None:
+        return wrap(array._store, extend(array._store.type, array._lens, unit), array._locked)
+    if array._lens is None or _contiguous(array._lens):
+        return wrap(array._store, extend(array._store.type, array._lens, Reshaped(shape)), array._locked)
+    sig = infer.reshape_signature(array._type, shape)
+    return _array.result(sig, value(array))
+
+
+def _contiguous(lens: Lens) -> bool:
+    """Whether what the lens shows lies in memory in C order without gaps."""
+    from legate_jit.ir.index import elem_strides
+
+    base = lens.base
+    for step in lens.chain:
+        if isinstance(step, Affine):
+            _, strides = elem_strides(step, base.shape)
+            unit = 1
+            for n, s in zip(reversed(step.shape), reversed(strides), strict=True):
+                if n != 1 and s != unit:
+                    return False
+                unit *= n
+            from legate_jit.ir.node import array_type
+
+            base = array_type(step.shape, base.dtype)
+        elif not isinstance(step, Reshaped):
+            return False
+    return True
+
+
+def reshape_in_place(array: ndarray, shape: Any) -> None:
+    """`array.shape = shape`."""
+    new = array.reshape(shape)
+    if new._store is not array._store:
+        raise AttributeError("Incompatible shape for in-place modification. Use `.reshape()` to make a copy")
+    array._lens, array._type = new._lens, new._type

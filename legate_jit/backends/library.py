@@ -1,0 +1,85 @@
+"""Library calls: the implementation of each `CallSpec` name on host memory, by NumPy and other well-kept libraries.
+
+A call reads strided views and fills preallocated C-contiguous results. Knows array libraries only; no graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+Arrays = Sequence[Any]
+Implementation = Callable[[Arrays, Sequence[np.ndarray], dict[str, Any]], None]
+
+TABLE: dict[str, Implementation] = {}
+
+
+def implementation(name: str) -> Callable[[Implementation], Implementation]:
+    """Register the function that carries out calls of `name`."""
+
+    def register(function: Implementation) -> Implementation:
+        TABLE[name] = function
+        return function
+
+    return register
+
+
+@implementation("ufunc")
+def _ufunc(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -> None:
+    """Elementwise by NumPy, in the recorded loop."""
+    function = getattr(np, options["name"])
+    with np.errstate(all="ignore"):
+        function(*args, out=tuple(outs), casting="unsafe")
+
+
+@implementation("reduce")
+def _reduce(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -> None:
+    """A reduction kernels have no form for (complex extrema, for instance)."""
+    function = getattr(np, options["name"])
+    axes = options["axes"]
+    if options["name"] in ("argmax", "argmin"):
+        kept = [d for d in range(args[0].ndim) if d not in axes]
+        moved = np.transpose(args[0], (*kept, *axes)).reshape(*(args[0].shape[d] for d in kept), -1)
+        outs[0][...] = function(moved, axis=-1)
+        return
+    outs[0][...] = function(args[0], axis=axes)
+
+
+@implementation("cumsum")
+def _cumsum(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -> None:
+    np.cumsum(args[0], axis=options["arg"], out=outs[0])
+
+
+@implementation("cumprod")
+def _cumprod(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -> None:
+    np.cumprod(args[0], axis=options["arg"], out=outs[0])
+
+
+@implementation("scan")
+def _scan(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -> None:
+    getattr(np, options["name"])(args[0], axis=options["axis"], out=outs[0])
+
+
+@implementation("matmul")
+def _matmul(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -> None:
+    np.matmul(args[0], args[1], out=outs[0])
+
+
+@implementation("numpy")
+def _numpy(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -> None:
+    """Any NumPy function by dotted name, with static keywords; one or several array results."""
+    rest = dict(options)
+    function: Any = np
+    for part in rest.pop("function").split("."):
+        function = getattr(function, part)
+    result = function(*args, **rest)
+    results = result if isinstance(result, tuple) else (result,)
+    for out, value in zip(outs, results, strict=True):
+        out[...] = value
+
+
+def call(name: str, args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -> None:
+    """Carry out a library call."""
+    TABLE[name](args, outs, options)

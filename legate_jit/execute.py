@@ -1,0 +1,172 @@
+"""The only interpreter of Steps: turns a schedule into argument blocks and native programs once, then runs it many times.
+
+Consecutive launches become one native program, so that replaying a window costs one call. An interrupted run stops between two
+segments and can be resumed; nothing is lost.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from legate_jit.backends import library, memory, threads
+from legate_jit.backends.base import Target
+from legate_jit.backends.memory import Buffer
+from legate_jit.ir.kernel import operand_word, scalar_word
+from legate_jit.ir.schedule import Argument, Call, Launch, Schedule
+
+_FORMATS = {
+    "b1": "?7x",
+    "f2": "e6x",
+    "f4": "f4x",
+    "f8": "d",
+    "c8": "ff",
+    "c16": "dd",
+    "u8": "Q",
+} | {code: "q" for code in ("i1", "i2", "i4", "i8", "u1", "u2", "u4")}
+
+#: work (simple operations) above which the interpreter's lock is released during a segment
+RELEASE_WORK = 50_000
+#: work after which a segment ends, so that signals are seen
+SEGMENT_WORK = 200_000_000
+
+
+class _Segment(NamedTuple):
+    first: int
+    last: int
+    release: int
+
+
+class Runnable:
+    """A schedule bound to a target: argument blocks, native programs, and the layout of the table."""
+
+    __slots__ = ("schedule", "items", "_pack", "_words", "_table", "_table_addr", "_keep", "_program", "_storages", "_complex")
+
+    def __init__(self, schedule: Schedule, target: Target) -> None:
+        self.schedule = schedule
+        count = len(schedule.storages)
+        words, formats = [], []
+        at = count
+        for code in schedule.scalars:
+            words.append(at)
+            formats.append(_FORMATS[code])
+            at += 2 if code == "c16" else 1
+        self._words = words
+        self._complex = [code in ("c8", "c16") for code in schedule.scalars]
+        self._pack = struct.Struct("=" + "q" * count + "".join(formats)).pack_into
+        self._table = (ctypes.c_int64 * max(at, 1))()
+        self._table_addr = ctypes.addressof(self._table)
+        self._storages = [(s.source, s.slot) for s in schedule.storages]
+        self._keep: list[Any] = []
+        self.items: list[_Segment | Call] = []
+        self._build(target)
+
+    def _build(self, target: Target) -> None:
+        launches = [s for s in self.schedule.steps if isinstance(s, Launch)]
+        program = (ctypes.c_int64 * (8 * max(len(launches), 1)))()
+        self._keep.append(program)
+        number, start, work = 0, 0, 0
+        for step in self.schedule.steps:
+            if isinstance(step, Launch):
+                program[8 * number : 8 * number + 4] = [
+                    target.compile_kernel(step.nest.kernel),
+                    self._arguments(step),
+                    step.nest.units,
+                    step.chunk,
+                ]
+                number += 1
+                work += step.nest.units * step.nest.work
+                if work > SEGMENT_WORK:
+                    start, work = self._close(start, number, work)
+            else:
+                start, work = self._close(start, number, work)
+                self.items.append(step)
+        self._close(start, number, work)
+        self._program = ctypes.addressof(program)
+
+    def _close(self, first: int, last: int, work: int) -> tuple[int, int]:
+        if first < last:
+            self.items.append(_Segment(first, last, int(work > RELEASE_WORK)))
+        return last, 0
+
+    def _arguments(self, step: Launch) -> int:
+        """Address of the launch's argument block (layout: `ir.kernel`)."""
+        nest = step.nest
+        kernel = nest.kernel
+        block = (ctypes.c_int64 * (scalar_word(kernel, len(nest.scalars)) + 1))()
+        block[: kernel.ndim + 4] = [*nest.extents, nest.tile, nest.ntiles, nest.rows_per_unit, nest.nblocks]
+        for k, place in enumerate(nest.places):
+            at = operand_word(kernel, k)
+            block[at : at + kernel.ndim + 3] = [max(step.storages[k], 0), place.offset, *place.strides, place.block_stride]
+        for k, slot in enumerate(nest.scalars):
+            block[scalar_word(kernel, k)] = self._words[slot]
+        self._keep.append(block)
+        return ctypes.addressof(block)
+
+    def start(self, inputs: list[Buffer], scalars: list[Any]) -> Execution:
+        """Allocate what the schedule needs and begin a run. MemoryError leaves everything as it was."""
+        slots = [memory.allocate(n) for n in self.schedule.slots]
+        buffers = [inputs[source] if source >= 0 else slots[slot] for source, slot in self._storages]
+        return Execution(self, buffers, scalars)
+
+    def write_table(self, buffers: list[Buffer], scalars: list[Any]) -> None:
+        """Fill the table with addresses and scalar bits."""
+        try:
+            self._pack(self._table, 0, *[b.addr for b in buffers], *scalars)
+        except (struct.error, OverflowError, TypeError):
+            self._write_slowly(buffers, scalars)
+
+    def _write_slowly(self, buffers: list[Buffer], scalars: list[Any]) -> None:
+        """Complex scalars take two numbers; Python floats too large for a narrow float become inf, as in NumPy."""
+        flat: list[Any] = []
+        with np.errstate(over="ignore"):
+            for code, value in zip(self.schedule.scalars, scalars, strict=True):
+                v = np.asarray(value).astype(_numpy_code(code))[()]
+                flat.extend((v.real, v.imag) if code in ("c8", "c16") else (v.item(),))
+        self._pack(self._table, 0, *[b.addr for b in buffers], *flat)
+
+
+def _numpy_code(code: str) -> str:
+    return "?" if code == "b1" else code
+
+
+class Execution:
+    """One run of a Runnable: a position among its segments, and the buffers in use."""
+
+    __slots__ = ("runnable", "buffers", "scalars", "position")
+
+    def __init__(self, runnable: Runnable, buffers: list[Buffer], scalars: list[Any]) -> None:
+        self.runnable, self.buffers, self.scalars = runnable, buffers, scalars
+        self.position = 0
+
+    def run(self) -> None:
+        """Run to the end. After an exception (KeyboardInterrupt included) calling again continues where it stopped."""
+        r = self.runnable
+        r.write_table(self.buffers, self.scalars)
+        run_program, items = threads.run_program, r.items
+        while self.position < len(items):
+            item = items[self.position]
+            if isinstance(item, _Segment):
+                run_program(r._program, item.first, item.last, r._table_addr, item.release)
+            else:
+                self._call(item)
+            self.position += 1
+
+    def outputs(self) -> list[Buffer]:
+        """The buffers of the schedule's roots, in order."""
+        return [self.buffers[k] for k in self.runnable.schedule.outputs]
+
+    def _call(self, step: Call) -> None:
+        args = [self._argument(a) for a in step.arguments]
+        outs = [self.buffers[s].as_numpy(t.shape, t.dtype, True) for s, t in step.results]
+        library.call(step.spec.name, args, outs, dict(step.spec.options))
+
+    def _argument(self, a: Argument) -> Any:
+        if a.storage < 0:
+            return np.asarray(self.scalars[a.offset]).astype(a.type.dtype)[()]
+        buffer = self.buffers[a.storage]
+        whole = buffer.as_numpy((buffer.nbytes,), np.dtype(np.uint8), False)
+        return np.ndarray(a.type.shape, a.type.dtype, whole, a.offset, a.strides)

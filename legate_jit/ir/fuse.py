@@ -1,0 +1,372 @@
+"""Fusion: which values get memory, and which computations share one loop nest.
+
+Input: a lowered graph. Output: a list of `Cluster`s (loop nests to be) and opaque nodes, in an order that respects every
+dependence. What to recompute and what to store is decided by counted costs only; nothing here depends on addresses or targets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from legate_jit.ir import index
+from legate_jit.ir.index import Affine
+from legate_jit.ir.lower import Reduction
+from legate_jit.ir.node import Node
+from legate_jit.ir.ops import Kind
+from legate_jit.ir.rewrite import Graph
+
+#: simple operations per element that recomputing a value may cost before it is stored instead
+RECOMPUTE_COST = 24
+#: a value read by a larger index space (broadcast) is stored when it costs more than this
+BROADCAST_COST = 2
+#: bounds of one kernel, for register pressure and hardware streams
+MAX_ITEMS = 16
+MAX_READS = 24
+
+_OPAQUE = frozenset({Kind.SCAN, Kind.CALL, Kind.TASK, Kind.ITEM, Kind.GATHER, Kind.SCATTER})
+_ALIAS = frozenset({Kind.RESHAPE, Kind.BITCAST})
+_LEAF = frozenset({Kind.BUFFER, Kind.SCALAR, Kind.CONST})
+
+Read = tuple[Node, Affine]
+
+
+class Item(NamedTuple):
+    """A value a cluster computes: `expression` evaluated through `view` over the cluster's index space.
+
+    role: 'map' (store at `where`), 'update' (store to the region `node.arg`), 'reduce', 'outer' (once per kept index).
+    `where` maps the cluster's index space to the node's own index space (for forwarding the value to later items).
+    """
+
+    node: Node
+    role: str
+    expression: Node
+    view: Affine
+    where: Affine | None
+
+
+@dataclass
+class Cluster:
+    """Items that share one loop nest over `domain`. `reduction` is None for elementwise nests."""
+
+    domain: tuple[int, ...]
+    reduction: Reduction | None = None
+    items: list[Item] = field(default_factory=list)
+    produced: dict[Node, Item] = field(default_factory=dict)
+    reads: dict[Read, None] = field(default_factory=dict)
+
+    @property
+    def kept(self) -> tuple[int, ...]:
+        """Axes of the domain that are not reduced."""
+        axes = self.reduction.axes if self.reduction else ()
+        return tuple(d for d in range(len(self.domain)) if d not in axes)
+
+    @property
+    def is_row(self) -> bool:
+        """Whether the innermost loop is a reduced one."""
+        return self.reduction is not None and self.reduction.inner in self.reduction.axes
+
+    def add(self, item: Item, reads: list[Read]) -> None:
+        """Append an item together with what it reads."""
+        self.items.append(item)
+        self.produced[item.node] = item
+        self.reads.update(dict.fromkeys(reads))
+
+
+Step = Cluster | Node
+
+
+@dataclass
+class Fused:
+    """The result: steps in order; `stored` = nodes that have memory of their own (aliases excluded)."""
+
+    graph: Graph
+    steps: list[Step]
+    materialized: frozenset[Node]
+
+
+def fuse(graph: Graph, merge: bool = True) -> Fused:
+    """Group the graph into clusters. With `merge` False every materialized value has its own cluster (for tests)."""
+    materialized = _materialize(graph)
+    grouping = _Grouping(materialized, merge)
+    for n in graph.nodes:
+        if n in materialized:
+            grouping.place(n)
+    return Fused(graph, grouping.steps, frozenset(materialized))
+
+
+# ---- which values get memory -------------------------------------------------------------------------------------
+
+
+def _materialize(graph: Graph) -> set[Node]:
+    """Nodes whose value is stored; leaves never are, aliases always are (they share their source's memory)."""
+    cost = _costs(graph)
+    roots = set(graph.roots)
+    forced: set[Node] = set()
+    contexts: dict[Node, dict[tuple[tuple[int, ...], Affine], None]] = {n: {} for n in graph.nodes}
+    out: set[Node] = set()
+    for n in reversed(graph.nodes):
+        if n.kind in _LEAF:
+            continue
+        if n.kind in _OPAQUE or n.kind in _ALIAS:
+            out.add(n)
+            forced.update(_sources_in_memory(n))
+        elif n.kind is Kind.REDUCE:
+            out.add(n)
+            contexts[n.src[0]][n.src[0].shape, index.identity(n.src[0].shape)] = None
+        elif n.kind is Kind.UPDATE:
+            out.add(n)
+            _update_contexts(n, contexts, forced)
+        else:
+            stored = n in roots or n in forced or _worth_storing(n, cost[n], contexts[n])
+            if stored:
+                out.add(n)
+            uses = {(n.shape, index.identity(n.shape)): None} if stored else contexts[n]
+            for domain, view in uses:
+                for s, v in operand_views(n, view):
+                    contexts[s][domain, v] = None
+    return out
+
+
+def _sources_in_memory(n: Node) -> Iterator[Node]:
+    """Library calls read views of memory; a move of something stored needs no copy."""
+    for s in n.src:
+        yield s.src[0] if s.kind is Kind.MOVE and n.kind is Kind.CALL else s
+
+
+def _update_contexts(
+    n: Node, contexts: dict[Node, dict[tuple[tuple[int, ...], Affine], None]], forced: set[Node]
+) -> None:
+    old, value = n.src
+    assert isinstance(n.arg, Affine)
+    contexts[value][n.arg.shape, index.broadcast(value.shape, n.arg.shape)] = None
+    if old.kind is Kind.GENERATE:
+        contexts[old][old.shape, index.identity(old.shape)] = None
+    else:
+        forced.add(old)
+
+
+def operand_views(n: Node, view: Affine) -> Iterator[Read]:
+    """The sources of an inlined node, with the view through which the node's `view` reads each."""
+    if n.kind is Kind.MOVE:
+        assert isinstance(n.arg, Affine)
+        yield n.src[0], index.compose(n.arg, view)
+        return
+    for s in n.src:
+        yield s, index.compose(index.broadcast(s.shape, n.shape), view) if s.shape != n.shape else view
+
+
+def _costs(graph: Graph) -> dict[Node, int]:
+    """Estimated cost of computing one element from what is certainly in memory, in simple operations."""
+    cost: dict[Node, int] = {}
+    for n in graph.nodes:
+        if n.kind in (Kind.MAP, Kind.MOVE, Kind.GENERATE):
+            own = n.op.cost if n.kind is not Kind.MOVE else 0
+            cost[n] = min(own + sum(cost[s] for s in n.src), 10**6)
+        else:
+            cost[n] = 0 if n.kind in (Kind.SCALAR, Kind.CONST) else 1
+    return cost
+
+
+def _worth_storing(n: Node, cost: int, uses: dict[tuple[tuple[int, ...], Affine], None]) -> bool:
+    if n.kind is Kind.MOVE and n.src[0].kind in _LEAF:
+        return False
+    if len(uses) > 1 and cost * (len(uses) - 1) > RECOMPUTE_COST:
+        return True
+    return cost > BROADCAST_COST and any(_repeats(n, domain, view) for domain, view in uses)
+
+
+def _repeats(n: Node, domain: tuple[int, ...], view: Affine) -> bool:
+    """Whether the index space runs over the value again and again (along an axis outside the innermost ones it varies in)."""
+    used = {axis for _, step, axis in view.axes if axis >= 0 and step != 0}
+    if not used:
+        return False
+    last = max(used)
+    return any(domain[d] > 1 and d not in used for d in range(last))
+
+
+# ---- which computations share a loop nest -----------------------------------------------------------------------
+
+
+def reads_of(expression: Node, view: Affine, stop: set[Node] | frozenset[Node], expand: Node | None) -> list[Read]:
+    """What an expression reads from memory, as (stored node or buffer, view). `expand` is a stored node to look into."""
+    found: dict[Read, None] = {}
+    seen: set[Read] = set()
+    stack: list[Read] = [(expression, view)]
+    while stack:
+        n, v = stack.pop()
+        if (n, v) in seen:
+            continue
+        seen.add((n, v))
+        if n.kind is Kind.BUFFER or (n in stop and n is not expand):
+            found[n, v] = None
+        elif n.kind not in _LEAF:
+            stack.extend(operand_views(n, v))
+    return list(found)
+
+
+def normalize(view: Affine, base: tuple[int, ...]) -> Affine:
+    """The view with axes that cannot move written one way, so that equal maps compare equal."""
+    axes = []
+    for (start, step, axis), n in zip(view.axes, base, strict=True):
+        still = axis < 0 or view.shape[axis] == 1 or n == 1 or step == 0
+        axes.append((start, 0, -1) if still else (start, step, axis))
+    return Affine(view.shape, tuple(axes))
+
+
+class _Grouping:
+    """Greedy placement of stored values, in program order, into the latest loop nest that can take them."""
+
+    def __init__(self, materialized: set[Node], merge: bool) -> None:
+        self.materialized = materialized
+        self.merge = merge
+        self.steps: list[Step] = []
+        self.position: dict[Node, int] = {}  # step that produces a stored node
+        self.last_read: dict[Node, int] = {}  # last step that reads a node's memory
+
+    def origin(self, n: Node) -> Node:
+        """The node whose step makes the memory of `n` valid."""
+        while n.kind in _ALIAS:
+            n = n.src[0]
+        return n
+
+    def at(self, n: Node) -> int:
+        return self.position.get(self.origin(n), -1)
+
+    def place(self, n: Node) -> None:
+        if n.kind in _ALIAS:
+            return
+        if n.kind in _OPAQUE:
+            self.position[n] = len(self.steps)
+            self.note_reads(n.src, len(self.steps))
+            self.steps.append(n)
+            return
+        item, domain, reduction = self.item(n)
+        reads = reads_of(item.expression, item.view, self.materialized, n)
+        earliest = max((self.at(r) for r, _ in reads), default=-1)
+        if n.kind is Kind.UPDATE:
+            earliest = max(earliest, self.at(n.src[0]) + 1, self.last_read.get(self.origin(n.src[0]), -1))
+            if self.at(n.src[0]) < 0 and n.src[0].kind is not Kind.BUFFER:
+                earliest = max(earliest, 0)
+        if self.merge and self.join(n, item, domain, reduction, reads, max(earliest, 0)):
+            return
+        cluster = Cluster(domain, reduction)
+        cluster.add(item, reads)
+        self.position[n] = len(self.steps)
+        self.note_reads((r for r, _ in reads), len(self.steps))
+        self.steps.append(cluster)
+
+    def note_reads(self, nodes: Iterator[Node] | tuple[Node, ...], step: int) -> None:
+        for r in nodes:
+            key = self.origin(r.src[0] if r.kind is Kind.MOVE else r)
+            self.last_read[key] = max(self.last_read.get(key, -1), step)
+
+    def item(self, n: Node) -> tuple[Item, tuple[int, ...], Reduction | None]:
+        if n.kind is Kind.REDUCE:
+            assert isinstance(n.arg, Reduction)
+            source = n.src[0]
+            kept = [d for d in range(source.type.ndim) if d not in n.arg.axes]
+            where = None if n.arg.block else Affine(source.shape, tuple((0, 1, d) for d in kept))
+            return Item(n, "reduce", source, index.identity(source.shape), where), source.shape, n.arg
+        if n.kind is Kind.UPDATE:
+            assert isinstance(n.arg, Affine)
+            value = n.src[1]
+            return (
+                Item(n, "update", value, index.broadcast(value.shape, n.arg.shape), None),
+                n.arg.shape,
+                None,
+            )
+        whole = index.identity(n.shape)
+        return Item(n, "map", n, whole, whole), n.shape, None
+
+    def join(
+        self,
+        n: Node,
+        item: Item,
+        domain: tuple[int, ...],
+        reduction: Reduction | None,
+        reads: list[Read],
+        earliest: int,
+    ) -> bool:
+        """Put the item into an existing cluster at or after step `earliest`, the latest first; False when none takes it."""
+        for k in range(len(self.steps) - 1, earliest - 1, -1):
+            cluster = self.steps[k]
+            if not isinstance(cluster, Cluster) or len(cluster.items) >= MAX_ITEMS:
+                continue
+            fitted = _fit(cluster, item, domain, reduction, reads)
+            if fitted is None:
+                continue
+            item, reads = fitted
+            if len(cluster.reads.keys() | dict.fromkeys(reads).keys()) > MAX_READS:
+                continue
+            if reduction is not None:
+                cluster.reduction = reduction
+            cluster.add(item, reads)
+            self.position[n] = k
+            self.note_reads((r for r, _ in reads), k)
+            return True
+        return False
+
+
+def _fit(
+    cluster: Cluster, item: Item, domain: tuple[int, ...], reduction: Reduction | None, reads: list[Read]
+) -> tuple[Item, list[Read]] | None:
+    """The item and its reads as they would stand in `cluster`, or None when it does not belong there."""
+    if domain == cluster.domain and _same_nest(cluster, item, reduction):
+        if not _forwardable(cluster, reads):
+            return None
+        shares = any(r in cluster.produced or (r, v) in cluster.reads for r, v in reads)
+        return (item, reads) if shares or not reads else None
+    if item.role == "map" and cluster.is_row and cluster.reduction is not None and not cluster.reduction.block:
+        return _as_outer(cluster, item, reads)
+    return None
+
+
+def _same_nest(cluster: Cluster, item: Item, reduction: Reduction | None) -> bool:
+    if cluster.reduction is None:
+        return reduction is None or (reduction.inner in reduction.axes and (not reduction.block or _is_line(cluster)))
+    if reduction is None:
+        return cluster.is_row and not cluster.reduction.block
+    return reduction == cluster.reduction
+
+
+def _is_line(cluster: Cluster) -> bool:
+    """Whether everything the cluster touches lies in the order of its domain, so that its loops are one line."""
+    return all(item.role == "map" for item in cluster.items) and all(
+        r.type.size == 1 or index.is_identity(view, r.shape) for r, view in cluster.reads
+    )
+
+
+def _forwardable(cluster: Cluster, reads: list[Read]) -> bool:
+    """Whether everything the reads take from inside the cluster is at hand at the same index."""
+    for r, view in reads:
+        base = r
+        while base.kind in _ALIAS:
+            base = base.src[0]
+        made = cluster.produced.get(base)
+        if made is None:
+            continue
+        if base is not r or made.where is None:
+            return False
+        if normalize(view, r.shape) != normalize(made.where, r.shape):
+            return False
+    return True
+
+
+def _as_outer(cluster: Cluster, item: Item, reads: list[Read]) -> tuple[Item, list[Read]] | None:
+    """A value per kept index (a mean, a norm) computed from the cluster's reductions, once per row."""
+    kept = [d for d in cluster.kept if cluster.domain[d] != 1]
+    long = [d for d, n in enumerate(item.node.shape) if n != 1]
+    if [cluster.domain[d] for d in kept] != [item.node.shape[d] for d in long]:
+        return None
+    to = dict(zip(long, kept, strict=True))
+    where = Affine(
+        cluster.domain, tuple((0, 1, to[d]) if d in to else (0, 0, -1) for d in range(item.node.type.ndim))
+    )
+    moved = [(r, index.compose(v, where)) for r, v in reads]
+    if not any(r in cluster.produced for r, _ in moved) or not _forwardable(cluster, moved):
+        return None
+    if any(r in cluster.produced and cluster.produced[r].role in ("map", "update") for r, _ in moved):
+        return None
+    return Item(item.node, "outer", item.expression, where, where), moved

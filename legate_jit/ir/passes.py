@@ -1,0 +1,40 @@
+"""The pass pipeline: from a recorded tape to a schedule, each stage by name so that it can be dumped and verified."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from legate_jit.ir.build import decode
+from legate_jit.ir.fuse import fuse
+from legate_jit.ir.lower import lower
+from legate_jit.ir.ops import Kind
+from legate_jit.ir.schedule import Schedule, schedule
+from legate_jit.ir.simplify import simplify
+
+Observer = Callable[[str, Any], None]
+
+#: called with (stage name, its result) for every compiled window; the debug room adds to it
+observers: list[Observer] = []
+
+
+def compile_window(code: Sequence[Any], live: Sequence[int], exclusive: Sequence[bool]) -> Schedule:
+    """The schedule of a tape whose values `live` must exist afterwards; output k of the schedule is live[k]."""
+    decoded = decode(code)
+    graph = decoded.graph(live)
+    _observe("graph", graph)
+    graph = simplify(graph)
+    _observe("simplified", graph)
+    graph = lower(graph)
+    _observe("lowered", graph)
+    fused = fuse(graph)
+    _observe("fused", fused)
+    inputs = sum(1 for sig in decoded.values if sig.kind is Kind.BUFFER)
+    result = schedule(fused, exclusive, decoded.scalars, inputs)
+    _observe("schedule", result)
+    return result
+
+
+def _observe(stage: str, result: Any) -> None:
+    for observer in observers:
+        observer(stage, result)

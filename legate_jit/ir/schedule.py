@@ -1,0 +1,371 @@
+"""Schedule: the steps of a flush as data, with every decision about memory made.
+
+Decides, once per graph structure: which updates happen in place and which need a copy, what has to be copied then, which
+values have memory, and which share it over time. Knows shapes and which input buffers may be overwritten; no addresses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from legate_jit.ir import index
+from legate_jit.ir.build import CallSpec
+from legate_jit.ir.fuse import Cluster, Fused, Item, normalize, operand_views, reads_of
+from legate_jit.ir.index import Affine
+from legate_jit.ir.nest import Nest, build
+from legate_jit.ir.node import ArrayType, Node
+from legate_jit.ir.ops import Kind
+
+#: launches of less work (simple operations) than this run on one thread
+PARALLEL_WORK = 40000
+#: work a thread should take at a time
+CHUNK_WORK = 60000
+
+
+class Launch(NamedTuple):
+    """Run a kernel: its nest, the storage of each operand (-1: scratch), and how many units a thread takes at a time."""
+
+    nest: Nest
+    storages: tuple[int, ...]
+    chunk: int
+
+
+class Argument(NamedTuple):
+    """Operand of a library call: a strided view of a storage, or (storage < 0) the scalar slot `offset`."""
+
+    storage: int
+    type: ArrayType
+    offset: int  # bytes
+    strides: tuple[int, ...]  # bytes
+
+
+class Call(NamedTuple):
+    """A library call: `spec` names it; results are written to whole storages."""
+
+    spec: CallSpec
+    arguments: tuple[Argument, ...]
+    results: tuple[tuple[int, ArrayType], ...]
+
+
+Step = Launch | Call
+
+
+class Storage(NamedTuple):
+    """Memory of one or several values: input buffer number `source`, or a fresh slot of `nbytes`."""
+
+    source: int
+    nbytes: int
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """What a flush does. `outputs[k]`: storage of the k-th root. `slots`: bytes of each block to allocate."""
+
+    steps: tuple[Step, ...]
+    storages: tuple[Storage, ...]
+    slots: tuple[int, ...]
+    outputs: tuple[int, ...]
+    scalars: tuple[str, ...]
+    inputs: int
+    copied_bytes: int = 0
+    notes: tuple[str, ...] = field(default=())
+
+
+def schedule(fused: Fused, exclusive: Sequence[bool], scalars: tuple[str, ...], inputs: int) -> Schedule:
+    """Plan memory for the fused graph. `exclusive[i]`: nobody but this flush needs input buffer i afterwards."""
+    return _Planner(fused, exclusive, scalars, inputs).plan()
+
+
+class _Reading(NamedTuple):
+    step: int
+    node: Node  # as read: the origin or an alias of it
+    view: Affine | None  # from the reading cluster's index space; None: the whole
+    by: Node | None = None  # the update that would copy it
+
+
+class _Planner:
+    def __init__(self, fused: Fused, exclusive: Sequence[bool], scalars: tuple[str, ...], inputs: int) -> None:
+        self.fused, self.exclusive, self.scalars, self.inputs = fused, exclusive, scalars, inputs
+        self.steps = list(fused.steps)
+        self.where: dict[Node, int] = {}
+        self.readings: dict[Node, list[_Reading]] = {}
+        self.in_place: dict[Node, Node] = {}  # update -> the value whose memory it takes over
+        self.taken: dict[Node, Node] = {}  # the reverse
+        self.roots = set(fused.graph.roots)
+        self.copied = 0
+        self.notes: list[str] = []
+
+    def plan(self) -> Schedule:
+        self.locate()
+        for k, step in enumerate(self.steps):
+            if isinstance(step, Cluster):
+                for item in step.items:
+                    if item.role == "update":
+                        self.decide(item.node, k)
+        self.insert_copies()
+        return self.assign()
+
+    # -- who reads what, where --
+
+    def locate(self) -> None:
+        for k, step in enumerate(self.steps):
+            if isinstance(step, Cluster):
+                for item in step.items:
+                    self.where[item.node] = k
+                    if item.role == "update":
+                        self.note(item.node.src[0], k, None, item.node)
+                for r, view in step.reads:
+                    if r not in step.produced:
+                        self.note(r, k, view)
+            else:
+                self.where[step] = k
+                for s in step.src:
+                    self.note(s.src[0] if s.kind is Kind.MOVE else s, k, None)
+
+    def note(self, r: Node, step: int, view: Affine | None, by: Node | None = None) -> None:
+        self.readings.setdefault(origin(r), []).append(_Reading(step, r, view, by))
+
+    def aliased_root(self, n: Node) -> bool:
+        """Whether the value itself, possibly under another shape, is needed after the flush."""
+        return any(origin(r) is n for r in self.roots)
+
+    # -- in place or copy --
+
+    def decide(self, u: Node, step: int) -> None:
+        """In place iff the old value is dead after the update, nobody else took its memory, and no reader disagrees."""
+        old = origin(u.src[0])
+        if old.kind is Kind.GENERATE and old not in self.where:
+            return
+        if old.kind is Kind.BUFFER:
+            assert isinstance(old.arg, int)
+            if not self.exclusive[old.arg]:
+                return
+        if self.aliased_root(old) or old in self.taken:
+            return
+        if any(self.conflicts(u, step, reading) for reading in self.readings.get(old, ())):
+            return
+        self.in_place[u] = old
+        self.taken[old] = u
+
+    def conflicts(self, u: Node, step: int, reading: _Reading) -> bool:
+        if reading.by is u:
+            return False
+        if reading.step != step:
+            return reading.step > step
+        assert isinstance(u.arg, Affine)
+        if reading.view is None or reading.node is not u.src[0]:
+            return True
+        cluster = self.steps[step]
+        assert isinstance(cluster, Cluster)
+        if cluster.domain != u.arg.shape:
+            return True
+        same = normalize(reading.view, u.shape) == normalize(u.arg, u.shape)
+        return not same and index.overlaps(reading.view, u.arg)
+
+    # -- what an update that is not in place has to copy first --
+
+    def insert_copies(self) -> None:
+        before: dict[int, list[Cluster]] = {}
+        for k, step in enumerate(self.steps):
+            if not isinstance(step, Cluster):
+                continue
+            for item in step.items:
+                if item.role == "update" and item.node not in self.in_place:
+                    before.setdefault(k, []).extend(self.copies(item.node))
+        if not before:
+            return
+        steps = []
+        for k, step in enumerate(self.steps):
+            steps.extend(before.get(k, ()))
+            steps.append(step)
+        self.steps = steps
+
+    def copies(self, u: Node) -> list[Cluster]:
+        """Clusters that put the part of the old value which the update leaves alone into the new memory."""
+        if u.src[0].op.name == "empty":
+            return []
+        assert isinstance(u.arg, Affine)
+        boxes = index.complement(u.arg, u.shape)
+        if boxes is None:
+            boxes = [tuple((0, n) for n in u.shape)]
+        out = []
+        for box in boxes:
+            if not self.overwritten(u, box):
+                view = index.from_box(box)
+                cluster = Cluster(view.shape)
+                item = Item(u, "copy", u.src[0], view, None)
+                reads = reads_of(u.src[0], view, self.fused.materialized, None)
+                cluster.add(item, reads)
+                out.append(cluster)
+                self.copied += u.dtype.itemsize * _volume(view.shape)
+        return out
+
+    def overwritten(self, u: Node, box: tuple[tuple[int, int], ...]) -> bool:
+        """Whether later in-place updates replace the whole box before anybody reads it."""
+        version, region = u, index.from_box(box)
+        while True:
+            if self.aliased_root(version):
+                return False
+            following = self.taken.get(version)
+            for reading in self.readings.get(version, ()):
+                if reading.by is not None and reading.by is following:
+                    continue
+                if reading.view is None or reading.node is not version or index.overlaps(reading.view, region):
+                    return False
+            if following is None:
+                return False
+            assert isinstance(following.arg, Affine)
+            if index.covers(following.arg, box):
+                return True
+            version = following
+
+    # -- memory --
+
+    def assign(self) -> Schedule:
+        memory = _Memory(self)
+        launches: list[Step] = []
+        stored = self.stored()
+        for k, step in enumerate(self.steps):
+            memory.begin(k)
+            if isinstance(step, Cluster):
+                nest = build(step, self.fused, stored)
+                if nest.units:
+                    launches.append(memory.launch(nest))
+            elif step.kind is not Kind.ITEM:
+                launches.append(memory.call(step))
+        outputs = tuple(memory.storage(r) for r in self.fused.graph.roots)
+        return Schedule(
+            tuple(launches),
+            tuple(memory.storages),
+            tuple(memory.slots),
+            outputs,
+            self.scalars,
+            self.inputs,
+            self.copied,
+            tuple(self.notes),
+        )
+
+    def stored(self) -> frozenset[Node]:
+        """Nodes that must be in memory: roots, updates, and whatever another step reads."""
+        needed = {origin(r) for r in self.roots}
+        needed.update(self.readings)
+        needed.update(self.in_place.values())
+        for step in self.steps:
+            if isinstance(step, Cluster):
+                needed.update(i.node for i in step.items if i.role in ("update", "copy"))
+                needed.update(origin(r) for r, _ in step.reads if r not in step.produced)
+        return frozenset(needed)
+
+
+class _Memory:
+    """Assigns storages to values, and slots to storages so that memory is used again once its last reader has run."""
+
+    def __init__(self, planner: _Planner) -> None:
+        self.planner = planner
+        self.storages: list[Storage] = []
+        self.slots: list[int] = []
+        self.of: dict[Node, int] = {}
+        self.sources: dict[int, int] = {}
+        self.free: dict[int, list[int]] = {}
+        self.last = self.last_uses()
+        self.step = 0
+        self.release: dict[int, list[int]] = {}
+
+    def root_of(self, n: Node) -> Node:
+        """The first value that had the memory `n` lies in."""
+        n = origin(n)
+        while n in self.planner.in_place:
+            n = origin(self.planner.in_place[n])
+        return n
+
+    def last_uses(self) -> dict[Node, int]:
+        """Last step that touches the memory of each first value; roots never die."""
+        last: dict[Node, int] = {}
+        for k, step in enumerate(self.planner.steps):
+            touched = [r for r, _ in step.reads] + [i.node for i in step.items] if isinstance(step, Cluster) else [
+                step, *(s.src[0] if s.kind is Kind.MOVE else s for s in step.src)
+            ]
+            for n in touched:
+                last[self.root_of(n)] = k
+        for r in self.planner.roots:
+            last[self.root_of(r)] = len(self.planner.steps)
+        return last
+
+    def begin(self, step: int) -> None:
+        """Memory whose last reader was before `step` may be used again."""
+        self.step = step
+        for slot in self.release.pop(step - 1, ()):
+            self.free.setdefault(self.slots[slot], []).append(slot)
+
+    def storage(self, n: Node) -> int:
+        """The storage of a value, made at its first use."""
+        first = self.root_of(n)
+        found = self.of.get(first)
+        if found is not None:
+            return found
+        if first.kind is Kind.BUFFER:
+            assert isinstance(first.arg, int)
+            new = Storage(first.arg, first.type.nbytes, -1)
+        else:
+            new = Storage(-1, first.type.nbytes, self.slot(first))
+        self.of[first] = len(self.storages)
+        self.storages.append(new)
+        return self.of[first]
+
+    def slot(self, n: Node) -> int:
+        nbytes = n.type.nbytes
+        waiting = self.free.get(nbytes)
+        if waiting:
+            slot = waiting.pop()
+        else:
+            slot = len(self.slots)
+            self.slots.append(nbytes)
+        self.release.setdefault(max(self.last.get(n, self.step), self.step), []).append(slot)
+        return slot
+
+    def launch(self, nest: Nest) -> Launch:
+        storages = tuple(-1 if p.node is None else self.storage(p.node) for p in nest.places)
+        total = nest.units * nest.work
+        chunk = nest.units if total < PARALLEL_WORK else max(1, min(CHUNK_WORK // max(nest.work, 1), -(-nest.units // 2)))
+        return Launch(nest, storages, chunk)
+
+    def call(self, n: Node) -> Call:
+        results = [m for m in self.planner.fused.graph.nodes if m.kind is Kind.ITEM and m.src[0] is n] or [n]
+        spec = n.arg if isinstance(n.arg, CallSpec) else CallSpec(n.op.name, (("arg", n.arg),))
+        return Call(
+            spec,
+            tuple(self.argument(s) for s in n.src),
+            tuple((self.storage(m), m.type) for m in sorted(results, key=lambda m: m.arg if m is not n else 0)),
+        )
+
+    def argument(self, s: Node) -> Argument:
+        if s.kind is Kind.SCALAR:
+            assert isinstance(s.arg, int)
+            return Argument(-1, s.type, s.arg, ())
+        base, view = s, index.identity(s.shape)
+        if s.kind is Kind.MOVE and s not in self.of and s not in self.planner.where:
+            assert isinstance(s.arg, Affine)
+            base, view = s.src[0], s.arg
+        offset, strides = index.elem_strides(view, base.shape)
+        size = s.dtype.itemsize
+        return Argument(self.storage(base), s.type, offset * size, tuple(t * size for t in strides))
+
+
+def origin(n: Node) -> Node:
+    """The node whose memory an alias shows under another shape or dtype."""
+    while n.kind in (Kind.RESHAPE, Kind.BITCAST):
+        n = n.src[0]
+    return n
+
+
+def _volume(shape: tuple[int, ...]) -> int:
+    size = 1
+    for n in shape:
+        size *= n
+    return size
+
+
+__all__ = ["Argument", "Call", "Launch", "Schedule", "Storage", "operand_views", "origin", "schedule"]

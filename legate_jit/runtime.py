@@ -1,0 +1,312 @@
+"""The runtime: records operations in a window, and compiles and runs the window at a fence, a host read, or when it is full.
+
+A window is a flat tape (see `ir.build`): recording appends a signature and the numbers of its operands. At a flush the tape
+itself, with which values are still wanted and which input buffers may be overwritten, is the key of the compiled plan, so that
+a repeated window costs a lookup, binding, and one native call. Knows no NumPy semantics and no code generation.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from legate_jit.backends import memory
+from legate_jit.backends.memory import Buffer
+from legate_jit.execute import Execution, Runnable
+from legate_jit.ir import infer
+from legate_jit.ir.node import ArrayType, Signature
+from legate_jit.ir.ops import OPS
+from legate_jit.ir.passes import compile_window
+from legate_jit.store import Bitcast, Lens, Part, Reshaped, Store, read_step
+
+_new_store = Store.__new__
+
+#: values a window may hold before it is flushed by itself
+WINDOW_VALUES = 600
+
+
+@dataclass(slots=True)
+class Counters:
+    """What the runtime did since the process began (or `reset`)."""
+
+    flushes: int = 0
+    plans: int = 0  # structures compiled
+    hits: int = 0  # flushes that reused a plan
+    launches: int = 0
+    calls: int = 0
+    values: int = 0  # recorded values
+    copied_bytes: int = 0  # copied because an update could not be in place
+
+    def reset(self) -> None:
+        """Start counting anew."""
+        self.flushes = self.plans = self.hits = self.launches = self.calls = self.values = self.copied_bytes = 0
+
+
+class Window:
+    """The open window: the tape, its stores, input buffers and scalars. There is one, `window`; hot paths append to it."""
+
+    __slots__ = ("code", "n", "stores", "inputs", "input_values", "scalars", "limit", "serial")
+
+    def __init__(self) -> None:
+        self.serial = 0
+        self.limit = WINDOW_VALUES
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin a new, empty window."""
+        self.code: list[Any] = []
+        self.n = 0
+        self.stores: list[Store] = []
+        self.inputs: list[Buffer] = []
+        self.input_values: list[int] = []
+        self.scalars: list[Any] = []
+        self.serial += 1
+
+    def enter(self, store: Store) -> int:
+        """Give a store that holds a buffer a value number in this window."""
+        buffer = store.buffer
+        assert buffer is not None
+        self.stores.append(store)
+        if buffer.serial == self.serial and self.code_type(buffer.slot) is store.type:
+            store.value = buffer.slot
+            return buffer.slot
+        v = self.n
+        self.n = v + 1
+        self.code.append(store.type.buffer_signature)
+        self.inputs.append(buffer)
+        self.input_values.append(v)
+        buffer.slot, buffer.serial = v, self.serial
+        store.value = v
+        return v
+
+    def code_type(self, value: int) -> ArrayType:
+        """Type of an input value."""
+        at = self.input_values.index(value)
+        seen = -1
+        for sig in self.code:
+            if isinstance(sig, Signature) and sig.op is _BUFFER:
+                seen += 1
+                if seen == at:
+                    return sig.type
+        raise KeyError(value)
+
+
+_BUFFER = OPS["buffer"]
+window = Window()
+counters = Counters()
+_plans: dict[Any, Runnable] = {}
+_suspended: list[Execution] = []
+
+
+def record(sig: Signature, *srcs: int) -> int:
+    """Append an instruction; returns its value number. Scalars it takes must be in `window.scalars` already."""
+    window.code.append(sig)
+    window.code.extend(srcs)
+    v = window.n
+    window.n = v + 1
+    return v
+
+
+def new_store(value: int, type_: ArrayType) -> Store:
+    """A Store whose current value is the recorded value `value`."""
+    s = _new_store(Store)
+    s.value, s.buffer, s.type = value, None, type_
+    window.stores.append(s)
+    if value >= window.limit:
+        flush()
+    return s
+
+
+def buffer_store(buffer: Buffer, type_: ArrayType) -> Store:
+    """A Store on existing memory."""
+    s = _new_store(Store)
+    s.value, s.buffer, s.type = None, buffer, type_
+    return s
+
+
+def value_of(store: Store) -> int:
+    """The value number of the store's current value in the open window."""
+    v = store.value
+    return window.enter(store) if v is None else v
+
+
+def read(store: Store, lens: Lens | None) -> int:
+    """The value number of what a view shows."""
+    v = value_of(store)
+    if lens is None:
+        return v
+    if lens.read_signature is not None:
+        return record(lens.read_signature, v)
+    type_ = lens.base
+    for step in lens.chain:
+        sig = read_step(type_, step)
+        v, type_ = record(sig, v), sig.type
+    return v
+
+
+def write(store: Store, lens: Lens | None, value: int, value_type: ArrayType) -> None:
+    """Assign a recorded value (broadcast and cast as NumPy does) through a view."""
+    if lens is None:
+        lens_chain: tuple[Any, ...] = ()
+    else:
+        lens_chain = lens.chain
+    old = value_of(store)
+    store.value = _put(old, store.type, lens_chain, value, value_type)
+    if window.n >= window.limit:
+        flush()
+
+
+def _put(old: int, old_type: ArrayType, chain: tuple[Any, ...], value: int, value_type: ArrayType) -> int:
+    """The new whole after writing `value` through `chain` (recursion depth = length of the chain, a handful)."""
+    from legate_jit.ir import index
+    from legate_jit.ir.index import Affine
+
+    if not chain:
+        whole = index.identity(old_type.shape)
+        return record(infer.update_signature(old_type, value_type, whole), old, value)
+    step, rest = chain[0], chain[1:]
+    if isinstance(step, Affine) and not rest:
+        return record(infer.update_signature(old_type, value_type, step), old, value)
+    sig = read_step(old_type, step)
+    inner = _put(record(sig, old), sig.type, rest, value, value_type)
+    match step:
+        case Affine():
+            return record(infer.update_signature(old_type, sig.type, step), old, inner)
+        case Reshaped():
+            return record(infer.reshape_signature(sig.type, old_type.shape), inner)
+        case Bitcast():
+            return record(infer.bitcast_signature(sig.type, old_type.dtype), inner)
+        case Part():
+            other = infer.map_signature(OPS["imag" if step.name == "real" else "real"], (old_type,))
+            kept = record(other, old)
+            pair = (inner, kept) if step.name == "real" else (kept, inner)
+            return record(infer.map_signature(OPS["complex"], (sig.type, sig.type)), *pair)
+        case _:
+            raise TypeError(f"unknown lens step {step!r}")
+
+
+# ---- flush -------------------------------------------------------------------------------------------------------
+
+
+def _dead_refcount() -> int:
+    """What sys.getrefcount says, in `_alive`'s loop, of a store nobody but the window refers to."""
+    stores = [_new_store(Store)]
+    for s in stores:
+        return sys.getrefcount(s)
+    raise AssertionError
+
+
+_DEAD = _dead_refcount()
+
+
+def _sole_refcount() -> int:
+    """What sys.getrefcount says, in `_exclusive`'s comprehension, of a buffer only the inputs list refers to."""
+    inputs = [object()]
+    return [sys.getrefcount(b) for b in inputs][0]
+
+
+_SOLE = _sole_refcount()
+
+
+def flush() -> None:
+    """Compile (or look up) and run everything recorded. Stores that are still referred to hold buffers afterwards."""
+    resume()
+    w = window
+    if not w.stores:
+        if w.code:
+            w.clear()
+        return
+    getrefcount = sys.getrefcount
+    live: list[Store] = []
+    for s in w.stores:
+        if getrefcount(s) > _DEAD:
+            live.append(s)
+            if s.buffer is not None and s.buffer.slot != s.value:
+                s.buffer = None
+        else:
+            s.buffer = None
+    pending = [s for s in live if s.buffer is None]
+    if not pending:
+        _finish(live, pending, {})
+        return
+    exclusive = tuple([getrefcount(b) <= _SOLE for b in w.inputs])
+    values = tuple([s.value for s in pending])
+    key = (tuple(w.code), values, exclusive)
+    roots = dict.fromkeys(values)
+    runnable = _plans.get(key)
+    counters.flushes += 1
+    if runnable is None:
+        runnable = _plan(key, list(roots), exclusive)
+        _plans[key] = runnable
+    else:
+        counters.hits += 1
+    execution = runnable.start(w.inputs, w.scalars)
+    outputs = dict(zip(roots, execution.outputs(), strict=True))
+    counters.values += w.n
+    _finish(live, pending, outputs)
+    _run(execution)
+
+
+def _finish(live: list[Store], pending: list[Store], outputs: dict[Any, Buffer]) -> None:
+    for s in pending:
+        s.buffer = outputs[s.value]
+    for s in live:
+        s.value = None
+    window.clear()
+
+
+def _run(execution: Execution) -> None:
+    try:
+        execution.run()
+    except BaseException:
+        _suspended.append(execution)
+        raise
+
+
+def resume() -> None:
+    """Finish a run that an exception interrupted."""
+    while _suspended:
+        execution = _suspended[-1]
+        execution.run()
+        _suspended.remove(execution)
+
+
+def _plan(key: Any, roots: list[int], exclusive: tuple[bool, ...]) -> Runnable:
+    from legate_jit.backends import cpu
+
+    counters.plans += 1
+    schedule = compile_window(key[0], roots, exclusive)
+    return Runnable(schedule, cpu)
+
+
+def host(store: Store) -> np.ndarray:
+    """The store's contents as a read-only NumPy array of the base shape, without copying; flushes first."""
+    if store.value is not None:
+        flush()
+    elif _suspended:
+        resume()
+    assert store.buffer is not None
+    return store.buffer.as_numpy(store.type.shape, store.type.dtype, False)
+
+
+def from_host(array: np.ndarray) -> Store:
+    """A Store with a copy of a NumPy array of a supported dtype."""
+    from legate_jit.ir.node import array_type
+
+    type_ = array_type(array.shape, infer.dtypes.canonical(array.dtype))
+    buffer = memory.allocate(type_.nbytes)
+    buffer.as_numpy(type_.shape, type_.dtype, True)[...] = array
+    return buffer_store(buffer, type_)
+
+
+def full() -> None:
+    """The window holds as much as it may: run it."""
+    flush()
+
+
+def fence() -> None:
+    """Return when everything recorded so far has been computed."""
+    flush()

@@ -1,0 +1,121 @@
+"""Store: the one mutable thing a user's array holds; Lens: how a view looks into a Store, for reading and for writing.
+
+A Store is a cell with the current value. A view is a Store and a Lens; assigning through any view rebinds the cell, so every
+other view sees it. Knows recording (`runtime.window`) but no kernels and no NumPy semantics beyond index maps.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from legate_jit.backends.memory import Buffer
+from legate_jit.ir import dtypes, index, infer
+from legate_jit.ir.index import Affine
+from legate_jit.ir.node import ArrayType, Signature, array_type
+from legate_jit.ir.ops import OPS
+
+
+class Store:
+    """A cell: `value` is the number of its current value in the open window, or None when `buffer` holds the value.
+
+    `type`: shape and dtype, fixed for life. Alive in a flush iff somebody outside the window refers to it.
+    """
+
+    __slots__ = ("value", "buffer", "type", "__weakref__")
+
+    value: int | None
+    buffer: Buffer | None
+    type: ArrayType
+
+
+class Reshaped(NamedTuple):
+    """Lens step: the same elements in C order under another shape."""
+
+    shape: tuple[int, ...]
+
+
+class Bitcast(NamedTuple):
+    """Lens step: the same bytes under another dtype of equal item size."""
+
+    dtype: np.dtype
+
+
+class Part(NamedTuple):
+    """Lens step: the real or imaginary part of a complex array."""
+
+    name: str  # 'real' | 'imag'
+
+
+LensStep = Affine | Reshaped | Bitcast | Part
+
+
+class Lens:
+    """A chain of lens steps from a base type; `type` is what the view shows. Compared by identity; see `extend`."""
+
+    __slots__ = ("base", "type", "chain", "read_signature", "update_signatures", "writable")
+
+    def __init__(self, base: ArrayType, chain: tuple[LensStep, ...]) -> None:
+        self.base, self.chain = base, chain
+        self.type = base
+        for step in chain:
+            self.type = step_type(self.type, step)
+        self.writable = all(not isinstance(s, Affine) or index.is_writable(s) for s in chain)
+        self.read_signature: Signature | None = None
+        if len(chain) == 1 and isinstance(chain[0], Affine):
+            self.read_signature = infer.move_signature(base, chain[0])
+        self.update_signatures: dict[ArrayType | type, Signature] = {}
+
+
+_lenses: dict[tuple[ArrayType, tuple[LensStep, ...]], Lens] = {}
+
+
+def step_type(source: ArrayType, step: LensStep) -> ArrayType:
+    """The type a step shows of an array of type `source`."""
+    match step:
+        case Affine():
+            return array_type(step.shape, source.dtype)
+        case Reshaped():
+            return array_type(step.shape, source.dtype)
+        case Bitcast():
+            return array_type(source.shape, step.dtype)
+        case Part():
+            return array_type(source.shape, dtypes.canonical(np.empty(0, source.dtype).real.dtype))
+
+
+def extend(base: ArrayType, lens: Lens | None, step: LensStep) -> Lens | None:
+    """`lens` followed by `step`; None when that is the whole base array. Affine steps compose into one."""
+    chain = lens.chain if lens is not None else ()
+    if isinstance(step, Affine) and chain and isinstance(chain[-1], Affine):
+        step = index.compose(chain[-1], step)
+        chain = chain[:-1]
+    before = base
+    for s in chain:
+        before = step_type(before, s)
+    if isinstance(step, Affine) and index.is_identity(step, before.shape):
+        return interned(base, chain)
+    return interned(base, (*chain, step))
+
+
+def interned(base: ArrayType, chain: tuple[LensStep, ...]) -> Lens | None:
+    """The one Lens of this base type and chain; None for the empty chain."""
+    if not chain:
+        return None
+    found = _lenses.get((base, chain))
+    if found is None:
+        found = _lenses[base, chain] = Lens(base, chain)
+    return found
+
+
+def read_step(source: ArrayType, step: LensStep) -> Signature:
+    """Signature of reading through one step."""
+    match step:
+        case Affine():
+            return infer.move_signature(source, step)
+        case Reshaped():
+            return infer.reshape_signature(source, step.shape)
+        case Bitcast():
+            return infer.bitcast_signature(source, step.dtype)
+        case Part():
+            return infer.map_signature(OPS[step.name], (source,))
