@@ -106,12 +106,19 @@ class ndarray(ArrayMethods):  # noqa: N801  NumPy's name
             if key.__class__ is tuple:
                 if len(key) == 2:
                     a, b = key
-                    if a.__class__ is slice and b.__class__ is slice:
-                        lens = _views2.get(
-                            (self._lens or self._type, a.start, a.stop, a.step, b.start, b.stop, b.step)
-                        )
+                    if a.__class__ is slice:
+                        if b.__class__ is slice:
+                            lens = _views.get(
+                                (self._lens or self._type, a.start, a.stop, a.step, b.start, b.stop, b.step)
+                            )
+                        elif b.__class__ is int:
+                            lens = _views.get((self._lens or self._type, a.start, a.stop, a.step, b))
+                    elif b.__class__ is slice and a.__class__ is int:
+                        lens = _views.get((self._lens or self._type, a, _ROW, b.start, b.stop, b.step))
             elif key.__class__ is slice:
-                lens = _views1.get((self._lens or self._type, key.start, key.stop, key.step))
+                lens = _views.get((self._lens or self._type, key.start, key.stop, key.step))
+            elif key.__class__ is int:
+                lens = _views.get((self._lens or self._type, key))
         except TypeError:  # a slice bound that does not hash: the general path judges it
             lens = None
         if lens is None:
@@ -126,12 +133,19 @@ class ndarray(ArrayMethods):  # noqa: N801  NumPy's name
             if key.__class__ is tuple:
                 if len(key) == 2:
                     a, b = key
-                    if a.__class__ is slice and b.__class__ is slice:
-                        lens = _views2.get(
-                            (self._lens or self._type, a.start, a.stop, a.step, b.start, b.stop, b.step)
-                        )
+                    if a.__class__ is slice:
+                        if b.__class__ is slice:
+                            lens = _views.get(
+                                (self._lens or self._type, a.start, a.stop, a.step, b.start, b.stop, b.step)
+                            )
+                        elif b.__class__ is int:
+                            lens = _views.get((self._lens or self._type, a.start, a.stop, a.step, b))
+                    elif b.__class__ is slice and a.__class__ is int:
+                        lens = _views.get((self._lens or self._type, a, _ROW, b.start, b.stop, b.step))
             elif key.__class__ is slice:
-                lens = _views1.get((self._lens or self._type, key.start, key.stop, key.step))
+                lens = _views.get((self._lens or self._type, key.start, key.stop, key.step))
+            elif key.__class__ is int:
+                lens = _views.get((self._lens or self._type, key))
         except TypeError:
             lens = None
         if lens is None or self._locked:
@@ -147,9 +161,9 @@ class ndarray(ArrayMethods):  # noqa: N801  NumPy's name
 
 _new: Callable[[type[ndarray]], ndarray] = object.__new__
 
-#: views by base (type or lens) and key, for one and two slices; `_indexing` fills them
-_views1: dict[Any, Lens] = {}
-_views2: dict[Any, Lens] = {}
+#: views by base (type or lens) and the parts of a key of slices and integers; `_indexing.remember` fills it
+_views: dict[Any, Lens] = {}
+_ROW = "row"  # tells (int, slice) from (slice, int) in a key
 
 
 def _slow_getitem(array: ndarray, key: Any) -> Any:

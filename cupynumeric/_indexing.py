@@ -71,14 +71,27 @@ def affine_of(shape: tuple[int, ...], key: Any) -> Affine:
 def view_lens(array: ndarray, key: Any) -> Lens | None:
     """The lens of `array[key]` for a basic key (None: the whole store), remembered for the fast paths."""
     lens = extend(array._store.type, array._lens, affine_of(array.shape, key))
-    if lens is not None:
-        base = array._lens or array._type
-        if isinstance(key, slice) and _hashable(key):
-            _array._views1[base, key.start, key.stop, key.step] = lens
-        elif isinstance(key, tuple) and len(key) == 2 and all(isinstance(e, slice) and _hashable(e) for e in key):
-            a, b = key
-            _array._views2[base, a.start, a.stop, a.step, b.start, b.stop, b.step] = lens
+    if lens is not None and lens.type.ndim:
+        _remember(array._lens or array._type, key, lens)
     return lens
+
+
+def _remember(base: Any, key: Any, lens: Lens) -> None:
+    """Let the fast path of `ndarray.__getitem__` find this view (0-d results are copies, so they stay out)."""
+    views, row = _array._views, _array._ROW
+    match key:
+        case slice() if _hashable(key):
+            views[base, key.start, key.stop, key.step] = lens
+        case int() if type(key) is int:
+            views[base, key] = lens
+        case (slice() as a, slice() as b) if _hashable(a) and _hashable(b):
+            views[base, a.start, a.stop, a.step, b.start, b.stop, b.step] = lens
+        case (slice() as a, int() as b) if _hashable(a) and type(b) is int:
+            views[base, a.start, a.stop, a.step, b] = lens
+        case (int() as a, slice() as b) if _hashable(b) and type(a) is int:
+            views[base, a, row, b.start, b.stop, b.step] = lens
+        case _:
+            pass
 
 
 def _hashable(s: slice) -> bool:

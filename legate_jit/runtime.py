@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from legate_jit import tracing
 from legate_jit.backends import memory
 from legate_jit.backends.memory import Buffer
 from legate_jit.execute import Execution, Runnable
@@ -24,6 +25,8 @@ from legate_jit.store import Bitcast, Lens, Part, Reshaped, Store, read_step
 
 _new_store = Store.__new__
 
+#: elements a window inside a loop should compute before it is worth a flush
+LOOP_WORK = 2_000_000
 #: values a window may hold before it is flushed by itself
 WINDOW_VALUES = 600
 
@@ -302,9 +305,58 @@ def from_host(array: np.ndarray) -> Store:
     return buffer_store(buffer, type_)
 
 
+class _Pace:
+    """When a full window ends: by its size, or, inside a loop that was found, after whole iterations."""
+
+    __slots__ = ("trace", "goal", "iterations")
+
+    def __init__(self) -> None:
+        self.trace: tracing.Trace | None = None
+        self.goal = 0
+        self.iterations = 1
+
+
+_pace = _Pace()
+
+
 def full() -> None:
-    """The window holds as much as it may: run it."""
-    flush()
+    """The window holds as much as it may: run it, at a loop boundary if the program is in a loop."""
+    w, pace = window, _pace
+    recorded = w.n - len(w.inputs)
+    if recorded < pace.goal:
+        w.limit = w.n + pace.goal - recorded - 2
+        return
+    trace = pace.trace
+    if trace is not None:
+        if tracing.ends_with(w.code, trace.last):
+            flush()
+            pace.goal = trace.period * pace.iterations
+            w.limit = pace.goal - 2
+            return
+        pace.trace = None
+        pace.goal = 0
+        if recorded < WINDOW_VALUES:
+            w.limit = WINDOW_VALUES
+            return
+    trace = tracing.find(w.code)
+    if trace is None:
+        pace.goal = 0
+        flush()
+        w.limit = WINDOW_VALUES
+        return
+    pace.trace = trace
+    pace.iterations = _iterations(w.code, trace)
+    pace.goal = recorded + trace.wait
+    w.limit = w.n + trace.wait - 2
+
+
+def _iterations(code: list[Any], trace: tracing.Trace) -> int:
+    """Iterations per window: one when an iteration is much work, else enough that the cost of a flush disappears."""
+    sizes = [sig.type.size for sig in code if sig.__class__ is Signature][-trace.period :]
+    k = 1
+    while k * sum(sizes) < LOOP_WORK and 2 * k * trace.period <= WINDOW_VALUES:
+        k *= 2
+    return k
 
 
 def fence() -> None:

@@ -19,6 +19,8 @@ from legate_jit.ir.ops import Kind
 
 #: elements one work unit of an elementwise kernel should have
 UNIT = 32768
+#: simple operations below which a unit is not worth splitting further
+MIN_UNIT_WORK = 20000
 #: longest tile of the inner loop when several rows make one unit and operands disagree about the order of axes
 CROSS_TILE = 256
 CROSS_ROWS = 64
@@ -500,7 +502,7 @@ def _split(
     block = reduction.block if reduction else 0
     if kernel.kind == "map":
         rows = math.prod(extents[:-1])
-        tile, rows_per_unit = _map_unit(kernel, rows, inner)
+        tile, rows_per_unit = _map_unit(kernel, rows, inner, cost)
         ntiles = -(-inner // tile) if inner else 0
         return tile, ntiles, rows_per_unit, 0, ntiles * -(-rows // rows_per_unit), tile * rows_per_unit * cost
     if kernel.kind == "row":
@@ -520,11 +522,15 @@ def _split(
     return tile, ntiles, block or rows, nblocks, outer * nblocks * ntiles, per_unit
 
 
-def _map_unit(kernel: Kernel, rows: int, inner: int) -> tuple[int, int]:
+def _map_unit(kernel: Kernel, rows: int, inner: int, cost: int) -> tuple[int, int]:
+    """Inner tile and rows of a unit: about UNIT elements, less when that would leave threads idle."""
     crossing = kernel.ndim > 1 and any(o.strides[-1] == 2 for o in kernel.operands)
     if crossing:
         tile = max(min(inner, CROSS_TILE), 1)
         return tile, max(1, min(rows, CROSS_ROWS))
-    if inner >= 2 * UNIT:
-        return UNIT, 1
-    return max(inner, 1), max(1, min(rows, UNIT // max(inner, 1)))
+    elements = rows * inner
+    pieces = min(elements * cost // MIN_UNIT_WORK, 4 * max(1, elements // (4 * UNIT)) + 4)
+    size = UNIT if pieces < 1 else min(UNIT, -(-elements // (-(-pieces // 4) * 4)))
+    if inner >= 2 * size:
+        return -(-size // 64) * 64, 1
+    return max(inner, 1), max(1, min(rows, -(-size // max(inner, 1))))

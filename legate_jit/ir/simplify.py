@@ -1,7 +1,8 @@
 """Simplification: rules that make a graph smaller without changing any value, given to the rewrite driver.
 
-Compositions of moves become one move, whole-array updates become plain values, reads of what was just written are forwarded,
-shape changes that only touch unit axes become moves.
+Compositions of moves become one move, whole-array updates become plain values, shape changes that only touch unit axes become
+moves. Reads through an update are left alone on purpose: forwarding them to the old array would keep the old array alive past
+the update and turn an update in place into a copy.
 """
 
 from __future__ import annotations
@@ -47,21 +48,8 @@ def _move(b: Builder, x: Node, view: Affine, type_: ArrayType) -> Node | None:
             return b.make(OPS["move"], x.src, index.compose(x.arg, view), type_)
         case Kind.GENERATE if x.op.name in ("full", "empty"):
             return b.make(x.op, x.src, None, type_)
-        case Kind.UPDATE:
-            return _read_of_update(b, x, view, type_)
         case _:
             return None
-
-
-def _read_of_update(b: Builder, x: Node, view: Affine, type_: ArrayType) -> Node | None:
-    """Reading exactly what was written gives the value; reading elsewhere gives the old array."""
-    assert isinstance(x.arg, Affine)
-    old, value = x.src
-    if view == x.arg:
-        return value if value.shape == view.shape else b.make(OPS["move"], (value,), index.broadcast(value.shape, view.shape), type_)
-    if not index.overlaps(x.arg, view):
-        return b.make(OPS["move"], (old,), view, type_)
-    return None
 
 
 def _reshape(b: Builder, x: Node, type_: ArrayType) -> Node | None:
