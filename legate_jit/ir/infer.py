@@ -26,6 +26,26 @@ class Unsupported(TypeError):
     """The combination has a result in NumPy, but of a dtype that graphs do not hold; the caller asks NumPy instead."""
 
 
+_interned: dict[tuple[Hashable, ...], Signature] = {}
+
+
+def _signature(
+    op: Op,
+    types: tuple[ArrayType, ...],
+    type_: ArrayType,
+    arg: Hashable = None,
+    mask: int = 0,
+    loop: tuple[np.dtype, ...] = (),
+    bounds: tuple[int, int] | None = None,
+) -> Signature:
+    """The one Signature with these parts: tapes are compared by identity of their signatures."""
+    key = (op, types, type_, arg, mask, loop, bounds)
+    found = _interned.get(key)
+    if found is None:
+        found = _interned[key] = Signature(op, types, type_, arg, mask, loop, bounds)
+    return found
+
+
 def _resolvable(x: Operand) -> Any:
     if isinstance(x, ArrayType):
         return x.dtype
@@ -92,17 +112,17 @@ def map_signature(
     for k, x in enumerate(operands):
         if x is int:
             bounds = int_bounds(loop[k])
-    return Signature(op, types, array_type(broadcast_types(types), loop[-1]), None, mask, loop[:-1], bounds)
+    return _signature(op, types, array_type(broadcast_types(types), loop[-1]), None, mask, loop[:-1], bounds)
 
 
 def cast_signature(source: ArrayType, dtype: np.dtype) -> Signature:
     """`astype(dtype)`, unsafe casting; the caller checks the casting rule."""
-    return Signature(OPS["cast"], (source,), array_type(source.shape, dtype), None, 0, (source.dtype,))
+    return _signature(OPS["cast"], (source,), array_type(source.shape, dtype), None, 0, (source.dtype,))
 
 
 def move_signature(source: ArrayType, view: Affine) -> Signature:
     """Reading `view` of an array."""
-    return Signature(OPS["move"], (source,), array_type(view.shape, source.dtype), view)
+    return _signature(OPS["move"], (source,), array_type(view.shape, source.dtype), view)
 
 
 def reshape_signature(source: ArrayType, shape: tuple[int, ...]) -> Signature:
@@ -110,58 +130,58 @@ def reshape_signature(source: ArrayType, shape: tuple[int, ...]) -> Signature:
     target = array_type(shape, source.dtype)
     if target.size != source.size:
         raise ValueError(f"cannot reshape array of size {source.size} into shape {shape}")
-    return Signature(OPS["reshape"], (source,), target)
+    return _signature(OPS["reshape"], (source,), target)
 
 
 def bitcast_signature(source: ArrayType, dtype: np.dtype) -> Signature:
     """Reinterpret the bytes under a dtype of the same item size."""
-    return Signature(OPS["bitcast"], (source,), array_type(source.shape, dtype))
+    return _signature(OPS["bitcast"], (source,), array_type(source.shape, dtype))
 
 
 def update_signature(old: ArrayType, value: Operand, view: Affine) -> Signature:
     """The array `old` with `view` of it replaced by `value` (cast to old's dtype, broadcast to the view's shape)."""
     if isinstance(value, ArrayType):
-        return Signature(OPS["update"], (old, value), old, view, 0, (old.dtype, old.dtype))
+        return _signature(OPS["update"], (old, value), old, view, 0, (old.dtype, old.dtype))
     bounds = int_bounds(old.dtype) if value is int else None
-    return Signature(OPS["update"], (old,), old, view, 2, (old.dtype, old.dtype), bounds)
+    return _signature(OPS["update"], (old,), old, view, 2, (old.dtype, old.dtype), bounds)
 
 
 def reduce_signature(op: Op, source: ArrayType, axes: tuple[int, ...], loop: np.dtype) -> Signature:
     """Reduce `axes` (sorted, non-negative) of `source` in dtype `loop`; the axes are dropped."""
     shape = tuple(n for d, n in enumerate(source.shape) if d not in axes)
     result = dtypes.INT64 if op.combine in ("argmax", "argmin") else loop
-    return Signature(op, (source,), array_type(shape, result), axes, 0, (loop,))
+    return _signature(op, (source,), array_type(shape, result), axes, 0, (loop,))
 
 
 def scan_signature(op: Op, source: ArrayType, axis: int, loop: np.dtype) -> Signature:
     """Running reduction along `axis` in dtype `loop`."""
-    return Signature(op, (source,), array_type(source.shape, loop), axis, 0, (loop,))
+    return _signature(op, (source,), array_type(source.shape, loop), axis, 0, (loop,))
 
 
 def full_signature(shape: tuple[int, ...], dtype: np.dtype) -> Signature:
     """An array of `shape` filled with a run-time scalar."""
-    return Signature(OPS["full"], (), array_type(shape, dtype), None, 1, (dtype,), int_bounds(dtype))
+    return _signature(OPS["full"], (), array_type(shape, dtype), None, 1, (dtype,), int_bounds(dtype))
 
 
 def generate_signature(name: str, shape: tuple[int, ...], dtype: np.dtype, arg: Hashable = None) -> Signature:
     """A generator without operands ('empty', 'index')."""
-    return Signature(OPS[name], (), array_type(shape, dtype), arg)
+    return _signature(OPS[name], (), array_type(shape, dtype), arg)
 
 
 def random_signature(shape: tuple[int, ...]) -> Signature:
     """Counter-based uniform doubles in [0, 1): element i of the C-order index space uses counter + i."""
     u8 = np.dtype(np.uint64)
-    return Signature(OPS["random"], (), array_type(shape, dtypes.FLOAT64), None, 3, (u8, u8))
+    return _signature(OPS["random"], (), array_type(shape, dtypes.FLOAT64), None, 3, (u8, u8))
 
 
 def call_signature(types: tuple[ArrayType, ...], result: ArrayType, spec: Hashable) -> Signature:
     """A library call with one result; `spec` is a `CallSpec`."""
-    return Signature(OPS["call"], types, result, spec)
+    return _signature(OPS["call"], types, result, spec)
 
 
 def item_signature(call: ArrayType, result: ArrayType, k: int) -> Signature:
     """The k-th result of a call that has several."""
-    return Signature(OPS["item"], (call,), result, k)
+    return _signature(OPS["item"], (call,), result, k)
 
 
 def normalize_axis(axis: Any, ndim: int) -> int:
