@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from benchmarks.kernels.irregular import BINS
 from benchmarks.kernels.solvers import CG_STEPS, ESCAPE_LIMIT
 from benchmarks.kernels.stencils import GENERATIONS, HEAT_STEPS, SWEEPS
 
@@ -70,3 +71,7 @@ def mandelbrot(c: Array) -> Array:
 
 def scatter(i: Array, v: Array) -> Array:
     return jnp.zeros(v.shape).at[i].set(v)
+
+
+def bincount(i: Array) -> Array:
+    return jnp.bincount(i, length=BINS)  # its length may not depend on values
