@@ -41,7 +41,9 @@ def source(kernel: Kernel) -> str:
     users = sorted({str(i.imm) for i in kernel.instrs if i.op == "user"} & _user_functions.keys())
     for symbol in users:
         # The kernel only declares the function; the definition takes the declaration's place.
-        lines = [line for line in text.splitlines() if not (line.startswith("declare ") and f"@{symbol}(" in line)]
+        lines = [
+            line for line in text.splitlines() if not (line.startswith("declare ") and f"@{symbol}(" in line)
+        ]
         text = "\n".join(lines) + "\n" + _user_functions[symbol]
     return text
 

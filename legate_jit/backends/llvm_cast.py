@@ -1,7 +1,7 @@
 """Casts between dtypes as straight-line LLVM IR, with the results of NumPy's unsafe `astype` on x86.
 
 Out-of-range floats follow the hardware's conversions, as NumPy's C casts do: 32- and 64-bit targets give the "indefinite"
-value, narrower ones are cut from 32 bits, unsigned ones from 64. float16 is converted with integer operations, so that no
+value, narrower ones are cut from 32 bits. float16 is converted with integer operations, so that no
 run-time library is needed and float64 is rounded once.
 """
 
@@ -33,7 +33,11 @@ def cast(code: Code, source: str, target: str, value: Value) -> Value:
         return (truth(code, source, value),)
     if target[0] == "c":
         real = cast(code, part(source), part(target), value[:1])
-        imaginary = cast(code, part(source), part(target), value[1:]) if len(value) == 2 else (code.const(part(target), 0.0),)
+        imaginary = (
+            cast(code, part(source), part(target), value[1:])
+            if len(value) == 2
+            else (code.const(part(target), 0.0),)
+        )
         return real + imaginary
     if source[0] == "c":
         return cast(code, part(source), target, value[:1])
@@ -43,14 +47,23 @@ def cast(code: Code, source: str, target: str, value: Value) -> Value:
 def _real(code: Code, source: str, target: str, x: str) -> str:
     if source == target:
         return x
+    if source == "f2" and target == "u4":
+        # NumPy's loop from float16 is scalar code, which converts through 64 bits.
+        return code.convert("trunc", _real(code, "f2", "i8", x), "i64", "i32")
     if source == "f2":
         return _real(code, "f4", target, half_to_float(code, x))
     if target == "f2":
         return _to_half(code, source, x)
     if source[0] == "f":
-        return _float_to_float(code, source, target, x) if target[0] == "f" else _float_to_int(code, source, target, x)
+        return (
+            _float_to_float(code, source, target, x)
+            if target[0] == "f"
+            else _float_to_int(code, source, target, x)
+        )
     if target[0] == "f":
-        return code.convert("sitofp" if source[0] == "i" else "uitofp", x, register_type(source), register_type(target))
+        return code.convert(
+            "sitofp" if source[0] == "i" else "uitofp", x, register_type(source), register_type(target)
+        )
     return _int_to_int(code, source, target, x)
 
 
@@ -64,29 +77,29 @@ def _int_to_int(code: Code, source: str, target: str, x: str) -> str:
 
 
 def _float_to_float(code: Code, source: str, target: str, x: str) -> str:
-    return code.convert("fptrunc" if target == "f4" else "fpext", x, register_type(source), register_type(target))
+    return code.convert(
+        "fptrunc" if target == "f4" else "fpext", x, register_type(source), register_type(target)
+    )
 
 
 def _float_to_int(code: Code, source: str, target: str, x: str) -> str:
     element = register_type(source)
-    if target == "u8":
-        return _float_to_u8(code, source, x)
-    if target == "u4":
-        return code.convert("trunc", code.convert("fptosi", x, element, "i64"), "i64", "i32")
+    if target in ("u4", "u8"):
+        return _float_to_unsigned(code, source, target, x)
     if target in ("i4", "i8"):
         return code.convert("fptosi", x, element, register_type(target))
     return code.convert("trunc", code.convert("fptosi", x, element, "i32"), "i32", register_type(target))
 
 
-def _float_to_u8(code: Code, source: str, x: str) -> str:
-    """As compilers convert: values from 2**63 up are converted less 2**63."""
-    element = register_type(source)
-    top = code.const(source, 2.0**63)
+def _float_to_unsigned(code: Code, source: str, target: str, x: str) -> str:
+    """As compilers convert: values in the upper half of the range are converted less half the range."""
+    bits = 8 * item_size(target)
+    top = code.const(source, 2.0 ** (bits - 1))
     large = code.compare("fcmp oge", source, x, top)
     reduced = code.binary("fsub", source, x, code.select(large, source, top, code.const(source, 0.0)))
-    word = code.convert("fptosi", reduced, element, "i64")
-    flip = code.select(large, "i8", code.const("i8", -(2**63)), code.const("i8", 0))
-    return code.binary("xor", "i8", word, flip)
+    word = code.convert("fptosi", reduced, register_type(source), register_type(target))
+    flip = code.select(large, target, code.const(target, -(2 ** (bits - 1))), code.const(target, 0))
+    return code.binary("xor", target, word, flip)
 
 
 # ---------------------------------------------------------------- float16
@@ -97,11 +110,15 @@ def half_to_float(code: Code, x: str) -> str:
     word = code.convert("zext", x, "i16", "i32")
     magnitude = code.binary("and", "i4", word, code.number("i32", 0x7FFF))
     shifted = code.binary("shl", "i4", magnitude, code.number("i32", 13))
-    scaled = code.binary("fmul", "f4", code.convert("bitcast", shifted, "i32", "float"), code.const("f4", 2.0**112))
+    scaled = code.binary(
+        "fmul", "f4", code.convert("bitcast", shifted, "i32", "float"), code.const("f4", 2.0**112)
+    )
     special = code.compare("icmp uge", "i4", magnitude, code.number("i32", 0x7C00))
     raised = code.binary("or", "i4", shifted, code.number("i32", 0x7F800000))
     bits = code.select(special, "i4", raised, code.convert("bitcast", scaled, "float", "i32"))
-    sign = code.binary("shl", "i4", code.binary("and", "i4", word, code.number("i32", 0x8000)), code.number("i32", 16))
+    sign = code.binary(
+        "shl", "i4", code.binary("and", "i4", word, code.number("i32", 0x8000)), code.number("i32", 16)
+    )
     return code.convert("bitcast", code.binary("or", "i4", bits, sign), "i32", "float")
 
 
@@ -121,7 +138,9 @@ def _saturate(code: Code, source: str, x: str) -> str:
     top = code.const(source, 1 << 17)
     if source[0] == "u":
         return code.intrinsic("umin", source, x, top)
-    return code.intrinsic("smax", source, code.intrinsic("smin", source, x, top), code.const(source, -(1 << 17)))
+    return code.intrinsic(
+        "smax", source, code.intrinsic("smin", source, x, top), code.const(source, -(1 << 17))
+    )
 
 
 def _round_to_odd(code: Code, x: str) -> str:
@@ -143,19 +162,29 @@ def _float_to_half(code: Code, x: str) -> str:
     word = code.convert("bitcast", x, "float", "i32")
     magnitude = code.binary("and", "i4", word, code.number("i32", 0x7FFFFFFF))
     # Normal results: rebase the exponent and round on the 13 lost bits.
-    odd = code.binary("and", "i4", code.binary("lshr", "i4", magnitude, code.number("i32", 13)), code.number("i32", 1))
+    odd = code.binary(
+        "and", "i4", code.binary("lshr", "i4", magnitude, code.number("i32", 13)), code.number("i32", 1)
+    )
     rebased = code.binary("add", "i4", magnitude, code.number("i32", 0xFFF - (112 << 23)))
     normal = code.binary("lshr", "i4", code.binary("add", "i4", rebased, odd), code.number("i32", 13))
     # Subnormal results: adding 0.5 leaves the wanted bits, rounded by the addition, in the low end.
-    shifted = code.binary("fadd", "f4", code.convert("bitcast", magnitude, "i32", "float"), code.const("f4", 0.5))
-    tiny = code.binary("sub", "i4", code.convert("bitcast", shifted, "float", "i32"), code.number("i32", 0x3F000000))
+    shifted = code.binary(
+        "fadd", "f4", code.convert("bitcast", magnitude, "i32", "float"), code.const("f4", 0.5)
+    )
+    tiny = code.binary(
+        "sub", "i4", code.convert("bitcast", shifted, "float", "i32"), code.number("i32", 0x3F000000)
+    )
     small = code.compare("icmp ult", "i4", magnitude, code.number("i32", 113 << 23))
     finite = code.select(small, "i4", tiny, normal)
-    payload = code.binary("and", "i4", code.binary("lshr", "i4", magnitude, code.number("i32", 13)), code.number("i32", 0x3FF))
+    payload = code.binary(
+        "and", "i4", code.binary("lshr", "i4", magnitude, code.number("i32", 13)), code.number("i32", 0x3FF)
+    )
     quiet = code.binary("or", "i4", payload, code.number("i32", 0x7E00))
     is_nan = code.compare("icmp ugt", "i4", magnitude, code.number("i32", 0x7F800000))
     special = code.select(is_nan, "i4", quiet, code.number("i32", 0x7C00))
     large = code.compare("icmp uge", "i4", magnitude, code.number("i32", 143 << 23))
     bits = code.select(large, "i4", special, finite)
-    sign = code.binary("and", "i4", code.binary("lshr", "i4", word, code.number("i32", 16)), code.number("i32", 0x8000))
+    sign = code.binary(
+        "and", "i4", code.binary("lshr", "i4", word, code.number("i32", 16)), code.number("i32", 0x8000)
+    )
     return code.convert("trunc", code.binary("or", "i4", bits, sign), "i32", "i16")

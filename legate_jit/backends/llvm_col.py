@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from legate_jit.backends.llvm import Emitter
 from legate_jit.backends.llvm_args import Loop, Pointers, walk
+from legate_jit.backends.llvm_emitter import Emitter
 from legate_jit.backends.llvm_flow import Carried, Flow
 from legate_jit.backends.llvm_memory import Partial, Place, load, store
 from legate_jit.backends.llvm_reduce import Accumulator
@@ -68,7 +68,9 @@ class ColEmitter(Emitter):
             block = flow.let(f"urem i64 {row}, {arguments.nblocks}")
             row = flow.let(f"udiv i64 {row}, {arguments.nblocks}")
             begin = flow.multiply(block, arguments.rows_per_unit)
-            self.bounds = {self.kept: (begin, flow.least(flow.add(begin, arguments.rows_per_unit), outermost))}
+            self.bounds = {
+                self.kept: (begin, flow.least(flow.add(begin, arguments.rows_per_unit), outermost))
+            }
             for k in self.targets:
                 stride = arguments.stride(k, self.kernel.ndim)
                 bases[k] = flow.offset(bases[k], flow.multiply(block, stride))
@@ -152,7 +154,10 @@ class ColEmitter(Emitter):
         if begin != "0":
             outside = {
                 **outside,
-                **{k: self.flow.offset(outside[k], self.flow.multiply(begin, s)) for k, s in level.strides.items()},
+                **{
+                    k: self.flow.offset(outside[k], self.flow.multiply(begin, s))
+                    for k, s in level.strides.items()
+                },
             }
         scaled = "0" if linear == "0" else self.flow.multiply(linear, level.extent)
 
@@ -208,9 +213,13 @@ class ColEmitter(Emitter):
 
         def full(index: str) -> None:
             code = self.flow.code(self.width)
-            states = [self._state(n, lambda k: load(code, results[k], index)) for n in range(len(self.accumulators))]
+            states = [
+                self._state(n, lambda k: load(code, results[k], index)) for n in range(len(self.accumulators))
+            ]
             for iteration in iterations:
-                states = self._take(iteration, states, index, lambda c, k, it=iteration: load(c, it.places[k], index))  # type: ignore[misc]
+                states = self._take(
+                    iteration, states, index, lambda c, k, it=iteration: load(c, it.places[k], index)
+                )  # type: ignore[misc]
             for n, state in enumerate(states):
                 self._keep(n, state, lambda k, v: store(code, results[k], index, v))
 

@@ -13,7 +13,9 @@ def spell(code: Code, op: str, dtype: str, args: list[Value]) -> Value:
     b = args[1] if len(args) > 1 else a
     match op:
         case "add" | "subtract":
-            return tuple(code.binary("fadd" if op == "add" else "fsub", real, x, y) for x, y in zip(a, b, strict=True))
+            return tuple(
+                code.binary("fadd" if op == "add" else "fsub", real, x, y) for x, y in zip(a, b, strict=True)
+            )
         case "multiply" | "square":
             return _multiply(code, real, a, b)
         case "divide":
@@ -39,12 +41,18 @@ def spell(code: Code, op: str, dtype: str, args: list[Value]) -> Value:
 
 
 def _multiply(code: Code, real: str, a: Value, b: Value) -> Value:
-    def product(x: str, y: str) -> str:
-        return code.binary("fmul", real, x, y)
-
+    """(ar*br - ai*bi, ar*bi + ai*br). NumPy's vector loops fuse the first product of each sum where the hardware can, which
+    is where vectors are wider than 16 bytes; so do we, to give its bits."""
+    first, second = code.binary("fmul", real, a[1], b[1]), code.binary("fmul", real, a[1], b[0])
+    if code.module.vector_bytes > 16:
+        minus = code.let(f"fneg {code.type(real)} {first}")
+        return (
+            code.intrinsic("fma", real, a[0], b[0], minus),
+            code.intrinsic("fma", real, a[0], b[1], second),
+        )
     return (
-        code.binary("fsub", real, product(a[0], b[0]), product(a[1], b[1])),
-        code.binary("fadd", real, product(a[0], b[1]), product(a[1], b[0])),
+        code.binary("fsub", real, code.binary("fmul", real, a[0], b[0]), first),
+        code.binary("fadd", real, code.binary("fmul", real, a[0], b[1]), second),
     )
 
 

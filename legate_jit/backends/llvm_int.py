@@ -23,7 +23,9 @@ def remainder(code: Code, dtype: str, args: list[str]) -> str:
     a, b = args
     _, rest, by_zero = _truncated(code, dtype, a, b)
     if dtype[0] == "i":
-        rest = code.binary("add", dtype, rest, code.binary("and", dtype, _adjustment(code, dtype, rest, b), b))
+        rest = code.binary(
+            "add", dtype, rest, code.binary("and", dtype, _adjustment(code, dtype, rest, b), b)
+        )
     return code.select(by_zero, dtype, code.const(dtype, 0), rest)
 
 
@@ -67,11 +69,15 @@ def _through_float(code: Code, dtype: str, a: str, divisor: str) -> str:
     real = "f8" if item_size(dtype) == 4 else "f4"
     element, target = register_type(dtype), register_type(real)
     op = "sitofp" if dtype[0] == "i" else "uitofp"
-    exact = code.binary("fdiv", real, code.convert(op, a, element, target), code.convert(op, divisor, element, target))
+    exact = code.binary(
+        "fdiv", real, code.convert(op, a, element, target), code.convert(op, divisor, element, target)
+    )
     if dtype == "u4":
         # Hardware converts to signed: subtract 2**31 (exactly, from the truncated value) and flip the top bit back.
         whole = code.intrinsic("trunc", real, exact)
-        word = code.convert("fptosi", code.binary("fsub", real, whole, code.const(real, 2.0**31)), target, "i32")
+        word = code.convert(
+            "fptosi", code.binary("fsub", real, whole, code.const(real, 2.0**31)), target, "i32"
+        )
         return code.binary("xor", dtype, word, code.number("i32", -(2**31)))
     word = code.convert("fptosi", exact, target, "i32")
     return word if element == "i32" else code.convert("trunc", word, "i32", element)

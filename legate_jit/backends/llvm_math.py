@@ -40,7 +40,8 @@ def call(code: Code, op: str, dtype: str, args: list[str]) -> str:
     code.module.declare("@" + symbol, t, ", ".join([t] * count))
     cut = [code.pieces(element, a, lanes) for a in args]
     results = [
-        code.let(f"call {t} @{symbol}(" + ", ".join(f"{t} {p}" for p in parts) + ")") for parts in zip(*cut, strict=True)
+        code.let(f"call {t} @{symbol}(" + ", ".join(f"{t} {p}" for p in parts) + ")")
+        for parts in zip(*cut, strict=True)
     ]
     return code.join(element, results, lanes)
 
@@ -49,13 +50,20 @@ def _per_lane(code: Code, name: str, element: str, args: list[str], types: list[
     """Call the scalar function `name` for every lane."""
     code.module.declare("@" + name, result, ", ".join(types))
     if code.width == 1:
-        return code.let(f"call {result} @{name}(" + ", ".join(f"{t} {a}" for t, a in zip(types, args, strict=True)) + ")")
+        return code.let(
+            f"call {result} @{name}(" + ", ".join(f"{t} {a}" for t, a in zip(types, args, strict=True)) + ")"
+        )
     out = "poison"
     for lane in range(code.width):
         scalars = [
-            code.let(f"extractelement {vector(code.width, t)} {a}, i64 {lane}") for t, a in zip(types, args, strict=True)
+            code.let(f"extractelement {vector(code.width, t)} {a}, i64 {lane}")
+            for t, a in zip(types, args, strict=True)
         ]
-        one = code.let(f"call {result} @{name}(" + ", ".join(f"{t} {a}" for t, a in zip(types, scalars, strict=True)) + ")")
+        one = code.let(
+            f"call {result} @{name}("
+            + ", ".join(f"{t} {a}" for t, a in zip(types, scalars, strict=True))
+            + ")"
+        )
         out = code.let(f"insertelement {vector(code.width, result)} {out}, {result} {one}, i64 {lane}")
     return out
 
@@ -96,7 +104,9 @@ def _fmod_helper(code: Code, name: str, dtype: str, t: str) -> list[str]:
     if code.module.vector_bytes > 16:  # wider vectors come with hardware fused multiply-add
         top, base = inner.intrinsic("fabs", dtype, "%a"), inner.intrinsic("fabs", dtype, "%b")
         quotient = inner.binary("fdiv", dtype, top, base)
-        easy = inner.compare("fcmp olt", dtype, quotient, inner.const(dtype, 2.0**52 if dtype == "f8" else 2.0**23))
+        easy = inner.compare(
+            "fcmp olt", dtype, quotient, inner.const(dtype, 2.0**52 if dtype == "f8" else 2.0**23)
+        )
         all_easy = easy
         if code.width > 1:
             mask = vector(code.width, "i1")
@@ -135,7 +145,9 @@ def divmod_float(code: Code, dtype: str, a: str, b: str) -> tuple[str, str]:
     modulus = code.select(has_rest, dtype, adjusted, code.intrinsic("copysign", dtype, zero, b))
     quotient = code.select(unlike, dtype, code.binary("fsub", dtype, quotient, one), quotient)
     floor = code.intrinsic("floor", dtype, quotient)
-    excess = code.compare("fcmp ogt", dtype, code.binary("fsub", dtype, quotient, floor), code.const(dtype, 0.5))
+    excess = code.compare(
+        "fcmp ogt", dtype, code.binary("fsub", dtype, quotient, floor), code.const(dtype, 0.5)
+    )
     floor = code.select(excess, dtype, code.binary("fadd", dtype, floor, one), floor)
     nonzero = code.compare("fcmp une", dtype, quotient, zero)
     floor = code.select(nonzero, dtype, floor, code.intrinsic("copysign", dtype, zero, plain))
@@ -159,11 +171,19 @@ def philox(code: Code, key: str, counter: str) -> str:
 
     low = code.number("i64", 0xFFFFFFFF)
     shift = code.number("i64", 32)
-    words = [op("and", counter, low), op("lshr", counter, shift), code.number("i64", 0), code.number("i64", 0)]
+    words = [
+        op("and", counter, low),
+        op("lshr", counter, shift),
+        code.number("i64", 0),
+        code.number("i64", 0),
+    ]
     keys = [op("and", key, low), op("lshr", key, shift)]
     for round_number in range(10):
         if round_number:
-            keys = [op("and", op("add", k, code.number("i64", w)), low) for k, w in zip(keys, _PHILOX_W, strict=True)]
+            keys = [
+                op("and", op("add", k, code.number("i64", w)), low)
+                for k, w in zip(keys, _PHILOX_W, strict=True)
+            ]
         first = op("mul", words[0], code.number("i64", _PHILOX_M[0]))
         second = op("mul", words[2], code.number("i64", _PHILOX_M[1]))
         words = [
@@ -174,4 +194,6 @@ def philox(code: Code, key: str, counter: str) -> str:
         ]
     bits = op("lshr", op("or", op("shl", words[1], shift), words[0]), code.number("i64", 11))
     # Unsigned: LLVM has a vector sequence for that conversion on every x86.
-    return code.binary("fmul", "f8", code.convert("uitofp", bits, "i64", "double"), code.const("f8", 2.0**-53))
+    return code.binary(
+        "fmul", "f8", code.convert("uitofp", bits, "i64", "double"), code.const("f8", 2.0**-53)
+    )

@@ -9,7 +9,16 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from legate_jit.backends.llvm_flow import Flow
-from legate_jit.backends.llvm_text import Code, Value, iota, item_size, memory_type, part, register_type, vector
+from legate_jit.backends.llvm_text import (
+    Code,
+    Value,
+    iota,
+    item_size,
+    memory_type,
+    part,
+    register_type,
+    vector,
+)
 
 
 class Place(NamedTuple):
@@ -65,7 +74,9 @@ def store_scalar(code: Code, dtype: str, pointer: str, value: Value) -> None:
 def address(code: Code, place: Place, index: str) -> str:
     """Pointer to the element of inner index `index`."""
     if place.step:
-        return code.let(f"getelementptr i8, ptr {place.pointer}, i64 {code.let(f'mul nsw i64 {index}, {place.step}')}")
+        return code.let(
+            f"getelementptr i8, ptr {place.pointer}, i64 {code.let(f'mul nsw i64 {index}, {place.step}')}"
+        )
     return code.let(f"getelementptr {_element(place.dtype)}, ptr {place.pointer}, i64 {index}")
 
 
@@ -80,7 +91,9 @@ def _load_here(code: Code, dtype: str, pointer: str) -> Value:
     if dtype[0] != "c":
         whole = code.let(f"load {vector(code.width, memory)}, ptr {pointer}, align {align}")
         return (_from_memory(code, dtype, whole),)
-    return _split(code, dtype, code.let(f"load {vector(2 * code.width, memory)}, ptr {pointer}, align {align}"))
+    return _split(
+        code, dtype, code.let(f"load {vector(2 * code.width, memory)}, ptr {pointer}, align {align}")
+    )
 
 
 def _split(code: Code, dtype: str, pairs: str) -> Value:
@@ -157,10 +170,11 @@ class Partial:
         self._mask = ""
         self.writes = writes
         self.reads = reads
-        self.buffers: dict[int, str] = {}
+        self._loaded: dict[int, str] = {}
+        self._stored: dict[int, str] = {}
         buffered = {k: p for k, p in reads.items() if not self._direct(p)}
         if buffered:
-            self._copy(buffered, inward=True)
+            self._copy(buffered, self._loaded, inward=True)
 
     @property
     def mask(self) -> str:
@@ -188,18 +202,18 @@ class Partial:
         widest = self.flow.module.vector_bytes
         return widest == 64 or (widest == 32 and _alignment(place.dtype) >= 4)
 
-    def _buffer(self, key: int, place: Place) -> str:
-        if key not in self.buffers:
+    def _buffer(self, buffers: dict[int, str], key: int, place: Place) -> str:
+        if key not in buffers:
             name = self.flow.module.fresh()
             size = self.code.width * item_size(place.dtype)
             self.flow.allocas.append(f"  {name} = alloca [{size} x i8], align 64")
-            self.buffers[key] = name
-        return self.buffers[key]
+            buffers[key] = name
+        return buffers[key]
 
-    def _copy(self, places: dict[int, Place], inward: bool) -> None:
+    def _copy(self, places: dict[int, Place], buffers: dict[int, str], inward: bool) -> None:
         """Element loop between memory and buffers."""
         for key, place in places.items():
-            buffer = self._buffer(key, place)
+            buffer = self._buffer(buffers, key, place)
             if inward:  # lanes that do not exist compute on zeros
                 size = self.code.width * item_size(place.dtype)
                 self.flow.put(f"store <{size} x i8> zeroinitializer, ptr {buffer}, align 64")
@@ -209,7 +223,7 @@ class Partial:
             index = self.flow.add(self.index, number)
             for key, place in places.items():
                 outside = address(code, place, index)
-                inside = address(code, Place(place.dtype, self._buffer(key, place)), number)
+                inside = address(code, Place(place.dtype, buffers[key]), number)
                 source, target = (outside, inside) if inward else (inside, outside)
                 store_scalar(code, place.dtype, target, load_scalar(code, place.dtype, source))
             return []
@@ -221,20 +235,25 @@ class Partial:
         place = self.reads[key]
         if place.padded:
             return load(self.code, place, self.index)
-        if key in self.buffers:
-            return _load_here(self.code, place.dtype, self.buffers[key])
+        if key in self._loaded:
+            return _load_here(self.code, place.dtype, self._loaded[key])
         pointer = address(self.code, place, self.index)
         dtype, memory = place.dtype, memory_type(place.dtype)
         count, mask = self._lanes(dtype)
         t = vector(count, memory)
         suffix = _mangle(count, memory)
         symbol = self.flow.module.declare(
-            f"@llvm.masked.load.{suffix}.p0", t, f"ptr, i32, <{count} x i1>, {t}", "nounwind memory(argmem: read)"
+            f"@llvm.masked.load.{suffix}.p0",
+            t,
+            f"ptr, i32, <{count} x i1>, {t}",
+            "nounwind memory(argmem: read)",
         )
         whole = self.flow.let(
             f"call {t} {symbol}(ptr {pointer}, i32 {_alignment(dtype)}, <{count} x i1> {mask}, {t} zeroinitializer)"
         )
-        return _split(self.code, dtype, whole) if dtype[0] == "c" else (_from_memory(self.code, dtype, whole),)
+        return (
+            _split(self.code, dtype, whole) if dtype[0] == "c" else (_from_memory(self.code, dtype, whole),)
+        )
 
     def _lanes(self, dtype: str) -> tuple[int, str]:
         """(lanes, mask) of the components in memory."""
@@ -251,7 +270,7 @@ class Partial:
             store(self.code, place, self.index, value)
             return
         if not self._direct(place):
-            store(self.code, Place(place.dtype, self._buffer(-1 - key, place)), "0", value)
+            store(self.code, Place(place.dtype, self._buffer(self._stored, key, place)), "0", value)
             return
         dtype, memory = place.dtype, memory_type(place.dtype)
         count, mask = self._lanes(dtype)
@@ -259,15 +278,19 @@ class Partial:
         pointer = address(self.code, place, self.index)
         t = vector(count, memory)
         symbol = self.flow.module.declare(
-            f"@llvm.masked.store.{_mangle(count, memory)}.p0", "void", f"{t}, ptr, i32, <{count} x i1>", "nounwind"
+            f"@llvm.masked.store.{_mangle(count, memory)}.p0",
+            "void",
+            f"{t}, ptr, i32, <{count} x i1>",
+            "nounwind",
         )
-        self.flow.put(f"call void {symbol}({t} {whole}, ptr {pointer}, i32 {_alignment(dtype)}, <{count} x i1> {mask})")
+        self.flow.put(
+            f"call void {symbol}({t} {whole}, ptr {pointer}, i32 {_alignment(dtype)}, <{count} x i1> {mask})"
+        )
 
     def finish(self) -> None:
         """Write buffered stores back to memory."""
-        written = {-1 - k: p for k, p in self.writes.items() if -1 - k in self.buffers}
-        if written:
-            self._copy(written, inward=False)
+        if self._stored:
+            self._copy({k: self.writes[k] for k in self._stored}, self._stored, inward=False)
 
 
 def _mangle(count: int, memory: str) -> str:

@@ -18,12 +18,33 @@ from legate_jit.backends.llvm_text import Code, Value, item_size, register_type
 
 _Real = Callable[[Code, str, "list[str]"], str]
 
-_FLOAT_COMPARE = {"equal": "oeq", "not_equal": "une", "less": "olt", "less_equal": "ole", "greater": "ogt", "greater_equal": "oge"}
-_INT_COMPARE = {"equal": "eq", "not_equal": "ne", "less": "lt", "less_equal": "le", "greater": "gt", "greater_equal": "ge"}
+_FLOAT_COMPARE = {
+    "equal": "oeq",
+    "not_equal": "une",
+    "less": "olt",
+    "less_equal": "ole",
+    "greater": "ogt",
+    "greater_equal": "oge",
+}
+_INT_COMPARE = {
+    "equal": "eq",
+    "not_equal": "ne",
+    "less": "lt",
+    "less_equal": "le",
+    "greater": "gt",
+    "greater_equal": "ge",
+}
 _LOGICAL = {"logical_and": "and", "logical_or": "or", "logical_xor": "xor"}
 _BITWISE = {"bitwise_and": "and", "bitwise_or": "or", "bitwise_xor": "xor"}
 _ARITHMETIC = {"add": "add", "subtract": "sub", "multiply": "mul"}
-_BOOL_ARITHMETIC = {"add": "or", "multiply": "and", "maximum": "or", "fmax": "or", "minimum": "and", "fmin": "and"}
+_BOOL_ARITHMETIC = {
+    "add": "or",
+    "multiply": "and",
+    "maximum": "or",
+    "fmax": "or",
+    "minimum": "and",
+    "fmin": "and",
+}
 _ROUNDING = {"floor": "floor", "ceil": "ceil", "trunc": "trunc", "rint": "rint"}
 
 

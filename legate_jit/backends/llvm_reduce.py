@@ -14,8 +14,8 @@ from legate_jit.backends.llvm_ops import spell
 from legate_jit.backends.llvm_text import Code, Value, item_size, literal, part, register_type, spread, vector
 from legate_jit.ir.kernel import Reduce
 
-#: Elements of a block of a float sum: short enough that rounding errors inside stay below those of pairwise summation.
-SUM_BLOCK = 1024
+#: Turns of the inner loop in a block of a float sum: as few additions in a row as the blocks of pairwise summation have.
+SUM_TURNS = 16
 
 
 def _lowest(dtype: str) -> object:
@@ -81,7 +81,10 @@ class Accumulator:
         if not self.positional:
             return list(spell(code, self.combine, self.dtype, [tuple(state), value], self.dtype))
         better = self._better(code, value[0], state[0])
-        return [code.select(better, self.dtype, value[0], state[0]), code.select(better, "i8", position, state[1])]
+        return [
+            code.select(better, self.dtype, value[0], state[0]),
+            code.select(better, "i8", position, state[1]),
+        ]
 
     def masked(self, code: Code, mask: str, new: list[str], old: list[str]) -> list[str]:
         """`new` in the lanes of `mask`, else `old`."""
@@ -135,11 +138,13 @@ def _part_of(code: Code, element: str, register: str, first: int, count: int) ->
     return code.shuffle(element, register, "poison", list(range(first, first + count)))
 
 
-def two_sum(code: Code, dtype: str, high: list[str], low: list[str], term: list[str]) -> tuple[list[str], list[str]]:
+def two_sum(
+    code: Code, dtype: str, high: list[str], low: list[str], term: list[str]
+) -> tuple[list[str], list[str]]:
     """Add `term` to the unevaluated sum high + low, component by component; the rounding error goes to `low`."""
     real = part(dtype)
     new_high, new_low = [], []
-    for h, l, t in zip(high, low, term, strict=True):
+    for h, low_part, t in zip(high, low, term, strict=True):
         total = code.binary("fadd", real, h, t)
         shadow = code.binary("fsub", real, total, h)
         lost = code.binary(
@@ -149,7 +154,7 @@ def two_sum(code: Code, dtype: str, high: list[str], low: list[str], term: list[
             code.binary("fsub", real, t, shadow),
         )
         new_high.append(total)
-        new_low.append(code.binary("fadd", real, l, lost))
+        new_low.append(code.binary("fadd", real, low_part, lost))
     return new_high, new_low
 
 
@@ -157,7 +162,7 @@ def compensated_result(code: Code, dtype: str, high: list[str], low: list[str]) 
     """high + low, or high alone where infinities or NaN made the error term meaningless."""
     real = part(dtype)
     out = []
-    for h, l in zip(high, low, strict=True):
-        known = code.compare("fcmp ord", real, l, l)
-        out.append(code.select(known, real, code.binary("fadd", real, h, l), h))
+    for h, rest in zip(high, low, strict=True):
+        known = code.compare("fcmp ord", real, rest, rest)
+        out.append(code.select(known, real, code.binary("fadd", real, h, rest), h))
     return out

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from legate_jit.backends.llvm import Emitter
 from legate_jit.backends.llvm_args import Loop, Pointers, walk
+from legate_jit.backends.llvm_emitter import Emitter
 from legate_jit.backends.llvm_flow import Carried, Flow
 from legate_jit.backends.llvm_memory import Place, store_scalar
-from legate_jit.backends.llvm_reduce import SUM_BLOCK, Accumulator, compensated_result, two_sum
+from legate_jit.backends.llvm_reduce import SUM_TURNS, Accumulator, compensated_result, two_sum
 from legate_jit.backends.llvm_scratch import allocate
 from legate_jit.backends.llvm_sweep import States, Sweep
 from legate_jit.backends.llvm_text import Value, item_size
@@ -153,6 +153,7 @@ class _Pass:
         self.accumulators = accumulators
         self.width = width
         self.unroll = unroll
+        self.block = SUM_TURNS * width * unroll
         self.sums = any(a.compensated for a in accumulators)
         self.counted = self.sums and emitter.kernel.nreduced > 1
 
@@ -180,7 +181,11 @@ class _Pass:
         sums: list[tuple[list[str], list[str]]] = []
         for a in self.accumulators:
             states.append([[next(rest) for _ in a.elements()] for _ in range(self.unroll)])
-            pair = ([next(rest) for _ in a.elements()], [next(rest) for _ in a.elements()]) if a.compensated else ([], [])
+            pair = (
+                ([next(rest) for _ in a.elements()], [next(rest) for _ in a.elements()])
+                if a.compensated
+                else ([], [])
+            )
             sums.append(pair)
         return states, sums, next(rest, "0")
 
@@ -202,22 +207,24 @@ class _Pass:
                 size = item_size(emitter.kernel.operands[k].dtype)
                 start = self.flow.offset(emitter.scratch[k], self.flow.multiply(position, size))
                 emitter.pointers = {**emitter.pointers, k: start}
-        sweep = replace(emitter.sweep(self.number, self.unroll), accumulators=self.accumulators, position=position)
+        sweep = replace(
+            emitter.sweep(self.number, self.unroll), accumulators=self.accumulators, position=position
+        )
         if not self.sums:
             states, sums, count = self._open(registers)
             return self._close(sweep.run(first, last, states), sums, count)
         carried = list(zip(self._types(), registers, strict=True))
-        return self.flow.loop(first, last, SUM_BLOCK, carried, lambda i, now: self._block(sweep, i, now))
+        return self.flow.loop(first, last, self.block, carried, lambda i, now: self._block(sweep, i, now))
 
     def _block(self, sweep: Sweep, first: str, registers: list[str]) -> list[str]:
-        """Up to SUM_BLOCK elements, then the flush of the sums."""
+        """Up to `block` elements, then the flush of the sums."""
         states, sums, count = self._open(registers)
-        last = self.flow.least(self.flow.add(first, SUM_BLOCK), self.emitter.last)
+        last = self.flow.least(self.flow.add(first, self.block), self.emitter.last)
         states = sweep.run(first, last, states)
         if not self.counted:
             return self._close(*self._flush(states, sums), "0")
         count = self.flow.add(count, self.flow.let(f"sub nsw i64 {last}, {first}"))
-        full = self.flow.let(f"icmp sge i64 {count}, {SUM_BLOCK}")
+        full = self.flow.let(f"icmp sge i64 {count}, {self.block}")
         now = list(zip(self._types(), self._close(states, sums, count), strict=True))
         return self.flow.when(full, now, lambda: self._close(*self._flush(states, sums), "0"))
 

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from legate_jit.backends.llvm_flow import Carried, Flow
-from legate_jit.backends.llvm_memory import Partial, Place, load, store
+from legate_jit.backends.llvm_memory import Partial, Place, address, load, store
 from legate_jit.backends.llvm_reduce import Accumulator
-from legate_jit.backends.llvm_text import Code, Value, iota
+from legate_jit.backends.llvm_text import Code, Value, iota, item_size
 from legate_jit.backends.llvm_values import Values
 from legate_jit.ir.kernel import Section
 
@@ -40,7 +40,9 @@ class Sweep:
         """Places of the operands that the body loads."""
         loaded = range(self.first, self.first + len(self.section.instrs))
         instrs = self.values.instrs
-        numbers = {int(instrs[n].imm) for n in loaded if instrs[n].op == "load" and self.values.levels[n] == 3}  # type: ignore[call-overload]
+        numbers = {
+            int(instrs[n].imm) for n in loaded if instrs[n].op == "load" and self.values.levels[n] == 3
+        }  # type: ignore[call-overload]
         return {k: self.places[k] for k in sorted(numbers)}
 
     @property
@@ -52,15 +54,58 @@ class Sweep:
         """Do the inner indices [first, last); gives the accumulators' states."""
         flow = self.flow
         initial = states if states is not None else []
-        step = self.width * self.unroll
-        length = flow.let(f"sub nsw i64 {last}, {first}")
-        whole = flow.let(f"and i64 {length}, {-step}")
-        middle = flow.add(first, whole)
-        done = self._unpack(flow.loop(first, middle, step, self._pack(initial), self._full), self.unroll)
+        if self._streamed():
+            first = self._stream(first, last)
+        middle = self._whole(first, last)
+        done = self._unpack(flow.loop(first, middle, self.step, self._pack(initial), self._full), self.unroll)
         rest = [copies[:1] for copies in done]
-        ended = flow.loop(middle, last, self.width, self._pack(rest), lambda i, now: self._partial(i, now, last))
+        ended = flow.loop(
+            middle, last, self.width, self._pack(rest), lambda i, now: self._partial(i, now, last)
+        )
         tails = self._unpack(ended, 1)
         return [[tail[0], *copies[1:]] for tail, copies in zip(tails, done, strict=True)]
+
+    @property
+    def step(self) -> int:
+        """Elements of a turn."""
+        return self.width * self.unroll
+
+    def _whole(self, first: str, last: str) -> str:
+        """Where the last whole turn from `first` on ends."""
+        length = self.flow.let(f"sub nsw i64 {last}, {first}")
+        return self.flow.add(first, self.flow.let(f"and i64 {length}, {-self.step}"))
+
+    def _streamed(self) -> list[Place]:
+        return [p for p in self.writes.values() if p.stream and not p.step]
+
+    def _stream(self, first: str, last: str) -> str:
+        """Store past the caches where the streamed operands allow it: a partial vector up to where the first of them is aligned
+        to whole vectors; from there, if all are, whole turns. Gives the index reached."""
+        flow, code = self.flow, self.flow.code()
+        lead = self._streamed()[0]
+        size = item_size(lead.dtype)
+        missing = self._misalignment(address(code, lead, first), size, negate=True)
+        head = flow.least(flow.add(first, flow.let(f"udiv i64 {missing}, {size}")), last)
+        flow.loop(first, head, self.width, [], lambda i, now: self._partial(i, now, head))
+        off = "0"
+        for place in self._streamed():
+            one = self._misalignment(address(code, place, head), item_size(place.dtype))
+            off = one if off == "0" else flow.let(f"or i64 {off}, {one}")
+        aligned = flow.let(f"icmp eq i64 {off}, 0")
+
+        def whole() -> list[str]:
+            middle = self._whole(head, last)
+            flow.loop(head, middle, self.step, [], lambda i, now: self._full(i, now, stream=True))
+            return [middle]
+
+        return flow.when(aligned, [("i64", head)], whole)[0]
+
+    def _misalignment(self, pointer: str, size: int, negate: bool = False) -> str:
+        """Bytes from the last vector boundary to `pointer`, or on to the next one."""
+        number = self.flow.let(f"ptrtoint ptr {pointer} to i64")
+        if negate:
+            number = self.flow.let(f"sub i64 0, {number}")
+        return self.flow.let(f"and i64 {number}, {self.width * size - 1}")
 
     def _pack(self, states: States) -> list[Carried]:
         carried: list[Carried] = []
@@ -73,7 +118,7 @@ class Sweep:
         rest = iter(registers)
         return [[[next(rest) for _ in a.elements()] for _ in range(copies)] for a in self.accumulators]
 
-    def _full(self, index: str, now: list[str]) -> list[str]:
+    def _full(self, index: str, now: list[str], stream: bool = False) -> list[str]:
         """One turn over whole vectors."""
         states = self._unpack(now, self.unroll)
         for copy in range(self.unroll):
@@ -81,7 +126,7 @@ class Sweep:
             get = self._body(i, lambda code, k, i=i: load(code, self.places[k], i))  # type: ignore[misc]
             for operand, value in self.section.stores:
                 place = self.places[operand]
-                store(self.flow.code(self.width), place, i, get(value), stream=place.stream)
+                store(self.flow.code(self.width), place, i, get(value), stream=stream and place.stream)
             for number, accumulator in enumerate(self.accumulators):
                 states[number][copy] = self._take(accumulator, states[number][copy], get, i)
         return [r for copies in states for copy in copies for r in copy]

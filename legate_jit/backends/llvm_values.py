@@ -68,7 +68,12 @@ def lanes(kernel: Kernel, section: Section, first: int, level: list[int], vector
     for number in range(first, first + len(section.instrs)):
         instr = instrs[number]
         if level[number] == BODY:
-            widest = max(widest, item_size(part(instr.dtype)), *(item_size(part(instrs[a].dtype)) for a in instr.args), 1)
+            widest = max(
+                widest,
+                item_size(part(instr.dtype)),
+                *(item_size(part(instrs[a].dtype)) for a in instr.args),
+                1,
+            )
             if instr.op == "load" and kernel.operands[int(instr.imm)].strides[-1] != 1:  # type: ignore[call-overload]
                 limit = vector_bytes // 4
     for operand, value in section.stores:
@@ -116,7 +121,9 @@ class Values:
             self.spreads[number, width] = known
         return known
 
-    def body(self, width: int, first: int, count: int, source: Callable[[Code, int], Value]) -> Callable[[int], Value]:
+    def body(
+        self, width: int, first: int, count: int, source: Callable[[Code, int], Value]
+    ) -> Callable[[int], Value]:
         """Compute the BODY instrs among [first, first + count) as vectors, here; gives the lookup of any instr's vector."""
         local: dict[int, Value] = {}
 

@@ -29,7 +29,9 @@ def register_user(symbol: str, function: Callable[..., Any]) -> None:
 class _Memory:
     """An array interface over raw memory, for any strides."""
 
-    def __init__(self, address: int, dtype: np.dtype, shape: tuple[int, ...], strides: tuple[int, ...]) -> None:
+    def __init__(
+        self, address: int, dtype: np.dtype, shape: tuple[int, ...], strides: tuple[int, ...]
+    ) -> None:
         self.__array_interface__ = {
             "data": (address, False), "typestr": dtype.str, "shape": shape, "strides": strides, "version": 3,
         }  # fmt: skip
@@ -129,7 +131,9 @@ class _Run:
     def _store(self, number: int, value: Any, reduced: bool) -> None:
         target = self._operand(number)
         if reduced:
-            target = target[tuple(slice(0, 1) if d in self.reduced else slice(None) for d in range(self.kernel.ndim))]
+            target = target[
+                tuple(slice(0, 1) if d in self.reduced else slice(None) for d in range(self.kernel.ndim))
+            ]
             if 0 in self.shape:
                 target = self._reduced_target(number)
         target[...] = np.broadcast_to(value, target.shape)
@@ -175,7 +179,9 @@ class _Run:
             return self._position(combine, value)
         if combine in ("maximum", "minimum", "fmax", "fmin") and 0 in value.shape:
             return np.zeros([1 if d in self.reduced else n for d, n in enumerate(value.shape)], value.dtype)
-        out: np.ndarray = getattr(np, combine).reduce(value, axis=self.reduced, keepdims=True, dtype=value.dtype)
+        out: np.ndarray = getattr(np, combine).reduce(
+            value, axis=self.reduced, keepdims=True, dtype=value.dtype
+        )
         return out
 
     def _position(self, combine: str, value: np.ndarray) -> np.ndarray:
@@ -187,7 +193,9 @@ class _Run:
         whole = tuple(self.extents[d] for d in self.reduced)
         there = [w + self.origin[d] for w, d in zip(where, self.reduced, strict=True)]
         position = np.ravel_multi_index(there, whole)
-        return np.asarray(position).reshape([1 if d in self.reduced else n for d, n in enumerate(value.shape)])
+        return np.asarray(position).reshape(
+            [1 if d in self.reduced else n for d, n in enumerate(value.shape)]
+        )
 
 
 def map_op(op: str, dtype: np.dtype, args: list[Any]) -> Any:
@@ -227,4 +235,3 @@ def philox(key: Any, counter: Any) -> np.ndarray:
 
 
 __all__ = ["map_op", "philox", "register_user", "run_kernel"]
-

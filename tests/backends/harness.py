@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import math
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from legate_jit.backends import cpu, reference
+from legate_jit.backends import cpu, llvm, native, reference
 from legate_jit.ir.dtypes import from_code
 from legate_jit.ir.kernel import Kernel
 
 _SIGNATURE = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)
+
+
+_narrow: dict[tuple[Kernel, int], native.NativeCode] = {}
+
+
+def compiled(kernel: Kernel, vector_bytes: int = 0) -> int:
+    """Address of the kernel's entry point."""
+    if not vector_bytes:
+        return cpu.compile_kernel(kernel)
+    key = kernel, vector_bytes
+    if key not in _narrow:
+        wide = vector_bytes > native.vector_bytes()
+        text = llvm.emit(kernel, "narrow", vector_bytes, lambda name: not wide and native.has_symbol(name))
+        _narrow[key] = native.compile_ir(text, ("narrow",))
+    return _narrow[key].address("narrow")
 
 
 @dataclass
@@ -31,7 +47,11 @@ class Launch:
     @property
     def nblocks(self) -> int:
         k = self.kernel
-        return max(1, -(-self.extents[k.ndim - 1 - k.nreduced] // self.rows_per_unit)) if k.blocked and k.kind == "col" else 1
+        return (
+            max(1, -(-self.extents[k.ndim - 1 - k.nreduced] // self.rows_per_unit))
+            if k.blocked and k.kind == "col"
+            else 1
+        )
 
     @property
     def ntiles(self) -> int:
@@ -65,14 +85,15 @@ class Launch:
             table += np.frombuffer(raw, np.int64).tolist()
         return words, table
 
-    def run(self, splits: list[int] | None = None) -> None:
-        """Run on the CPU target, units in the given order of ranges."""
+    def run(self, splits: list[int] | None = None, vector_bytes: int = 0) -> None:
+        """Run on the CPU target: unit ranges cut at `splits`, the last range first; vectors as the host's, or of
+        `vector_bytes` (then without vector math, where the host may lack that width)."""
         words, table = self.block()
         args = np.array(words, np.int64)
         slots = np.array(table, np.int64)
-        call = _SIGNATURE(cpu.compile_kernel(self.kernel))
+        call = _SIGNATURE(compiled(self.kernel, vector_bytes))
         bounds = [0, *(splits or []), self.units]
-        for lo, hi in zip(bounds[:-1], bounds[1:], strict=True):
+        for lo, hi in reversed(list(itertools.pairwise(bounds))):
             if lo < hi:
                 call(lo, hi, args.ctypes.data, slots.ctypes.data)
 

@@ -1,0 +1,99 @@
+"""What the emitters of the three kinds of kernel share: arguments, hoisting, places of operands along the inner loop."""
+
+from __future__ import annotations
+
+from legate_jit.backends.llvm_args import Arguments, Loop, Pointers
+from legate_jit.backends.llvm_flow import Flow
+from legate_jit.backends.llvm_memory import Place, load_scalar
+from legate_jit.backends.llvm_sweep import Sweep
+from legate_jit.backends.llvm_text import Code, Value
+from legate_jit.backends.llvm_values import BODY, ENTRY, Values, lanes, read_scalar
+from legate_jit.ir.kernel import Kernel
+from legate_jit.ir.ops import OPS
+
+
+class Emitter:
+    """What the kinds share: arguments, hoisting, places of operands along the inner loop."""
+
+    def __init__(self, kernel: Kernel, flow: Flow) -> None:
+        self.kernel = kernel
+        self.flow = flow
+        self.arguments = Arguments(kernel, flow)
+        self.values = Values(kernel, flow)
+        self.reduced: list[Value] = []
+        self.pointers: Pointers = {}
+        self.coordinates: dict[int, str] = {}
+        self.inner = kernel.ndim - 1
+        self.firsts: list[int] = []
+        count = 0
+        for section in kernel.sections:
+            self.firsts.append(count)
+            count += len(section.instrs)
+        self.values.hoist(0, count, ENTRY, self.source)
+
+    def emit(self) -> None:
+        """Write the whole function body."""
+        raise NotImplementedError
+
+    def source(self, code: Code, number: int) -> Value:
+        """Scalar value of a hoisted 'load', 'scalar', 'index' or 'reduced'."""
+        instr = self.values.instrs[number]
+        imm = int(instr.imm)  # type: ignore[call-overload]
+        if instr.op == "scalar":
+            return read_scalar(code, instr.dtype, "%table", self.arguments.scalar_slot(imm))
+        if instr.op == "index":
+            return (self.coordinates[imm],)
+        if instr.op == "reduced":
+            return self.reduced[imm]
+        return load_scalar(code, instr.dtype, self.pointers.get(imm) or self.arguments.base(imm))
+
+    def loop(self, number: int, moving: set[int]) -> Loop:
+        """Outer loop `number` of the kernel, for the operands in `moving`."""
+        strides = {
+            k: self.arguments.stride(k, number)
+            for k, operand in enumerate(self.kernel.operands)
+            if k in moving and operand.strides[number]
+        }
+        return Loop(number, self.arguments.extent(number), strides)
+
+    def in_memory(self) -> set[int]:
+        """Operands that are arrays (not scratch)."""
+        return {k for k, o in enumerate(self.kernel.operands) if o.mode != "scratch"}
+
+    def bases(self) -> Pointers:
+        """Pointers to the operands' first elements."""
+        return {k: self.arguments.base(k) for k in sorted(self.in_memory())}
+
+    def place(self, operand: int) -> Place:
+        """Where an operand is along the inner loop, at the current pointers."""
+        what = self.kernel.operands[operand]
+        step = "" if what.strides[-1] == 1 else self.arguments.stride(operand, self.inner)
+        return Place(what.dtype, self.pointers[operand], step, stream=what.stream)
+
+    def hoist(self, number: int, level: int) -> None:
+        """Compute section `number`'s instrs of `level` here."""
+        self.values.holes[level] = self.flow.hole()
+        self.values.hoist(self.firsts[number], len(self.kernel.sections[number].instrs), level, self.source)
+
+    def touched(self, number: int) -> list[int]:
+        """Operands that section `number` touches along the inner loop."""
+        section, instrs = self.kernel.sections[number], self.values.instrs
+        span = range(self.firsts[number], self.firsts[number] + len(section.instrs))
+        loads = {int(instrs[n].imm) for n in span if instrs[n].op == "load" and self.values.levels[n] == BODY}  # type: ignore[call-overload]
+        return sorted(loads | {k for k, _ in section.stores})
+
+    def cost(self, number: int) -> int:
+        """Approximate simple vector operations of a turn of section `number`'s inner loop."""
+        section = self.kernel.sections[number]
+        span = range(self.firsts[number], self.firsts[number] + len(section.instrs))
+        ops = [self.values.instrs[n].op for n in span if self.values.levels[n] == BODY]
+        return sum(OPS[op].cost for op in ops if op in OPS) + len(section.stores) + 2 * len(section.reduces)
+
+    def sweep(self, number: int, unroll: int) -> Sweep:
+        """The inner loop of section `number` at the current pointers."""
+        section = self.kernel.sections[number]
+        first = self.firsts[number]
+        module = self.flow.module
+        width = lanes(self.kernel, section, first, self.values.levels, module.vector_bytes)
+        places = {k: self.place(k) for k in self.touched(number)}
+        return Sweep(self.flow, self.values, section, first, width, unroll, places)
