@@ -31,11 +31,12 @@ class ndarray(ArrayMethods):  # noqa: N801  NumPy's name
     `legate.fence()`, or when enough has been recorded.
     """
 
-    __slots__ = ("_store", "_lens", "_type", "_locked", "__weakref__")
+    __slots__ = ("_store", "_lens", "_type", "_key", "_locked", "__weakref__")
 
     _store: Store
     _lens: Lens | None
     _type: ArrayType
+    _key: Lens | ArrayType  # the lens if there is one, else the type: what signatures are looked up by
     _locked: bool  # setflags(write=False)
 
     __array_priority__ = 100.0
@@ -109,22 +110,22 @@ class ndarray(ArrayMethods):  # noqa: N801  NumPy's name
                     if a.__class__ is slice:
                         if b.__class__ is slice:
                             lens = _views.get(
-                                (self._lens or self._type, a.start, a.stop, a.step, b.start, b.stop, b.step)
+                                (self._key, a.start, a.stop, a.step, b.start, b.stop, b.step)
                             )
                         elif b.__class__ is int:
-                            lens = _views.get((self._lens or self._type, a.start, a.stop, a.step, b))
+                            lens = _views.get((self._key, a.start, a.stop, a.step, b))
                     elif b.__class__ is slice and a.__class__ is int:
-                        lens = _views.get((self._lens or self._type, a, _ROW, b.start, b.stop, b.step))
+                        lens = _views.get((self._key, a, _ROW, b.start, b.stop, b.step))
             elif key.__class__ is slice:
-                lens = _views.get((self._lens or self._type, key.start, key.stop, key.step))
+                lens = _views.get((self._key, key.start, key.stop, key.step))
             elif key.__class__ is int:
-                lens = _views.get((self._lens or self._type, key))
+                lens = _views.get((self._key, key))
         except TypeError:  # a slice bound that does not hash: the general path judges it
             lens = None
         if lens is None:
             return _slow_getitem(self, key)
         r = _new(ndarray)
-        r._store, r._lens, r._type, r._locked = self._store, lens, lens.type, self._locked
+        r._store, r._lens, r._type, r._key, r._locked = self._store, lens, lens.type, lens, self._locked
         return r
 
     def __setitem__(self, key: Any, value: Any) -> None:
@@ -136,16 +137,16 @@ class ndarray(ArrayMethods):  # noqa: N801  NumPy's name
                     if a.__class__ is slice:
                         if b.__class__ is slice:
                             lens = _views.get(
-                                (self._lens or self._type, a.start, a.stop, a.step, b.start, b.stop, b.step)
+                                (self._key, a.start, a.stop, a.step, b.start, b.stop, b.step)
                             )
                         elif b.__class__ is int:
-                            lens = _views.get((self._lens or self._type, a.start, a.stop, a.step, b))
+                            lens = _views.get((self._key, a.start, a.stop, a.step, b))
                     elif b.__class__ is slice and a.__class__ is int:
-                        lens = _views.get((self._lens or self._type, a, _ROW, b.start, b.stop, b.step))
+                        lens = _views.get((self._key, a, _ROW, b.start, b.stop, b.step))
             elif key.__class__ is slice:
-                lens = _views.get((self._lens or self._type, key.start, key.stop, key.step))
+                lens = _views.get((self._key, key.start, key.stop, key.step))
             elif key.__class__ is int:
-                lens = _views.get((self._lens or self._type, key))
+                lens = _views.get((self._key, key))
         except TypeError:
             lens = None
         if lens is None or self._locked:
@@ -182,6 +183,7 @@ def wrap(store: Store, lens: Lens | None = None, locked: bool = False) -> ndarra
     """An array that shows `store` through `lens`."""
     r = _new(ndarray)
     r._store, r._lens, r._type, r._locked = store, lens, store.type if lens is None else lens.type, locked
+    r._key = lens or store.type
     return r
 
 
@@ -199,21 +201,17 @@ def value(array: ndarray) -> int:
 def assign(array: ndarray, lens: Lens | None, item: Any) -> None:
     """Write `item` (array, scalar, nested sequence) through `lens` of the array's store, as `numpy.ndarray.__setitem__`."""
     cls = item.__class__
-    store = array._store
-    if lens is not None and lens.read_signature is not None:
-        if cls is ndarray:
-            sig = lens.update_signatures.get(item._type)
-            if sig is not None:
-                w = window
+    if lens is not None:
+        sig = lens.update_signatures.get(item._key if cls is ndarray else cls)
+        if sig is not None:
+            store, w = array._store, window
+            if cls is ndarray:
+                b = item._store.value
+                if b is None:
+                    b = _enter(item._store)
                 old = store.value
                 if old is None:
                     old = _enter(store)
-                if item._lens is None:
-                    b = item._store.value
-                    if b is None:
-                        b = _enter(item._store)
-                else:
-                    b = _read(item._store, item._lens)
                 w.code += (sig, old, b)
                 v = w.n
                 w.n = v + 1
@@ -221,10 +219,7 @@ def assign(array: ndarray, lens: Lens | None, item: Any) -> None:
                 if v > w.limit:
                     runtime.full()
                 return
-        elif cls is float or cls is int:
-            sig = lens.update_signatures.get(cls)
-            if sig is not None and (sig.bounds is None or sig.bounds[0] <= item <= sig.bounds[1]):
-                w = window
+            if sig.bounds is None or sig.bounds[0] <= item <= sig.bounds[1]:
                 old = store.value
                 if old is None:
                     old = _enter(store)
@@ -251,53 +246,37 @@ def _binary(name: str) -> Callable[[ndarray, Any], Any]:
         cls = other.__class__
         w = window
         if cls is ndarray:
-            sig = cache.get((self._type, other._type))
-            if sig is not None:
-                if self._lens is None:
-                    a = self._store.value
-                    if a is None:
-                        a = _enter(self._store)
-                else:
-                    a = _read(self._store, self._lens)
-                if other._lens is None:
-                    b = other._store.value
-                    if b is None:
-                        b = _enter(other._store)
-                else:
-                    b = _read(other._store, other._lens)
-                w.code += (sig, a, b)
-                v = w.n
-                w.n = v + 1
-                s = _new_store(Store)
-                s.value, s.buffer, s.type = v, None, sig.type
-                w.stores.append(s)
-                r = _new(ndarray)
-                r._store, r._lens, r._type, r._locked = s, None, sig.type, False
-                if v > w.limit:
-                    runtime.full()
-                return r
+            sig = cache.get((self._key, other._key))
+            if sig is None:
+                return _elementwise.operator(op, self, other)
+            a = self._store.value
+            if a is None:
+                a = _enter(self._store)
+            b = other._store.value
+            if b is None:
+                b = _enter(other._store)
+            w.code += (sig, a, b)
         elif cls is float or cls is int:
-            sig = cache.get((self._type, cls))
-            if sig is not None and (sig.bounds is None or sig.bounds[0] <= other <= sig.bounds[1]):
-                if self._lens is None:
-                    a = self._store.value
-                    if a is None:
-                        a = _enter(self._store)
-                else:
-                    a = _read(self._store, self._lens)
-                w.scalars.append(other)
-                w.code += (sig, a)
-                v = w.n
-                w.n = v + 1
-                s = _new_store(Store)
-                s.value, s.buffer, s.type = v, None, sig.type
-                w.stores.append(s)
-                r = _new(ndarray)
-                r._store, r._lens, r._type, r._locked = s, None, sig.type, False
-                if v > w.limit:
-                    runtime.full()
-                return r
-        return _elementwise.operator(op, self, other)
+            sig = cache.get((self._key, cls))
+            if sig is None or (sig.bounds is not None and not sig.bounds[0] <= other <= sig.bounds[1]):
+                return _elementwise.operator(op, self, other)
+            a = self._store.value
+            if a is None:
+                a = _enter(self._store)
+            w.scalars.append(other)
+            w.code += (sig, a)
+        else:
+            return _elementwise.operator(op, self, other)
+        v = w.n
+        w.n = v + 1
+        s = _new_store(Store)
+        s.value, s.buffer, s.type = v, None, sig.type
+        w.stores.append(s)
+        r = _new(ndarray)
+        r._store, r._lens, r._type, r._key, r._locked = s, None, sig.type, sig.type, False
+        if v > w.limit:
+            runtime.full()
+        return r
 
     method.__name__ = name
     return method
@@ -309,9 +288,11 @@ def _reflected(name: str) -> Callable[[ndarray, Any], Any]:
     def method(self: ndarray, other: Any) -> Any:
         cls = other.__class__
         if cls is float or cls is int:
-            sig = cache.get((cls, self._type))
+            sig = cache.get((cls, self._key))
             if sig is not None and (sig.bounds is None or sig.bounds[0] <= other <= sig.bounds[1]):
-                a = _read(self._store, self._lens)
+                a = self._store.value
+                if a is None:
+                    a = _enter(self._store)
                 window.scalars.append(other)
                 return result(sig, a)
         return _elementwise.reflected_operator(op, self, other)
@@ -326,12 +307,13 @@ def _in_place(name: str) -> Callable[[ndarray, Any], Any]:
     def method(self: ndarray, other: Any) -> Any:
         cls = other.__class__
         if self._lens is None and not self._locked:
-            key = (self._type, other._type if cls is ndarray else cls)
-            sig = cache.get(key)
+            sig = cache.get((self._key, other._key if cls is ndarray else cls))
             if sig is not None and sig.type is self._type:
                 store, w = self._store, window
                 if cls is ndarray:
-                    b = _read(other._store, other._lens)
+                    b = other._store.value
+                    if b is None:
+                        b = _enter(other._store)
                     a = store.value
                     if a is None:
                         a = _enter(store)

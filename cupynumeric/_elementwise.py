@@ -60,31 +60,45 @@ def operand(x: Any) -> Any:
 
 
 def signature(op: Op, operands: tuple[Any, ...], dtype: Any = None, casting: str = "same_kind") -> Signature:
-    """The signature for these operands, from the op's table or NumPy's rules."""
-    key = tuple(x._type if isinstance(x, _types()) else x.__class__ for x in operands)
-    if dtype is None and casting == "same_kind":
-        cache = cache_of(op.name)
-        sig = cache.get(key)
-        if sig is None:
-            sig = cache[key] = infer.map_signature(op, key)
-        return sig
-    return infer.map_signature(op, key, None if dtype is None else np.dtype(dtype), casting)
+    """The signature for these operands (arrays read through their own views), from the op's table or NumPy's rules."""
+    ours = _types()
+    if dtype is not None or casting != "same_kind":
+        return _derive(op, operands, None if dtype is None else np.dtype(dtype), casting)
+    key = tuple([x._key if isinstance(x, ours) else x.__class__ for x in operands])
+    cache = cache_of(op.name)
+    sig = cache.get(key)
+    if sig is None:
+        sig = _derive(op, operands, None, casting)
+        if not any(isinstance(x, ours) and not _simple(x) for x in operands):
+            cache[key] = sig
+    return sig
 
 
-def _check_bounds(sig: Signature, operands: tuple[Any, ...]) -> None:
-    if sig.bounds is None:
-        return
-    for x in operands:
-        if x.__class__ is int and not sig.bounds[0] <= x <= sig.bounds[1]:
-            raise OverflowError(f"Python integer {x} out of bounds for {sig.loop[0].name}")
+def _derive(op: Op, operands: tuple[Any, ...], dtype: np.dtype | None, casting: str) -> Signature:
+    ours = _types()
+    types = tuple(x._type if isinstance(x, ours) else x.__class__ for x in operands)
+    views = tuple(x._lens.view if x._lens is not None else None for x in operands if isinstance(x, ours))
+    return infer.through(infer.map_signature(op, types, dtype, casting), views)
 
 
-def _record(sig: Signature, operands: tuple[Any, ...]) -> int:
+def _simple(x: ndarray) -> bool:
+    """Whether the array is a whole store or one index map into it, which a signature can fold in."""
+    return x._lens is None or x._lens.read_signature is not None
+
+
+def source(x: ndarray) -> int:
+    """The value number an instruction names for operand `x`: its store's value when its signature folds the view in."""
     from cupynumeric._array import value
 
-    srcs = [value(x) for x in operands if isinstance(x, _types())]
-    window.scalars.extend(x for x in operands if not isinstance(x, _types()))
-    return runtime.record(sig, *srcs)
+    return runtime.value_of(x._store) if _simple(x) else value(x)
+
+
+def _sources(operands: tuple[Any, ...]) -> list[int]:
+    """Operand numbers of the arrays, in order; scalars take their slots."""
+    ours = _types()
+    numbers = [source(x) for x in operands if isinstance(x, ours)]
+    window.scalars.extend([x for x in operands if not isinstance(x, ours)])
+    return numbers
 
 
 def call(
@@ -99,7 +113,7 @@ def call(
 
     Raises NumPy's errors for shapes, dtypes and casts. Operands of dtypes outside the graph go to NumPy.
     """
-    from cupynumeric._array import result, wrap
+    from cupynumeric._array import result
 
     operands = tuple(operand(x) for x in inputs)
     if any(isinstance(x, np.ndarray) for x in operands):
@@ -115,19 +129,10 @@ def call(
         if special is not None:
             return special if out is None else store_result(out, special, where, casting)
     if out is None and where is True:
-        v = _record(sig, operands)
-        return wrap(runtime.new_store(v, sig.type))
+        return result(sig, *_sources(operands))
     target = out if out is not None else _undefined(sig, where)
     done = result(sig, *_sources(operands))
     return store_result(target, done, where, casting, op.name)
-
-
-def _sources(operands: tuple[Any, ...]) -> list[int]:
-    from cupynumeric._array import value
-
-    srcs = [value(x) for x in operands if isinstance(x, _types())]
-    window.scalars.extend(x for x in operands if not isinstance(x, _types()))
-    return srcs
 
 
 def _lifted(x: Any) -> ndarray:

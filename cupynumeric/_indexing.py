@@ -72,7 +72,7 @@ def view_lens(array: ndarray, key: Any) -> Lens | None:
     """The lens of `array[key]` for a basic key (None: the whole store), remembered for the fast paths."""
     lens = extend(array._store.type, array._lens, affine_of(array.shape, key))
     if lens is not None and lens.type.ndim:
-        _remember(array._lens or array._type, key, lens)
+        _remember(array._key, key, lens)
     return lens
 
 
@@ -140,7 +140,9 @@ def assign_slow(array: ndarray, lens: Lens | None, item: Any) -> None:
         step = lens.chain[0]
         assert isinstance(step, Affine)
         sig = infer.update_signature(lens.base, source._type, step)
-        lens.update_signatures[source._type] = sig
+        if source._lens is None or source._lens.view is not None:
+            view = None if source._lens is None else source._lens.view
+            lens.update_signatures[source._key] = infer.through(sig, (None, view))
     runtime.write(array._store, lens, value(source), source._type)
 
 
@@ -226,4 +228,4 @@ def reshape_in_place(array: ndarray, shape: Any) -> None:
     new = array.reshape(shape)
     if new._store is not array._store:
         raise AttributeError("Incompatible shape for in-place modification. Use `.reshape()` to make a copy")
-    array._lens, array._type = new._lens, new._type
+    array._lens, array._type, array._key = new._lens, new._type, new._key

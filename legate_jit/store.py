@@ -65,7 +65,13 @@ class Lens:
         self.read_signature: Signature | None = None
         if len(chain) == 1 and isinstance(chain[0], Affine):
             self.read_signature = infer.move_signature(base, chain[0])
-        self.update_signatures: dict[ArrayType | type, Signature] = {}
+        self.update_signatures: dict[ArrayType | Lens | type, Signature] = {}
+
+    @property
+    def view(self) -> Affine | None:
+        """The lens as one index map, if it is one."""
+        step = self.chain[0]
+        return step if self.read_signature is not None and isinstance(step, Affine) else None
 
 
 _lenses: dict[tuple[ArrayType, tuple[LensStep, ...]], Lens] = {}

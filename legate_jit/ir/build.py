@@ -44,9 +44,17 @@ class _Decoder:
     def operands(self, sig: Signature, srcs: Sequence[int]) -> list[Node]:
         """The op's operands in order, scalar slots included."""
         count = len(srcs) + sig.mask.bit_count()
-        arrays = iter(srcs)
+        arrays = iter(self.arrays(sig, srcs))
+        return [self.scalar(sig, k) if sig.mask >> k & 1 else next(arrays) for k in range(count)]
+
+    def arrays(self, sig: Signature, srcs: Sequence[int]) -> list[Node]:
+        """The array operands, as moves where the signature reads them through views."""
+        nodes = [self.values[s] for s in srcs]
+        if sig.views is None:
+            return nodes
         return [
-            self.scalar(sig, k) if sig.mask >> k & 1 else self.values[next(arrays)] for k in range(count)
+            n if view is None else self.builder.make(OPS["move"], (n,), view, t)
+            for n, view, t in zip(nodes, sig.views, sig.types, strict=True)
         ]
 
     def scalar(self, sig: Signature, k: int) -> Node:
@@ -92,12 +100,12 @@ class _Decoder:
             case Kind.MAP:
                 return self.map(sig, self.operands(sig, srcs))
             case Kind.REDUCE:
-                return self.reduce(sig, self.values[srcs[0]])
+                return self.reduce(sig, self.arrays(sig, srcs)[0])
             case Kind.UPDATE:
                 old, value = self.operands(sig, srcs)
                 return make(op, (old, self.builder.cast(value, sig.type)), sig.arg, sig.type)
             case Kind.SCAN:
-                source = self.builder.cast(self.values[srcs[0]], sig.type)
+                source = self.builder.cast(self.arrays(sig, srcs)[0], sig.type)
                 if not fusable(op, sig.type.dtype):
                     spec = CallSpec("scan", (("name", op.name), ("axis", sig.arg)))
                     return make(OPS["call"], (source,), spec, sig.type)

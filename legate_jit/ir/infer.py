@@ -37,13 +37,21 @@ def _signature(
     mask: int = 0,
     loop: tuple[np.dtype, ...] = (),
     bounds: tuple[int, int] | None = None,
+    views: tuple[Hashable, ...] | None = None,
 ) -> Signature:
     """The one Signature with these parts: tapes are compared by identity of their signatures."""
-    key = (op, types, type_, arg, mask, loop, bounds)
+    key = (op, types, type_, arg, mask, loop, bounds, views)
     found = _interned.get(key)
     if found is None:
-        found = _interned[key] = Signature(op, types, type_, arg, mask, loop, bounds)
+        found = _interned[key] = Signature(op, types, type_, arg, mask, loop, bounds, views)
     return found
+
+
+def through(sig: Signature, views: tuple[Affine | None, ...]) -> Signature:
+    """`sig` whose array operands are read through `views` (None: whole); its types are those of the views."""
+    if all(v is None for v in views):
+        return sig
+    return _signature(sig.op, sig.types, sig.type, sig.arg, sig.mask, sig.loop, sig.bounds, views)
 
 
 def _resolvable(x: Operand) -> Any:

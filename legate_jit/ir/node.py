@@ -53,10 +53,11 @@ class Signature:
 
     `types`: types of the array operands, in order. `mask`: bit k set when operand k is a run-time scalar slot rather than
     an array. `loop`: dtype in which each operand (arrays and scalars) enters the op. `bounds`: inclusive range a Python int
-    scalar must lie in, or None. Makers cache signatures, so a recorded tape hashes by identity.
+    scalar must lie in, or None. `views`: per array operand the index map through which it is read first (None: whole); `types` are
+    the types after that. Makers cache signatures, so a recorded tape hashes by identity.
     """
 
-    __slots__ = ("op", "types", "type", "arg", "mask", "loop", "nsrc", "bounds")
+    __slots__ = ("op", "types", "type", "arg", "mask", "loop", "nsrc", "bounds", "views")
 
     def __init__(
         self,
@@ -67,9 +68,10 @@ class Signature:
         mask: int = 0,
         loop: tuple[np.dtype, ...] = (),
         bounds: tuple[int, int] | None = None,
+        views: tuple[Hashable, ...] | None = None,
     ) -> None:
         self.op, self.types, self.type, self.arg = op, types, type_, arg
-        self.mask, self.loop, self.bounds = mask, loop, bounds
+        self.mask, self.loop, self.bounds, self.views = mask, loop, bounds, views
         self.nsrc = len(types)
 
     def __repr__(self) -> str:
