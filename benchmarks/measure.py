@@ -46,7 +46,9 @@ def leaves(result: Result) -> Iterator[numpy.ndarray]:
         for part in result:
             yield from leaves(part)
     else:
-        yield numpy.asarray(result)
+        array = numpy.asarray(result)
+        # A 0-d array of PyTorch's namespace arrives as an object.
+        yield numpy.asarray(result.tolist()) if array.dtype == object else array
 
 
 def difference(kernel: Kernel, got: Result, expected: Result) -> str:
