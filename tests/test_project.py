@@ -1,0 +1,55 @@
+"""The promises of README.md and pyproject.toml that can be checked without installing anything."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def command(marker: str) -> str:
+    found = re.findall(rf"<!-- {marker} -->\n```bash\n(.*?)\n```", README, re.DOTALL)
+    assert len(found) == 1, marker
+    return found[0]
+
+
+@pytest.mark.parametrize("marker", ["main-command", "test-command"])
+def test_readme_gives_one_line_that_does_everything(marker: str) -> None:
+    line = command(marker)
+    assert "\n" not in line
+    assert line.startswith("python3 -m venv .venv && .venv/bin/pip install")
+
+
+def test_extras_that_readme_names_exist() -> None:
+    named = set(re.findall(r"\.\[([a-z0-9]+)\]", README))
+    assert named <= set(PROJECT["optional-dependencies"])
+    assert {"mpi", "cuda12", "cuda13", "test", "dev"} <= set(PROJECT["optional-dependencies"])
+
+
+def test_files_that_readme_links_exist() -> None:
+    links = set(re.findall(r"\]\(([^)#]+)\)", README))
+    missing = [link for link in links if not link.startswith("http") and not (ROOT / link).exists()]
+    assert missing == []
+
+
+def test_ci_runs_the_command_of_readme() -> None:
+    script = ROOT / ".ci" / "run"
+    assert subprocess.run(["bash", "-n", str(script)], check=False).returncode == 0
+    extract = next(
+        line for line in script.read_text(encoding="utf-8").splitlines() if line.startswith("readme_command=")
+    )
+    done = subprocess.run(
+        ["bash", "-c", f'{extract}\nprintf %s "$readme_command"'],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == command("test-command")
