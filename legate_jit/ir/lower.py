@@ -132,7 +132,7 @@ def _reduce(b: Builder, op: Op, x: Node, axes: tuple[int, ...], type_: ArrayType
     if inner in axes:
         return _blocked_row(b, op, x, axes, inner, type_)
     rows = x.shape[axes[0]]
-    if rows < 2 * ENOUGH_RESULTS:
+    if rows < 4 * ENOUGH_RESULTS:  # more than the number of blocks, or this would never end
         return b.make(op, (x,), Reduction(axes, inner), type_)
     block = -(-rows // (2 * ENOUGH_RESULTS))
     partial_type = array_type((-(-rows // block), *type_.shape), type_.dtype)

@@ -29,6 +29,8 @@ COLUMN_TILE = 1024
 #: a row value that costs at least this is kept in a scratch row for the next section instead of being recomputed
 SCRATCH_COST = 8
 SCRATCH_BYTES = 128 * 1024
+#: results of at least this many bytes are written past the caches
+STREAM_BYTES = 24 * 1024 * 1024
 
 
 class Place(NamedTuple):
@@ -445,7 +447,8 @@ class _Loops:
                 0 if s == 0 else 1 if s == size and d == ndim - 1 else 2 for d, s in enumerate(strides[k])
             )
             mode = ("r" if k in program.read else "") + ("w" if k in program.written else "")
-            operands.append(Operand(r.dtype, classes, "scratch" if r.node is None else mode))
+            stream = mode == "w" and kind == "map" and self.streams(k, r, classes)
+            operands.append(Operand(r.dtype, classes, "scratch" if r.node is None else mode, stream))
         sections = tuple(
             Section(s.level, tuple(self.relooped(program.instrs[i], steps) for i in s.instrs), tuple(s.stores), tuple(s.reduces))
             for s in program.sections
@@ -460,6 +463,12 @@ class _Loops:
             sections,
             bool(reduction and reduction.block),
         )
+
+    def streams(self, k: int, r: _Ref, classes: tuple[int, ...]) -> bool:
+        """Whether a result is too large to be found in cache again, so that stores should not read it in first."""
+        if classes[-1] != 1 or any(o.node is r.node and o is not r for o in self.refs):
+            return False
+        return math.prod(self.cluster.domain) * dtypes.from_code(r.dtype).itemsize >= STREAM_BYTES
 
     @staticmethod
     def relooped(i: Instr, steps: list[int]) -> Instr:
