@@ -61,7 +61,7 @@ def compile_kernel(kernel: Kernel) -> int:
     if address is not None:
         return address
     start = time.perf_counter()
-    code = native.compile_ir(source(kernel), (_ENTRY,))
+    code = native.compile_ir(source(kernel), (_ENTRY,), level=native.quick_level())
     _codes.append(code)
     address = _addresses[key] = code.address(_ENTRY)
     stats.compiled += 1

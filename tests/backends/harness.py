@@ -27,7 +27,7 @@ def compiled(kernel: Kernel, vector_bytes: int = 0) -> int:
     if key not in _narrow:
         wide = vector_bytes > native.vector_bytes()
         text = llvm.emit(kernel, "narrow", vector_bytes, lambda name: not wide and native.has_symbol(name))
-        _narrow[key] = native.compile_ir(text, ("narrow",))
+        _narrow[key] = native.compile_ir(text, ("narrow",), level=native.quick_level())
     return _narrow[key].address("narrow")
 
 
