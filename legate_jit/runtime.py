@@ -7,6 +7,7 @@ a repeated window costs a lookup, binding, and one native call. Knows no NumPy s
 
 from __future__ import annotations
 
+import gc
 import sys
 from dataclasses import dataclass
 from typing import Any
@@ -281,8 +282,13 @@ def _plan(key: Any, roots: list[int], exclusive: tuple[bool, ...]) -> Runnable:
     from legate_jit.backends import cpu
 
     counters.plans += 1
-    schedule = compile_window(key[0], roots, exclusive)
-    return Runnable(schedule, cpu)
+    collecting = gc.isenabled()
+    gc.disable()  # planning makes many small objects, none of them garbage
+    try:
+        return Runnable(compile_window(key[0], roots, exclusive), cpu)
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def host(store: Store) -> np.ndarray:
