@@ -91,7 +91,7 @@ def main(arguments: list[str]) -> int:
         return 0
     limits = machine.limits()
     print(
-        f"{machine.processor()}, {len(os.sched_getaffinity(0))} threads, triad {limits.bandwidth / 1e9:.1f} GB/s"
+        f"{machine.processor()}, {len(os.sched_getaffinity(0))} threads, memory {limits.bandwidth / 1e9:.1f} GB/s"
     )
     rows = run_suite(options)
     ran = [peer for peer in options.peers if any(row.peer == peer for row in rows)]

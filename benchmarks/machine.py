@@ -13,7 +13,7 @@ import numpy
 
 @dataclass(frozen=True)
 class Limits:
-    """Bytes per second of a stream triad on all threads, and flops per second of matrix products by item size."""
+    """Bytes per second between memory and all threads, and flops per second of matrix products by item size."""
 
     bandwidth: float
     gemm: dict[int, float]
@@ -29,8 +29,12 @@ def best(call: Callable[[], object], repeat: int = 5) -> float:
     return min(seconds)
 
 
-def triad_bandwidth(megabytes: int = 64) -> float:
-    """Bytes per second of a[i] = b[i] + s * c[i] into warm memory, three arrays of `megabytes` each, all threads."""
+def bandwidth(megabytes: int = 64) -> float:
+    """Bytes per second, all threads, arrays of `megabytes` each in warm memory: the better of a triad and a sum.
+
+    A triad's stores make most machines read the target first, traffic that streaming stores avoid: the sum of an array,
+    which only reads, is then nearer to what the memory can do.
+    """
     from numba import njit, prange
 
     @njit(parallel=True, fastmath=True)
@@ -38,9 +42,18 @@ def triad_bandwidth(megabytes: int = 64) -> float:
         for i in prange(a.size):
             a[i] = b[i] + 3.0 * c[i]
 
+    @njit(parallel=True, fastmath=True)
+    def total(a: numpy.ndarray) -> float:
+        result = 0.0
+        for i in prange(a.size):
+            result += a[i]
+        return result
+
     a, b, c = (numpy.ones(megabytes << 17) for _ in range(3))
     triad(a, b, c)
-    return 3 * a.nbytes / best(lambda: triad(a, b, c))
+    total(a)
+    sweeps = best(lambda: triad(a, b, c), 10), best(lambda: (total(a), total(b), total(c)), 10)
+    return float(3 * a.nbytes / min(sweeps))
 
 
 def gemm_speed(dtype: str, side: int = 1000) -> float:
@@ -51,7 +64,7 @@ def gemm_speed(dtype: str, side: int = 1000) -> float:
 
 def limits() -> Limits:
     """Measure both; takes about two seconds, most of it compiling."""
-    return Limits(triad_bandwidth(), {4: gemm_speed("f4"), 8: gemm_speed("f8")})
+    return Limits(bandwidth(), {4: gemm_speed("f4"), 8: gemm_speed("f8")})
 
 
 def processor() -> str:
