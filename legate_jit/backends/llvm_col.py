@@ -7,6 +7,7 @@ several reduced iterations per pass over the tile, which saves loads and stores 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -17,12 +18,15 @@ from legate_jit.backends.llvm_memory import Partial, Place, load, store
 from legate_jit.backends.llvm_reduce import Accumulator
 from legate_jit.backends.llvm_scratch import allocate
 from legate_jit.backends.llvm_text import Code, Value, iota, item_size
-from legate_jit.backends.llvm_values import ROW, RUN, lanes
+from legate_jit.backends.llvm_values import ROW, RUN, lanes, number_of
 from legate_jit.ir.kernel import Kernel
 
 #: Reduced iterations per pass over a tile, and the costliest body that gets more than one.
 _GROUP = 4
 _CHEAP = 6
+#: Keys of places in a partial vector: results by operand number, operands of the n-th iteration from _READS * (n + 1) on,
+#: best values of positional accumulators from _BEST down.
+_READS, _BEST = 1000, -1000
 
 
 @dataclass
@@ -33,6 +37,14 @@ class _Iteration:
     position: str
     scalars: dict[int, Value]
     spreads: dict[tuple[int, int], Value] = field(default_factory=dict)
+
+
+def _load_of(iteration: _Iteration, index: str, code: Code, operand: int) -> Value:
+    return load(code, iteration.places[operand], index)
+
+
+def _load_partial(part: Partial, shift: int, code: Code, operand: int) -> Value:
+    return part.load(shift + operand)
 
 
 class ColEmitter(Emitter):
@@ -105,23 +117,23 @@ class ColEmitter(Emitter):
     # ------------------------------------------------------------ results in memory
 
     def _results(self) -> dict[int, Place]:
-        """Places of the accumulators' registers: results by operand number, best values of positional ones by -1000 - n."""
+        """Places of the accumulators' registers: results by operand number, best values of positional ones by _BEST - n."""
         places = {k: self.place(k) for k in self.targets}
         for n, pointer in self.best.items():
             size = item_size(self.accumulators[n].dtype)
             start = self.flow.offset(pointer, self.flow.multiply(self.first, -size))
-            places[-1000 - n] = Place(self.accumulators[n].dtype, start, padded=True)
+            places[_BEST - n] = Place(self.accumulators[n].dtype, start, padded=True)
         return places
 
     def _state(self, number: int, get: Callable[[int], Value]) -> list[str]:
         """Accumulator `number`'s state, from its places."""
         result = list(get(self.targets[number]))
-        return [*get(-1000 - number), *result] if self.accumulators[number].positional else result
+        return [*get(_BEST - number), *result] if self.accumulators[number].positional else result
 
     def _keep(self, number: int, state: list[str], put: Callable[[int, Value], None]) -> None:
         """Store accumulator `number`'s state to its places."""
         if self.accumulators[number].positional:
-            put(-1000 - number, tuple(state[:1]))
+            put(_BEST - number, tuple(state[:1]))
             state = state[1:]
         put(self.targets[number], tuple(state))
 
@@ -210,28 +222,27 @@ class ColEmitter(Emitter):
         """One pass over the tile for a group of iterations."""
         results = self._results()
         self.values.holes[RUN] = self.flow.hole()
+        numbers = range(len(self.accumulators))
 
         def full(index: str) -> None:
             code = self.flow.code(self.width)
-            states = [
-                self._state(n, lambda k: load(code, results[k], index)) for n in range(len(self.accumulators))
-            ]
+            states = [self._state(n, lambda k: load(code, results[k], index)) for n in numbers]
             for iteration in iterations:
-                states = self._take(
-                    iteration, states, index, lambda c, k, it=iteration: load(c, it.places[k], index)
-                )  # type: ignore[misc]
-            for n, state in enumerate(states):
-                self._keep(n, state, lambda k, v: store(code, results[k], index, v))
+                loader = functools.partial(_load_of, iteration, index)
+                states = self._take(iteration, states, index, loader)
+            for n in numbers:
+                self._keep(n, states[n], lambda k, v: store(code, results[k], index, v))
 
         def partial(index: str) -> None:
             # Every iteration's operands and the results share the element loops that fill and empty buffers.
-            reads = {1000 * (n + 1) + k: p for n, it in enumerate(iterations) for k, p in it.places.items()}
+            reads = {_READS * (n + 1) + k: p for n, it in enumerate(iterations) for k, p in it.places.items()}
             part = Partial(self.flow, self.width, index, self.last, {**reads, **results}, results)
-            states = [self._state(n, part.load) for n in range(len(self.accumulators))]
+            states = [self._state(n, part.load) for n in numbers]
             for n, iteration in enumerate(iterations):
-                states = self._take(iteration, states, index, lambda c, k, n=n: part.load(1000 * (n + 1) + k))  # type: ignore[misc]
-            for n, state in enumerate(states):
-                self._keep(n, state, part.store)
+                loader = functools.partial(_load_partial, part, _READS * (n + 1))
+                states = self._take(iteration, states, index, loader)
+            for n in numbers:
+                self._keep(n, states[n], part.store)
             part.finish()
 
         self._over_tile(full, partial)
@@ -250,7 +261,7 @@ class ColEmitter(Emitter):
             if instr.op == "index":
                 spread = place.splat("i8", (index,))[0]
                 return (place.let(f"add nsw {place.type('i8')} {spread}, {iota(self.width, 'i64')}"),)
-            return loader(place, int(instr.imm))  # type: ignore[call-overload]
+            return loader(place, number_of(instr))
 
         get = values.body(self.width, 0, len(self.section.instrs), source)
         out = []

@@ -7,7 +7,7 @@ from legate_jit.backends.llvm_flow import Flow
 from legate_jit.backends.llvm_memory import Place, load_scalar
 from legate_jit.backends.llvm_sweep import Sweep
 from legate_jit.backends.llvm_text import Code, Value
-from legate_jit.backends.llvm_values import BODY, ENTRY, Values, lanes, read_scalar
+from legate_jit.backends.llvm_values import BODY, ENTRY, Values, lanes, number_of, read_scalar
 from legate_jit.ir.kernel import Kernel
 from legate_jit.ir.ops import OPS
 
@@ -38,7 +38,7 @@ class Emitter:
     def source(self, code: Code, number: int) -> Value:
         """Scalar value of a hoisted 'load', 'scalar', 'index' or 'reduced'."""
         instr = self.values.instrs[number]
-        imm = int(instr.imm)  # type: ignore[call-overload]
+        imm = number_of(instr)
         if instr.op == "scalar":
             return read_scalar(code, instr.dtype, "%table", self.arguments.scalar_slot(imm))
         if instr.op == "index":
@@ -79,7 +79,9 @@ class Emitter:
         """Operands that section `number` touches along the inner loop."""
         section, instrs = self.kernel.sections[number], self.values.instrs
         span = range(self.firsts[number], self.firsts[number] + len(section.instrs))
-        loads = {int(instrs[n].imm) for n in span if instrs[n].op == "load" and self.values.levels[n] == BODY}  # type: ignore[call-overload]
+        loads = {
+            number_of(instrs[n]) for n in span if instrs[n].op == "load" and self.values.levels[n] == BODY
+        }
         return sorted(loads | {k for k, _ in section.stores})
 
     def cost(self, number: int) -> int:

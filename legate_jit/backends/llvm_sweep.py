@@ -12,7 +12,7 @@ from legate_jit.backends.llvm_flow import Carried, Flow
 from legate_jit.backends.llvm_memory import Partial, Place, address, load, store
 from legate_jit.backends.llvm_reduce import Accumulator
 from legate_jit.backends.llvm_text import Code, Value, iota, item_size
-from legate_jit.backends.llvm_values import Values
+from legate_jit.backends.llvm_values import BODY, Values, number_of
 from legate_jit.ir.kernel import Section
 
 #: Per accumulator, per unrolled copy, the registers of its state.
@@ -41,8 +41,8 @@ class Sweep:
         loaded = range(self.first, self.first + len(self.section.instrs))
         instrs = self.values.instrs
         numbers = {
-            int(instrs[n].imm) for n in loaded if instrs[n].op == "load" and self.values.levels[n] == 3
-        }  # type: ignore[call-overload]
+            number_of(instrs[n]) for n in loaded if instrs[n].op == "load" and self.values.levels[n] == BODY
+        }
         return {k: self.places[k] for k in sorted(numbers)}
 
     @property
@@ -150,7 +150,7 @@ class Sweep:
             instr = self.values.instrs[number]
             if instr.op == "index":
                 return (self._coordinates(code, index),)
-            return loader(code, int(instr.imm))  # type: ignore[call-overload]
+            return loader(code, number_of(instr))
 
         return self.values.body(self.width, self.first, len(self.section.instrs), source)
 

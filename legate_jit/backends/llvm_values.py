@@ -18,6 +18,13 @@ from legate_jit.ir.kernel import Instr, Kernel, Section
 ENTRY, ROW, RUN, BODY = range(4)
 
 
+def number_of(instr: Instr) -> int:
+    """The operand, scalar, loop or Reduce number that an instr's `imm` states."""
+    if not isinstance(instr.imm, int):
+        raise TypeError(f"{instr.op} needs a number, not {instr.imm!r}")
+    return instr.imm
+
+
 def loop_level(kernel: Kernel, loop: int) -> int:
     """Level of code that depends on the coordinate of `loop`."""
     if loop == kernel.ndim - 1:
@@ -41,11 +48,11 @@ def _level(kernel: Kernel, instr: Instr, known: list[int]) -> int:
     if instr.op in ("scalar", "const"):
         return ENTRY
     if instr.op == "index":
-        return loop_level(kernel, int(instr.imm))  # type: ignore[call-overload]
+        return loop_level(kernel, number_of(instr))
     if instr.op == "reduced":
         return ROW
     if instr.op == "load":
-        operand = kernel.operands[int(instr.imm)]  # type: ignore[call-overload]
+        operand = kernel.operands[number_of(instr)]
         if operand.mode == "scratch":
             return BODY
         moving = [loop_level(kernel, d) for d, c in enumerate(operand.strides) if c]
@@ -74,7 +81,7 @@ def lanes(kernel: Kernel, section: Section, first: int, level: list[int], vector
                 *(item_size(part(instrs[a].dtype)) for a in instr.args),
                 1,
             )
-            if instr.op == "load" and kernel.operands[int(instr.imm)].strides[-1] != 1:  # type: ignore[call-overload]
+            if instr.op == "load" and kernel.operands[number_of(instr)].strides[-1] != 1:
                 limit = vector_bytes // 4
     for operand, value in section.stores:
         widest = max(widest, item_size(part(instrs[value].dtype)))

@@ -122,8 +122,8 @@ class _Run:
         for number, value in section.stores:
             self._store(number, self.values[value], section.level == "outer")
         for reduce in section.reduces:
-            value = np.broadcast_to(self.values[reduce.value], self.shape)
-            result = self._reduce(reduce.combine, value).astype(from_code(reduce.dtype))
+            whole = np.broadcast_to(self.values[reduce.value], self.shape)
+            result = self._reduce(reduce.combine, whole).astype(from_code(reduce.dtype))
             if reduce.operand >= 0:
                 self._store(reduce.operand, result, True)
             self.results.append(result)
@@ -150,17 +150,17 @@ class _Run:
         args = [self.values[a] for a in instr.args]
         match instr.op:
             case "load":
-                return np.array(self._operand(int(instr.imm)))  # type: ignore[call-overload]
+                return np.array(self._operand(int(str(instr.imm))))
             case "scalar":
-                return self._scalar(int(instr.imm), dtype)  # type: ignore[call-overload]
+                return self._scalar(int(str(instr.imm)), dtype)
             case "const":
                 return np.array(instr.imm, dtype)
             case "index":
-                loop = int(instr.imm)  # type: ignore[call-overload]
+                loop = int(str(instr.imm))
                 line = np.arange(self.origin[loop], self.origin[loop] + self.shape[loop], dtype=np.int64)
                 return line.reshape([-1 if d == loop else 1 for d in range(self.kernel.ndim)])
             case "reduced":
-                return self.results[int(instr.imm)]  # type: ignore[call-overload]
+                return self.results[int(str(instr.imm))]
             case "random":
                 return philox(args[0], args[1])
             case "user":
@@ -172,7 +172,8 @@ class _Run:
         slot = self.words[scalar_word(self.kernel, number)]
         count = 2 if dtype.itemsize == 16 else 1
         words = np.array([w & (2**64 - 1) for w in self.table[slot : slot + count]], np.uint64)
-        return words.view(dtype)[0].reshape(())
+        out: np.ndarray = words.view(dtype)[0].reshape(())
+        return out
 
     def _reduce(self, combine: str, value: np.ndarray) -> np.ndarray:
         if combine in ("argmax", "argmin"):
@@ -231,7 +232,8 @@ def philox(key: Any, counter: Any) -> np.ndarray:
         x = [(second >> shift) ^ x[1] ^ k0, second & low, (first >> shift) ^ x[3] ^ k1, first & low]
         k0, k1 = (k0 + np.uint64(0x9E3779B9)) & low, (k1 + np.uint64(0xBB67AE85)) & low
     bits = (x[0] | (x[1] << shift)) >> np.uint64(11)
-    return bits.astype(np.float64) * 2.0**-53
+    out: np.ndarray = bits.astype(np.float64) * 2.0**-53
+    return out
 
 
 __all__ = ["map_op", "philox", "register_user", "run_kernel"]

@@ -15,7 +15,7 @@ from legate_jit.ir.dtypes import code, from_code
 from legate_jit.ir.kernel import Instr, Kernel, Operand, Reduce, Section
 from tests.backends.harness import Launch
 
-I = Instr
+I = Instr  # noqa: E741
 DTYPES = ["b1", "i1", "u2", "i4", "i8", "f4", "f8", "c8", "c16"]
 
 
