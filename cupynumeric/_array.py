@@ -202,6 +202,8 @@ def assign(array: ndarray, lens: Lens | None, item: Any) -> None:
     """Write `item` (array, scalar, nested sequence) through `lens` of the array's store, as `numpy.ndarray.__setitem__`."""
     cls = item.__class__
     if lens is not None:
+        if cls is ndarray and item._lens is lens and item._store is array._store:
+            return  # x[k] += y: the in-place operator has written the view already
         sig = lens.update_signatures.get(item._key if cls is ndarray else cls)
         if sig is not None:
             store, w = array._store, window
@@ -329,6 +331,33 @@ def _in_place(name: str) -> Callable[[ndarray, Any], Any]:
                 else:
                     return _elementwise.in_place_operator(op, self, other)
                 v = w.n
+                w.n = v + 1
+                store.value = v
+                if v > w.limit:
+                    runtime.full()
+                return self
+        elif self._lens is not None and not self._locked:
+            sig = cache.get((self._key, other._key if cls is ndarray else cls))
+            update = None if sig is None else self._lens.update_signatures.get(sig.type)
+            if update is not None and sig.type.dtype is self._type.dtype:  # type: ignore[union-attr]
+                if cls is ndarray:
+                    b = other._store.value
+                    if b is None:
+                        b = _enter(other._store)
+                    srcs: tuple[Any, ...] = (b,)
+                elif (cls is float or cls is int) and (
+                    sig.bounds is None or sig.bounds[0] <= other <= sig.bounds[1]  # type: ignore[union-attr]
+                ):
+                    srcs = ()
+                    window.scalars.append(other)
+                else:
+                    return _elementwise.in_place_operator(op, self, other)
+                store, w = self._store, window
+                a = store.value
+                if a is None:
+                    a = _enter(store)
+                w.code += (sig, a, *srcs, update, a, w.n)
+                v = w.n + 1
                 w.n = v + 1
                 store.value = v
                 if v > w.limit:

@@ -70,6 +70,8 @@ def _update(b: Builder, old: Node, value: Node, view: Affine, type_: ArrayType) 
         return _whole(b, value, type_)
     if type_.size == value.type.size == _volume(view) and index.is_writable(view) and _all_unit(view):
         return b.make(OPS["move"], (value,), _inverse(view, type_.shape), type_)
+    if value.kind is Kind.MOVE and value.src[0] is old and value.arg == view:
+        return old
     if old.kind is Kind.UPDATE and old.arg == view:
         return b.make(OPS["update"], (old.src[0], value), view, type_)
     return None
