@@ -311,6 +311,19 @@ def from_host(array: np.ndarray) -> Store:
     return buffer_store(buffer, type_)
 
 
+def adopt(array: np.ndarray) -> Store:
+    """A Store that takes over a C-contiguous NumPy array of a supported dtype; nobody else may write it any more."""
+    from legate_jit.ir.node import array_type
+
+    return buffer_store(Buffer.wrap(array), array_type(array.shape, infer.dtypes.canonical(array.dtype)))
+
+
+def fresh(type_: ArrayType) -> tuple[Store, np.ndarray]:
+    """A Store with undefined contents, and a writable NumPy array over it for whoever fills it now."""
+    buffer = memory.allocate(type_.nbytes)
+    return buffer_store(buffer, type_), buffer.as_numpy(type_.shape, type_.dtype, True)
+
+
 class _Pace:
     """When a full window ends: by its size, or, inside a loop that was found, after whole iterations."""
 

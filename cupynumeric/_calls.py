@@ -1,0 +1,148 @@
+"""Library calls: recorded lazily where they cannot fail, or carried out at once on host views.
+
+The bridge between the functions of the face and libraries that know only NumPy arrays. Knows recording and conversion; knows no
+function in particular.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from cupynumeric import _elementwise
+from cupynumeric._array import ndarray, result, value, wrap
+from cupynumeric._convert import from_numpy, host_view, to_numpy_tree
+from legate_jit import runtime
+from legate_jit.ir import dtypes, infer
+from legate_jit.ir.build import CallSpec
+from legate_jit.ir.node import array_type
+
+#: results smaller than this are copied into our own memory: the copy is cheaper than keeping a foreign block alive
+ADOPT_BYTES = 1 << 16
+
+
+def lift(x: Any) -> Any:
+    """Any array-like as an array of ours; a NumPy array when its dtype (or subclass) is one that graphs do not hold."""
+    if x.__class__ is ndarray:
+        return x
+    if isinstance(x, np.ndarray) and type(x) is not np.ndarray:
+        return x
+    if isinstance(x, (list, tuple)):
+        x = np.asarray(to_numpy_tree(x))
+    got = _elementwise.operand(x)
+    if isinstance(got, (ndarray, np.ndarray)):
+        return got
+    return from_numpy(np.asarray(got))
+
+
+def lift_all(*xs: Any) -> tuple[Any, ...] | None:
+    """Array-likes as arrays of ours, or None when one of them has to stay with NumPy."""
+    lifted = tuple([lift(x) for x in xs])
+    return lifted if all(x.__class__ is ndarray for x in lifted) else None
+
+
+def wrapped(x: Any, shared: tuple[np.ndarray, ...] = ()) -> Any:
+    """A result of NumPy as ours, at any depth of tuples and lists: arrays without copying unless they overlap `shared`,
+    NumPy scalars as 0-d arrays. What graphs do not hold stays as it is."""
+    if isinstance(x, np.ndarray):
+        return _adopted(x, shared) if type(x) is np.ndarray and dtypes.is_supported(x.dtype) else x
+    if isinstance(x, np.generic):
+        return from_numpy(np.asarray(x)) if dtypes.is_supported(x.dtype) else x
+    if isinstance(x, tuple):
+        parts = [wrapped(e, shared) for e in x]
+        return type(x)(*parts) if hasattr(x, "_fields") else tuple(parts)
+    if isinstance(x, list):
+        return [wrapped(e, shared) for e in x]
+    return x
+
+
+def _adopted(x: np.ndarray, shared: tuple[np.ndarray, ...]) -> ndarray:
+    flags = x.flags
+    own = flags.owndata and flags.c_contiguous and flags.writeable and flags.aligned
+    if not own or x.nbytes < ADOPT_BYTES or any(np.may_share_memory(x, s) for s in shared):
+        return from_numpy(x)
+    return wrap(runtime.adopt(x))
+
+
+def _arrays_in(x: Any) -> Iterator[np.ndarray]:
+    if isinstance(x, np.ndarray):
+        yield x
+    elif isinstance(x, (tuple, list)):
+        for e in x:
+            yield from _arrays_in(e)
+    elif isinstance(x, dict):
+        for e in x.values():
+            yield from _arrays_in(e)
+
+
+def on_host(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call a NumPy function now, on host views of our arrays; its results become ours. `out=` may be an array of ours."""
+    out = kwargs.get("out")
+    if isinstance(out, ndarray):
+        target = host_view(out).copy()
+        function(*to_numpy_tree(args), **to_numpy_tree(kwargs | {"out": None}) | {"out": target})
+        return _elementwise.store_result(out, from_numpy(target), True, "unsafe")
+    host_args, host_kwargs = to_numpy_tree(args), to_numpy_tree(kwargs)
+    got = function(*host_args, **host_kwargs)
+    if got is out and out is not None:
+        return out
+    return wrapped(got, (*_arrays_in(host_args), *_arrays_in(host_kwargs)))
+
+
+def hosted(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The NumPy function `function` for arrays of ours, carried out at once on the host. Same signature, same errors."""
+    place = _position_of_out(function)
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if place is not None and len(args) > place and isinstance(args[place], ndarray):
+            kwargs["out"] = args[place]
+            tail = args[place + 1 :]
+            names = list(inspect.signature(function).parameters)[place + 1 :]
+            kwargs.update(zip(names, tail, strict=False))
+            args = args[:place]
+        return on_host(function, *args, **kwargs)
+
+    call.__module__ = "cupynumeric"
+    return call
+
+
+def _position_of_out(function: Callable[..., Any]) -> int | None:
+    try:
+        names = list(inspect.signature(function).parameters)
+    except ValueError:
+        return None
+    return names.index("out") if "out" in names else None
+
+
+def lazy(name: str, arrays: tuple[ndarray, ...], shape: tuple[int, ...], dtype: Any, **options: Any) -> ndarray:
+    """Record the library call `name` with one result. Options must be hashable; the call must not be able to fail."""
+    spec = CallSpec(name, tuple(options.items()))
+    type_ = array_type(shape, dtypes.canonical(np.dtype(dtype)))
+    sig = infer.call_signature(tuple(a._type for a in arrays), type_, spec)
+    return result(sig, *[value(a) for a in arrays])
+
+
+def deliver(done: Any, out: Any, casting: str = "unsafe", name: str = "add") -> Any:
+    """`done`, or `out` after writing `done` into it; `out` may be ours or NumPy's."""
+    if out is None:
+        return done
+    if isinstance(out, np.ndarray):
+        np.copyto(out, to_numpy_tree(done), casting=casting)  # type: ignore[arg-type]
+        return out
+    return _elementwise.store_result(out, done, True, casting, name)
+
+
+def cast(x: ndarray, dtype: Any) -> ndarray:
+    """`x.astype(dtype)`, unsafe casting; x itself when it has the dtype."""
+    target = dtypes.canonical(np.dtype(dtype))
+    if x._type.dtype == target:
+        return x
+    return result(infer.cast_signature(x._type, target), value(x))
+
+
+__all__ = ["cast", "deliver", "hosted", "lazy", "lift", "lift_all", "on_host", "wrapped"]
