@@ -67,3 +67,8 @@ def compile_kernel(kernel: Kernel) -> int:
     stats.compiled += 1
     stats.seconds += time.perf_counter() - start
     return address
+
+
+def assembly(kernel: Kernel) -> str:
+    """Assembly text of a kernel for this machine."""
+    return native.assembly(source(kernel), level=native.quick_level())

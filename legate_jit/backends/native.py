@@ -25,6 +25,7 @@ __all__ = [
     "NativeCode",
     "NativeError",
     "NativeStats",
+    "assembly",
     "compile_ir",
     "has_symbol",
     "host_triple",
@@ -210,6 +211,18 @@ def compile_ir(text: str, symbols: tuple[str, ...], *, level: int = 2, optimize:
         code = engine.link(image, symbols, text)
         stats.seconds += time.perf_counter() - start
     return code
+
+
+def assembly(text: str, *, level: int = 2) -> str:
+    """Assembly text of the LLVM IR `text` on this machine. Raises NativeError for invalid IR."""
+    with _lock:
+        engine = _engine()
+        try:
+            module = engine.llvm.parse_assembly(text)
+        except RuntimeError as error:
+            raise NativeError(str(error), text) from None
+        out: str = engine.machine(level).emit_assembly(module)
+    return out
 
 
 def quick_level() -> int:
