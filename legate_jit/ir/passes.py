@@ -9,6 +9,7 @@ from legate_jit.ir.build import decode
 from legate_jit.ir.fuse import fuse
 from legate_jit.ir.lower import lower
 from legate_jit.ir.ops import Kind
+from legate_jit.ir.pieces import split_updates
 from legate_jit.ir.schedule import Schedule, schedule
 from legate_jit.ir.simplify import simplify
 
@@ -25,6 +26,8 @@ def compile_window(code: Sequence[Any], live: Sequence[int], exclusive: Sequence
     _observe("graph", graph)
     graph = simplify(graph)
     _observe("simplified", graph)
+    graph = split_updates(graph)
+    _observe("pieces", graph)
     graph = lower(graph)
     _observe("lowered", graph)
     fused = fuse(graph)

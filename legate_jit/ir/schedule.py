@@ -145,25 +145,34 @@ class _Planner:
                 return
         if self.aliased_root(old) or old in self.taken:
             return
-        if any(self.conflicts(u, step, reading) for reading in self.readings.get(old, ())):
+        if any(self.conflicts(u, step, v, r) for v in self.versions(old) for r in self.readings.get(v, ())):
             return
         self.in_place[u] = old
         self.taken[old] = u
 
-    def conflicts(self, u: Node, step: int, reading: _Reading) -> bool:
-        if reading.by is u:
+    def versions(self, n: Node) -> list[Node]:
+        """The values that have lain in the memory of `n`, the newest first."""
+        out = [n]
+        while out[-1] in self.in_place:
+            out.append(self.in_place[out[-1]])
+        return out
+
+    def conflicts(self, u: Node, step: int, version: Node, reading: _Reading) -> bool:
+        """Whether writing u's region at `step` would change what `reading` of an earlier version sees."""
+        if reading.by is not None and (reading.by is u or self.in_place.get(reading.by) is version):
             return False
-        if reading.step != step:
-            return reading.step > step
+        if reading.step < step:
+            return False
         assert isinstance(u.arg, Affine)
-        if reading.view is None or reading.node is not u.src[0]:
+        if reading.view is None or reading.node is not version or version.shape != u.shape:
             return True
-        cluster = self.steps[step]
-        assert isinstance(cluster, Cluster)
-        if cluster.domain != u.arg.shape:
-            return True
-        same = normalize(reading.view, u.shape) == normalize(u.arg, u.shape)
-        return not same and index.overlaps(reading.view, u.arg)
+        if reading.step == step:
+            cluster = self.steps[step]
+            assert isinstance(cluster, Cluster)
+            same = normalize(reading.view, u.shape) == normalize(u.arg, u.shape)
+            if same and cluster.domain == u.arg.shape:
+                return False
+        return index.overlaps(reading.view, u.arg)
 
     # -- what an update that is not in place has to copy first --
 
