@@ -15,8 +15,10 @@ lose an update under heavy threading, never a block. A forked child has its own 
 
 from __future__ import annotations
 
+import bisect
 import ctypes
 import gc
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any, Final
@@ -39,7 +41,9 @@ _ARENA: Final = 4 << 20  # untouched pages of an arena cost nothing
 _REFILL: Final = 16 << 10  # carve at least so many bytes of a small class at once
 _COLORED: Final = 16 << 10  # blocks from this size on start at differing offsets in their first page
 _COLORS: Final = 12
-_COLOR_STEP: Final = 320  # five cache lines: the streams of several arrays then fall into different cache sets
+_COLOR_STEP: Final = (
+    320  # five cache lines: the streams of several arrays then fall into different cache sets
+)
 _TABLE_BYTES: Final = 16 << 10
 _DEFAULT_RETAIN: Final = 4 << 30
 
@@ -71,146 +75,199 @@ class MemoryStats:
 stats = MemoryStats()
 
 
+class _Settings:
+    """How many free bytes may wait for reuse."""
+
+    __slots__ = ("retain",)
+
+    def __init__(self) -> None:
+        self.retain: int = min(pages.machine_bytes() // 4, _DEFAULT_RETAIN)
+
+
+_settings = _Settings()
+
+
+class _Arena:
+    """The mapping that small blocks are being carved from, and the starts of all such mappings, ascending."""
+
+    __slots__ = ("bases", "end", "position")
+
+    def __init__(self) -> None:
+        self.position = 0
+        self.end = 0
+        self.bases: list[int] = []
+
+    def carve(self, nbytes: int, alignment: int) -> int:
+        """The address of `nbytes` bytes that were never used; what is left of a full mapping is lost, untouched."""
+        start = -(-self.position // alignment) * alignment
+        if start + nbytes > self.end:
+            start = _map_or_trim(_ARENA, huge=False)
+            self.end = start + _ARENA
+            bisect.insort(self.bases, start)
+        self.position = start + nbytes
+        return start
+
+    def discard(self, address: int, nbytes: int) -> None:
+        """Give back the pages of a page-aligned block."""
+        base = self.bases[bisect.bisect_right(self.bases, address) - 1]
+        pages.discard(base, address - base, nbytes)
+
+
+_arena = _Arena()
+_colors = itertools.cycle(range(0, _COLORS * _COLOR_STEP, _COLOR_STEP))
+
+
 class _Group:
-    """The blocks of one size class: `stack` holds free warm ones, `cold` free ones without pages.
+    """The free blocks of one size class: warm ones in `stack`, ones without pages in `cold`."""
 
-    Big blocks stand for themselves in the system; `ticks` then runs parallel to `stack` and tells when each was
-    freed.
-    """
-
-    __slots__ = ("big", "capacity", "cold", "colored", "counted", "stack", "ticks")
+    __slots__ = ("big", "capacity", "cold", "colored", "counted", "stack")
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self.big = capacity >= BIG
         self.colored = capacity >= _COLORED
-        self.counted = capacity if capacity >= _PAGE else 0  # what freeing adds to the retained bytes
+        self.counted = capacity if capacity >= _PAGE else 0  # what a free block adds to the retained bytes
         self.stack: list[int] = []
         self.cold: list[int] = []
-        self.ticks: list[int] = []
 
     def refill(self) -> int:
-        """The address of a block when the stack is empty; MemoryError with the bytes if there is none to be had."""
+        """The address of a block when the stack is empty; MemoryError, naming the bytes, if there is none to be had."""
         if self.big:
-            return self._map_big()
+            huge = self.capacity >= pages.HUGE_PAGE
+            return _map_or_trim(self.capacity + _PAGE, huge=huge) + next(_colors)
         if self.cold:
             return self.cold.pop()
         pitch = self.capacity + (_PAGE if self.colored else 0)
         count = max(_REFILL // pitch, 1)
-        start = _carve(pitch * count, _PAGE if self.capacity >= _PAGE else ALIGNMENT)
-        self.stack.extend(start + pitch * k + self._color() for k in range(count - 1, 0, -1))
-        if self.counted:
+        start = _arena.carve(pitch * count, _PAGE if self.capacity >= _PAGE else ALIGNMENT)
+        if count > 1:
             stats.retained += self.counted * (count - 1)
-        return start + self._color()
+            self.stack.extend(range(start + pitch * (count - 1), start, -pitch))
+        return start + next(_colors) if self.colored else start
 
-    def _map_big(self) -> int:
-        nbytes = self.capacity + _PAGE
-        huge = self.capacity >= pages.HUGE_PAGE
-        try:
-            address = pages.map_pages(nbytes, huge=huge)
-        except MemoryError:
-            gc.collect()  # arrays in reference cycles hold blocks too
-            if self.stack:
-                return self.stack.pop()
-            trim(0)
-            address = pages.map_pages(nbytes, huge=huge)
-        return address + self._color()
-
-    def _color(self) -> int:
-        return next(_colors) if self.colored else 0
-
-
-def _color_cycle() -> Any:
-    while True:
-        for color in range(_COLORS):
-            yield color * _COLOR_STEP
-
-
-_colors = _color_cycle()
-
-
-class _Arena:
-    """The mapping that small blocks are carved from now, and all mappings they were ever carved from."""
-
-    __slots__ = ("bases", "end", "next")
-
-    def __init__(self) -> None:
-        self.next = 0
-        self.end = 0
-        self.bases: list[int] = []
-
-
-_arena = _Arena()
-
-
-def _carve(nbytes: int, alignment: int) -> int:
-    """The address of `nbytes` of an arena."""
-    start = -(-_arena.next // alignment) * alignment
-    if not _arena.bases or start + nbytes > _arena.end:
-        size = max(_ARENA, nbytes + alignment)
-        base = pages.map_pages(size, huge=False)
-        _arena.bases.append(base)
-        _arena.end = base + size
-        start = -(-base // alignment) * alignment
-    _arena.next = start + nbytes
-    return start
-
-
-def _capacity(nbytes: int) -> int:
-    """Size class: powers of two and their midpoints (big ones: eighths)."""
-    if nbytes <= ALIGNMENT:
-        return ALIGNMENT
-    power = 1 << (nbytes - 1).bit_length()
-    steps = 8 if nbytes > BIG else 4
-    step = max(power // (2 * steps), ALIGNMENT)
-    return -(-nbytes // step) * step
+    def cool(self, count: int) -> None:
+        """Give back the pages of the `count` longest-waiting blocks, which stay usable."""
+        oldest = self.stack[:count]
+        del self.stack[:count]
+        stats.retained -= self.counted * len(oldest)
+        extent = self.capacity + (_PAGE if self.colored else 0)
+        for address in oldest:
+            _arena.discard(address & -_PAGE, extent)
+        self.cold.extend(oldest)
 
 
 _groups: dict[int, _Group] = {}
-_by_nbytes: dict[int, _Group] = {}
+_waiting: dict[int, _Group] = {}  # free big blocks by address, longest-waiting first
+
+
+def _map_or_trim(nbytes: int, *, huge: bool) -> int:
+    """Map; when refused, first give back what waits for reuse, and what only reference cycles still hold."""
+    try:
+        return pages.map_pages(nbytes, huge=huge)
+    except MemoryError:
+        gc.collect()
+        trim(0)
+    return pages.map_pages(nbytes, huge=huge)
+
+
+def _group(capacity: int) -> _Group:
+    group = _groups.get(capacity)
+    if group is None:
+        group = _groups.setdefault(capacity, _Group(capacity))
+    return group
+
+
+def _capacity(nbytes: int) -> int:
+    """The size class of a request: 2^k or 3*2^(k-1) while small; eighths of an octave, or huge pages, when big."""
+    if nbytes <= ALIGNMENT:
+        return ALIGNMENT
+    octave = 1 << ((nbytes - 1).bit_length() - 1)  # octave < nbytes <= 2 * octave
+    if nbytes < BIG:
+        middle = octave + octave // 2
+        # A class must be whole cache lines, and whole pages from one page on.
+        usable = middle % (_PAGE if middle > _PAGE else ALIGNMENT) == 0
+        return middle if usable and nbytes <= middle else 2 * octave
+    granule = min(octave // 8, pages.HUGE_PAGE)
+    return -(-nbytes // granule) * granule
+
+
+_TABLE = [_group(_capacity(lines * ALIGNMENT)) for lines in range(_TABLE_BYTES // ALIGNMENT + 1)]
 
 
 class Buffer:
-    """A block of memory, or an adopted NumPy array. Freed blocks are used again while warm.
+    """A block of memory, or the memory of a NumPy array; it lives as long as this object.
 
-    `slot` and `serial` belong to the runtime.
+    `addr` and `nbytes` say where it is and how many bytes may be used. `slot` and `serial` belong to the runtime and
+    mean nothing here. Buffers are not compared, copied or pickled; identity is what counts.
     """
 
-    __slots__ = ("_group", "_keep", "addr", "nbytes", "serial", "slot")
+    __slots__ = ("_group", "_owner", "addr", "nbytes", "serial", "slot")
 
-    addr: int
-    nbytes: int
-    slot: int
-    serial: int
+    def __init__(
+        self, addr: int, nbytes: int, group: _Group | None, owner: NDArray[Any] | None = None
+    ) -> None:
+        self.addr = addr
+        self.nbytes = nbytes
+        self.slot = 0
+        self.serial = 0
+        self._group = group
+        self._owner = owner
 
-    def __del__(self) -> None:
+    # The defaults keep what is needed reachable while the interpreter tears its modules down.
+    def __del__(
+        self,
+        _stats: MemoryStats = stats,
+        _waiting: dict[int, _Group] = _waiting,
+        _settings: _Settings = _settings,
+    ) -> None:
         group = self._group
-        if group is not None:
-            group.stack.append(self.addr)
+        if group is None:
+            return
+        _stats.live -= group.capacity
+        if group.big:
+            _waiting[self.addr] = group
+        group.stack.append(self.addr)
+        if group.counted:
+            _stats.retained += group.counted
+            if _stats.retained > _settings.retain:
+                trim(_settings.retain // 4 * 3)
 
-    @classmethod
-    def wrap(cls, array: NDArray[Any]) -> Buffer:
-        """Adopt a C-contiguous array without copying."""
+    @staticmethod
+    def wrap(array: NDArray[Any]) -> Buffer:
+        """The memory of a C-contiguous array, without a copy; the array is kept alive. ValueError if not contiguous."""
         if not array.flags.c_contiguous:
-            raise ValueError("only C-contiguous arrays can be adopted")
-        b = cls.__new__(cls)
-        b._group, b._keep = None, array
-        b.addr, b.nbytes = array.__array_interface__["data"][0], array.nbytes
-        b.slot = b.serial = -1
-        return b
+            raise ValueError("only C-contiguous arrays can be wrapped")
+        return Buffer(_data_address(array), array.nbytes, None, array)
+
+    @property
+    def owner(self) -> NDArray[Any] | None:
+        """The array this was wrapped around, or None for a block of the pool."""
+        return self._owner
 
     def as_numpy(self, shape: Sequence[int], dtype: DTypeLike, writeable: bool = False) -> NDArray[Any]:
-        """A zero-copy array whose base keeps this buffer alive."""
-        return np.asarray(_Export(self, tuple(shape), np.dtype(dtype), writeable))
+        """An array over this memory from its start, without a copy; it keeps the memory from being reused.
+
+        ValueError if `shape` of `dtype` needs more than `nbytes`, for object dtypes, and for a writeable array over
+        a wrapped read-only one.
+        """
+        kind = np.dtype(dtype)
+        if kind.hasobject:
+            raise ValueError("buffers hold no Python objects")
+        if math.prod(shape) * kind.itemsize > self.nbytes:
+            raise ValueError(f"{tuple(shape)} of {kind} needs more than {self.nbytes} bytes")
+        if writeable and self._owner is not None and not self._owner.flags.writeable:
+            raise ValueError("the wrapped array is read-only")
+        return _Export(self, tuple(shape), kind, writeable).array()
 
 
 class _Export:
-    """What NumPy reads to make an array over a buffer; the array's base, so the buffer lives as long."""
+    """What NumPy sees of a buffer; the array made from it has this object as its base."""
 
-    __slots__ = ("__array_interface__", "_buffer")
+    __slots__ = ("__array_interface__", "_buffer", "_dtype")
 
     def __init__(self, buffer: Buffer, shape: tuple[int, ...], dtype: np.dtype[Any], writeable: bool) -> None:
         self._buffer = buffer
+        self._dtype = dtype
         self.__array_interface__ = {
             "shape": shape,
             "typestr": dtype.str,
@@ -218,43 +275,102 @@ class _Export:
             "version": 3,
         }
 
-
-_total_memory = 0
-
-
-def _refuse_absurd(nbytes: int) -> None:
-    global _total_memory
-    if not _total_memory:
-        import os
-
-        _total_memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    if nbytes > _total_memory:
-        raise MemoryError(f"Unable to allocate {nbytes} bytes: the machine has {_total_memory}")
-
-
-_new_buffer = Buffer.__new__
+    def array(self) -> NDArray[Any]:
+        """The array; a structured dtype travels as plain bytes of its size and is put back on."""
+        array = np.asarray(self)
+        return array if array.dtype == self._dtype else array.view(self._dtype)
 
 
 def allocate(nbytes: int) -> Buffer:
-    """An uninitialized, aligned block; MemoryError when the machine cannot hold it."""
-    group = _by_nbytes.get(nbytes)
-    if group is None:
-        _refuse_absurd(nbytes)
-        capacity = _capacity(nbytes)
-        group = _groups.setdefault(capacity, _Group(capacity))
-        _by_nbytes[nbytes] = group
-    stack = group.stack
-    addr = stack.pop() if stack else group.refill()
-    b = _new_buffer(Buffer)
-    b._group, b.addr, b.nbytes, b.slot, b.serial = group, addr, nbytes, -1, -1
-    return b
+    """An uninitialized block of at least `nbytes` bytes, ALIGNMENT-aligned.
+
+    ValueError for a negative size; MemoryError, naming the bytes, when the system, the machine's memory or the
+    configured limit does not allow it, after everything that waits for reuse was given back.
+    """
+    group = _TABLE[(nbytes + 63) >> 6] if 0 <= nbytes <= _TABLE_BYTES else _large_group(nbytes)
+    try:
+        address = group.stack.pop()
+    except IndexError:
+        address = _refill(group, nbytes)
+    else:
+        stats.reuses += 1
+        stats.retained -= group.counted
+        if group.big:
+            del _waiting[address]
+    capacity = group.capacity
+    stats.allocated += capacity
+    live = stats.live = stats.live + capacity
+    if live > stats.peak:
+        stats.peak = live
+    return Buffer(address, nbytes, group)
 
 
-def trim(keep: int) -> None:
-    """Give free big blocks back to the system until at most `keep` bytes wait."""
-    waiting = sum(len(g.stack) * g.capacity for g in _groups.values() if g.big)
-    for g in sorted((g for g in _groups.values() if g.big), key=lambda g: -g.capacity):
-        while g.stack and waiting > keep:
-            address = g.stack.pop()
-            pages.unmap_pages(address - address % _PAGE)
-            waiting -= g.capacity
+def _refill(group: _Group, nbytes: int) -> int:
+    try:
+        return group.refill()
+    except MemoryError as refusal:
+        raise MemoryError(f"cannot allocate {pages.describe(nbytes)}: {refusal}") from None
+
+
+def _large_group(nbytes: int) -> _Group:
+    if nbytes < 0:
+        raise ValueError(f"a block cannot have {nbytes} bytes")
+    return _group(_capacity(nbytes))
+
+
+def configure(*, retain: int | None = None, limit: int | None = None) -> None:
+    """Bound the free bytes kept for reuse, and the bytes mapped in total; None restores the machine's defaults.
+
+    The defaults: a quarter of the machine's memory but at most 4 GiB are kept; the limit is main memory and swap, or
+    the control group's limit.
+    """
+    pages.set_limit(limit)
+    _settings.retain = _Settings().retain if retain is None else retain
+    trim(_settings.retain)
+
+
+def trim(target: int) -> None:
+    """Give free memory back until at most `target` bytes wait: first the oldest big blocks, then pages of small ones."""
+    while stats.retained > target and _waiting:
+        address = next(iter(_waiting))
+        group = _waiting.pop(address)
+        group.stack.remove(address)
+        stats.retained -= group.counted
+        stats.unmaps += 1
+        pages.unmap_pages(address & -_PAGE)
+    for capacity in sorted(_groups, reverse=True):
+        excess = stats.retained - target
+        if excess <= 0:
+            return
+        group = _groups[capacity]
+        if group.counted and not group.big:
+            group.cool(-(-excess // capacity))
+
+
+_ADDRESS_OFFSET: Final = object.__basicsize__  # PyArrayObject: the object header, then the data pointer
+
+
+def _data_address_by_layout(array: NDArray[Any]) -> int:
+    """Read PyArrayObject.data: eight times quicker than the interface dictionary."""
+    return ctypes.c_void_p.from_address(id(array) + _ADDRESS_OFFSET).value or 0
+
+
+def _data_address_by_interface(array: NDArray[Any]) -> int:
+    address: int = array.__array_interface__["data"][0]
+    return address
+
+
+def _layout_is_known() -> bool:
+    """Whether this interpreter and NumPy lay arrays out as expected, tried on arrays that differ in kind."""
+    whole = np.arange(24.0)
+    trials: list[NDArray[Any]] = [
+        whole,
+        whole[5:],
+        whole.reshape(2, 3, 4),
+        np.zeros((), "i2"),
+        np.zeros((0, 3), "c16"),
+    ]
+    return all(_data_address_by_layout(trial) == _data_address_by_interface(trial) for trial in trials)
+
+
+_data_address = _data_address_by_layout if _layout_is_known() else _data_address_by_interface

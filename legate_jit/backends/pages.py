@@ -1,7 +1,8 @@
 """Address space from the operating system, and how much of it this machine can back.
 
-Duty: map, unmap and discard anonymous private memory, and refuse requests that the machine, the control group or a configured limit
-cannot hold, before the kernel's out-of-memory killer does. It must not know blocks, size classes or arrays.
+Duty: map, unmap and discard anonymous private memory, and refuse requests that the machine, the control group or a
+configured limit cannot hold, before the kernel's out-of-memory killer does. It must not know blocks, size classes or
+arrays.
 """
 
 from __future__ import annotations
@@ -14,11 +15,23 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 
-__all__ = ["HUGE_PAGE", "PageStats", "discard", "machine_bytes", "map_pages", "set_limit", "stats", "unmap_pages"]
+__all__ = [
+    "HUGE_PAGE",
+    "PageStats",
+    "describe",
+    "discard",
+    "machine_bytes",
+    "map_pages",
+    "set_limit",
+    "stats",
+    "unmap_pages",
+]
 
 HUGE_PAGE = 2 << 20
 
-_CHECK_AVAILABLE = 64 << 20  # from this size on, asking the kernel what is free costs nothing beside touching the pages
+_CHECK_AVAILABLE = (
+    64 << 20
+)  # from this size on, asking the kernel what is free costs nothing beside touching the pages
 _ADVISE_HUGE: int | None = getattr(mmap, "MADV_HUGEPAGE", None)
 _ADVISE_DISCARD: int | None = getattr(mmap, "MADV_DONTNEED", None)
 
@@ -34,7 +47,9 @@ class PageStats:
 
 
 stats = PageStats()
-_mappings: dict[int, tuple[mmap.mmap, int]] = {}  # by aligned address: the mapping, and the offset of the address in it
+_mappings: dict[
+    int, tuple[mmap.mmap, int]
+] = {}  # by aligned address: the mapping, and the offset of the address in it
 _limit: list[int] = []  # the configured limit, if any
 
 
@@ -46,14 +61,14 @@ def set_limit(nbytes: int | None) -> None:
 def map_pages(nbytes: int, *, huge: bool = False) -> int:
     """The address of `nbytes` new bytes, zero and untouched; a multiple of HUGE_PAGE, and advised to use huge pages, if `huge`.
 
-    MemoryError, naming the bytes, if the system or the limit refuses.
+    MemoryError, with the reason, if the system or the limit refuses.
     """
     _check_capacity(nbytes)
     alignment = HUGE_PAGE if huge else mmap.PAGESIZE
     try:
         mapping = _map(nbytes + alignment)
     except (OSError, ValueError, OverflowError) as error:
-        raise MemoryError(f"cannot map {describe(nbytes)}: {error}") from None
+        raise MemoryError(f"the system refuses ({error})") from None
     if huge and _ADVISE_HUGE is not None:
         with suppress(OSError):  # a kernel without huge pages refuses; ordinary ones do
             mapping.madvise(_ADVISE_HUGE)
@@ -99,13 +114,11 @@ def _check_capacity(nbytes: int) -> None:
     limit = _limit[0] if _limit else machine_bytes()
     if stats.mapped + nbytes > limit:
         what = "the configured limit" if _limit else "this machine's memory"
-        raise MemoryError(
-            f"cannot allocate {describe(nbytes)}: {describe(stats.mapped)} are in use and {what} is {describe(limit)}"
-        )
+        raise MemoryError(f"{describe(stats.mapped)} are in use and {what} is {describe(limit)}")
     if nbytes >= _CHECK_AVAILABLE:
         available = _available_bytes()
         if available is not None and nbytes > available:
-            raise MemoryError(f"cannot allocate {describe(nbytes)}: {describe(available)} are available")
+            raise MemoryError(f"only {describe(available)} are available")
 
 
 @functools.cache
@@ -165,5 +178,8 @@ def _limits_upwards(root: str, path: str, name: str) -> Iterator[int]:
     """The limit files of a group and its ancestors; in a container the path may be the host's and only the root visible."""
     parts = [part for part in path.split("/") if part and part != ".."]
     for depth in range(len(parts), -1, -1):
-        with suppress(OSError, ValueError), open("/".join([root, *parts[:depth], name]), encoding="ascii") as text:
+        with (
+            suppress(OSError, ValueError),
+            open("/".join([root, *parts[:depth], name]), encoding="ascii") as text,
+        ):
             yield int(text.read())  # "max" means none
