@@ -85,7 +85,7 @@ class _Decoder:
             return self.builder.make(OPS["call"], (src,), spec, sig.type)
         if loop == dtypes.FLOAT16:
             single = array_type((), dtypes.FLOAT32)
-            wide = self.builder.cast(self.builder.cast(src, sig.type), single)
+            wide = self.builder.cast(self.builder.cast(src, array_type((), loop)), single)
             kind = dtypes.FLOAT32 if sig.type.dtype == dtypes.FLOAT16 else sig.type.dtype
             result = self.builder.make(op, (wide,), sig.arg, array_type(sig.type.shape, kind))
             return self.builder.cast(result, sig.type)

@@ -124,8 +124,10 @@ def _reduce(b: Builder, op: Op, x: Node, axes: tuple[int, ...], type_: ArrayType
     total = max(x.type.size, 1)
     small = total <= SERIAL_SIZE
     if op.combine in ("argmax", "argmin"):
-        if inner in axes and (small or kept >= ENOUGH_RESULTS):
-            return b.make(op, (x,), Reduction(axes, inner), type_)
+        # The first of equal elements wins in row-major order, so the loops must run in that order.
+        last = max((d for d in axes if x.shape[d] > 1), default=axes[-1])
+        if small or (inner == last and kept >= ENOUGH_RESULTS):
+            return b.make(op, (x,), Reduction(axes, last), type_)
         return _arg_extremum(b, op, x, axes, type_)
     if small or kept >= ENOUGH_RESULTS * (1 if inner in axes else 1024):
         return b.make(op, (x,), Reduction(axes, inner), type_)
