@@ -161,6 +161,7 @@ class ndarray(ArrayMethods):  # noqa: N801  NumPy's name
 
 
 _new: Callable[[type[ndarray]], ndarray] = object.__new__
+_elementwise._PLAIN.add(ndarray)
 
 #: views by base (type or lens) and the parts of a key of slices and integers; `_indexing.remember` fills it
 _views: dict[Any, Lens] = {}
@@ -398,14 +399,16 @@ for _dunder, _name in _DUNDERS.items():
         setattr(ndarray, f"__{_dunder}__", _binary(_name))
         setattr(ndarray, f"__i{_dunder}__", _in_place(_name))
     setattr(ndarray, f"__r{_dunder}__", _reflected(_name))
-for _dunder, _name in {
+_COMPARISONS = {
     "lt": "less",
     "le": "less_equal",
     "gt": "greater",
     "ge": "greater_equal",
     "eq": "equal",
     "ne": "not_equal",
-}.items():
+}
+_UNARY = {"neg": "negative", "pos": "positive", "abs": "absolute", "invert": "invert"}
+for _dunder, _name in _COMPARISONS.items():
     setattr(ndarray, f"__{_dunder}__", _binary(_name))
-for _dunder, _name in {"neg": "negative", "pos": "positive", "abs": "absolute", "invert": "invert"}.items():
+for _dunder, _name in _UNARY.items():
     setattr(ndarray, f"__{_dunder}__", _unary(_name))

@@ -115,7 +115,11 @@ def call(
     """
     from cupynumeric._array import result
 
-    operands = tuple(operand(x) for x in inputs)
+    if out is None and where is True and dtype is None and not all(type(x) in _PLAIN for x in inputs):
+        kept = _kept_masked(op, inputs)
+        if kept is not None:
+            return kept
+    operands = tuple([operand(x) for x in inputs])
     if any(isinstance(x, np.ndarray) for x in operands):
         return _by_numpy(op, operands, out, where, dtype, casting)
     if not any(isinstance(x, _types()) for x in operands):
@@ -133,6 +137,18 @@ def call(
     target = out if out is not None else _undefined(sig, where)
     done = result(sig, *_sources(operands))
     return store_result(target, done, where, casting, op.name)
+
+
+_PLAIN: set[type] = {int, float, complex, bool}  # and ndarray itself, which adds itself when it exists
+
+
+def _kept_masked(op: Op, inputs: tuple[Any, ...]) -> Any:
+    """The result as a lazy masked selection, when an operand is one and the others allow it."""
+    from cupynumeric import _masked
+
+    if not any(isinstance(x, _masked.Selection) for x in inputs):
+        return None
+    return _masked.call(op, inputs)
 
 
 def _lifted(x: Any) -> ndarray:

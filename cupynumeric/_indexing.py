@@ -101,6 +101,10 @@ def _hashable(s: slice) -> bool:
 def getitem(array: ndarray, key: Any) -> Any:
     """`array[key]` for any key."""
     if not is_basic(key):
+        from cupynumeric import _masked
+
+        if _masked.applies(array, key):
+            return _masked.getitem(array, key)
         from cupynumeric._advanced import getitem as advanced
 
         return advanced(array, key)
@@ -117,6 +121,10 @@ def setitem(array: ndarray, key: Any, item: Any) -> None:
     if array._locked or (array._lens is not None and not array._lens.writable):
         raise ValueError("assignment destination is read-only")
     if not is_basic(key):
+        from cupynumeric import _masked
+
+        if _masked.applies(array, key) and _masked.setitem(array, key, item):
+            return
         from cupynumeric._advanced import setitem as advanced
 
         advanced(array, key, item)

@@ -1,0 +1,202 @@
+"""Masked reads that stay lazy: `x[mask]` where the mask has x's shape.
+
+The length of `x[mask]` depends on data, so NumPy's result cannot be a graph value. But programs mostly compute on such selections
+elementwise and write them back through the same mask (`z[m] = z[m] * z[m] + c[m]`). A `Selection` remembers the mask and the
+whole-shape value; elementwise operations among selections of one mask stay whole-shape and fuse, and the write-back becomes a
+select. Anything else turns the selection into the real, compressed array first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from cupynumeric import _array, _elementwise
+from cupynumeric._array import ndarray, value, wrap
+from legate_jit import runtime
+from legate_jit.ir import dtypes
+from legate_jit.ir.ops import OPS, Op
+from legate_jit.runtime import window
+
+
+def snapshot(array: ndarray) -> ndarray:
+    """A whole array with the present value of `array`."""
+    return wrap(runtime.new_store(value(array), array._type))
+
+
+def _token(mask: ndarray) -> tuple[Any, ...]:
+    """Equal tokens: the same mask with the same contents. (Unequal ones may still be equal masks.)"""
+    store = mask._store
+    if store.value is None:
+        return store, mask._lens, store.buffer
+    return store, mask._lens, store.value, window.serial
+
+
+class Selection(ndarray):
+    """`whole[mask]`, computed only when somebody needs more than elementwise results of it."""
+
+    __slots__ = ("_done", "_mask", "_mask_token", "_whole")
+
+    _mask: ndarray
+    _mask_token: tuple[Any, ...]
+    _whole: ndarray
+    _done: ndarray | None
+
+    def settle(self) -> ndarray:
+        """The compressed array itself."""
+        if self._done is None:
+            from cupynumeric._convert import from_numpy, host_view
+
+            self._done = from_numpy(host_view(self._whole)[host_view(self._mask)])
+        return self._done
+
+    @property
+    def pending(self) -> bool:
+        """Whether the compressed array does not exist yet."""
+        return self._done is None
+
+    # What arrays are made of, for everybody who looks: of the compressed array.
+
+    @property
+    def _store(self) -> Any:  # type: ignore[override]
+        return self.settle()._store
+
+    @property
+    def _lens(self) -> Any:  # type: ignore[override]
+        return self.settle()._lens
+
+    @property
+    def _type(self) -> Any:  # type: ignore[override]
+        return self.settle()._type
+
+    @property
+    def _key(self) -> Any:  # type: ignore[override]
+        return self.settle()._key
+
+    @property
+    def _locked(self) -> bool:  # type: ignore[override]
+        return self.settle()._locked
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Element type."""
+        return self._whole.dtype
+
+    @property
+    def ndim(self) -> int:
+        """A selection has one axis."""
+        return 1
+
+
+def _selection(mask: ndarray, token: tuple[Any, ...], whole: ndarray) -> Selection:
+    s: Selection = object.__new__(Selection)
+    s._mask, s._mask_token, s._whole, s._done = mask, token, whole, None
+    return s
+
+
+def applies(array: ndarray, key: Any) -> bool:
+    """Whether `array[key]` is a masked read or write this module handles."""
+    return (
+        isinstance(key, ndarray)
+        and not isinstance(key, Selection)
+        and key.dtype == dtypes.BOOL
+        and key.shape == array.shape
+        and key.ndim > 0
+    )
+
+
+def getitem(array: ndarray, mask: ndarray) -> Selection:
+    """`array[mask]`."""
+    return _selection(snapshot(mask), _token(mask), snapshot(array))
+
+
+def setitem(array: ndarray, mask: ndarray, item: Any) -> bool:
+    """`array[mask] = item` as a select, if item is a scalar or a selection of the same mask; False otherwise."""
+    if isinstance(item, Selection):
+        if not item.pending or item._mask_token != _token(mask):
+            return False
+        source: Any = item._whole
+    elif _elementwise.is_scalar(item):
+        source = _scalar(array, item)
+    elif isinstance(item, ndarray) and item.ndim == 0:
+        source = item
+    else:
+        return False
+    if isinstance(source, ndarray) and source.dtype != array.dtype:
+        source = source.astype(array.dtype)
+    chosen = _elementwise.call(OPS["where"], (mask, source, array))
+    _array.assign(array, array._lens, chosen)
+    return True
+
+
+def _scalar(array: ndarray, item: Any) -> Any:
+    """The scalar in the array's dtype, with assignment's errors."""
+    if type(item) is int and array.dtype.kind in "iu":
+        info = np.iinfo(array.dtype)
+        if not info.min <= item <= info.max:
+            raise OverflowError(f"Python integer {item} out of bounds for {array.dtype.name}")
+    if type(item) is complex and array.dtype.kind != "c":
+        raise TypeError("float() argument must be a string or a real number, not 'complex'")
+    return np.asarray(item).astype(array.dtype)[()]
+
+
+def call(op: Op, inputs: tuple[Any, ...]) -> Selection | None:
+    """The elementwise op on selections of one mask and scalars, kept whole-shape; None when the operands do not allow it."""
+    chosen = [x for x in inputs if isinstance(x, Selection)]
+    first = chosen[0]
+    for x in inputs:
+        if isinstance(x, Selection):
+            if not x.pending or x._mask_token != first._mask_token:
+                return None
+        elif not (_elementwise.is_scalar(x) or (isinstance(x, ndarray) and x.ndim == 0)):
+            return None
+    whole = _elementwise.call(op, tuple(x._whole if isinstance(x, Selection) else x for x in inputs))
+    return _selection(first._mask, first._mask_token, whole) if isinstance(whole, ndarray) else None
+
+
+def _binary(name: str, swapped: bool) -> Callable[[Selection, Any], Any]:
+    op = OPS[name]
+
+    def method(self: Selection, other: Any) -> Any:
+        if _elementwise.is_foreign(other):
+            return NotImplemented
+        return _elementwise.call(op, (other, self) if swapped else (self, other))
+
+    return method
+
+
+def _in_place(name: str) -> Callable[[Selection, Any], Any]:
+    op = OPS[name]
+
+    def method(self: Selection, other: Any) -> Any:
+        if self.pending:
+            done = call(op, (self, other))
+            if done is not None and done.dtype == self.dtype:
+                self._whole = done._whole
+                return self
+        return _elementwise.in_place_operator(op, self, other)
+
+    return method
+
+
+def _unary(name: str) -> Callable[[Selection], Any]:
+    op = OPS[name]
+
+    def method(self: Selection) -> Any:
+        return _elementwise.call(op, (self,))
+
+    return method
+
+
+for _dunder, _name in _array._DUNDERS.items():
+    if _dunder == "pow":
+        continue
+    setattr(Selection, f"__{_dunder}__", _binary(_name, False))
+    setattr(Selection, f"__r{_dunder}__", _binary(_name, True))
+    setattr(Selection, f"__i{_dunder}__", _in_place(_name))
+for _dunder, _name in _array._COMPARISONS.items():
+    setattr(Selection, f"__{_dunder}__", _binary(_name, False))
+for _dunder, _name in _array._UNARY.items():
+    setattr(Selection, f"__{_dunder}__", _unary(_name))
