@@ -21,6 +21,18 @@ from legate_jit.backends.llvm_text import (
 )
 
 
+_BYTES = {"i8": 1, "i16": 2, "i32": 4, "i64": 8, "float": 4, "double": 8}
+#: AVX2's masked loads and stores, by element and lanes: they take masks as they come, without a detour through bits.
+_AVX_MASKED = {
+    ("double", 4): ("avx.maskload.pd.256", "avx.maskstore.pd.256"),
+    ("float", 8): ("avx.maskload.ps.256", "avx.maskstore.ps.256"),
+    ("float", 4): ("avx.maskload.ps", "avx.maskstore.ps"),
+    ("i64", 4): ("avx2.maskload.q.256", "avx2.maskstore.q.256"),
+    ("i32", 8): ("avx2.maskload.d.256", "avx2.maskstore.d.256"),
+    ("i32", 4): ("avx2.maskload.d", "avx2.maskstore.d"),
+}
+
+
 class Place(NamedTuple):
     """Where an operand's elements of a row are: `pointer` to the element of inner index 0, `step` bytes between elements
     ('' = contiguous, aligned to the item size). `padded`: private memory in which whole vectors may be touched."""
@@ -168,6 +180,7 @@ class Partial:
         left = flow.let(f"sub nsw i64 {end}, {index}")
         self.count = flow.least(left, str(width))
         self._mask = ""
+        self._sign_masks: dict[tuple[int, int], str] = {}
         self.writes = writes
         self.reads = reads
         self._loaded: dict[int, str] = {}
@@ -191,7 +204,7 @@ class Partial:
         t = vector(width, element)
         one = self.flow.let(f"insertelement {t} poison, {element} {count}, i64 0")
         spread = self.flow.let(f"shufflevector {t} {one}, {t} poison, <{width} x i32> zeroinitializer")
-        return self.flow.let(f"icmp ult {t} {iota(width, element)}, {spread}")
+        return self.flow.let(f"icmp slt {t} {iota(width, element)}, {spread}")
 
     def _direct(self, place: Place) -> bool:
         """Whether whole or masked vector accesses reach this place."""
@@ -237,31 +250,71 @@ class Partial:
             return load(self.code, place, self.index)
         if key in self._loaded:
             return _load_here(self.code, place.dtype, self._loaded[key])
+        dtype = place.dtype
         pointer = address(self.code, place, self.index)
-        dtype, memory = place.dtype, memory_type(place.dtype)
-        count, mask = self._lanes(dtype)
-        t = vector(count, memory)
-        suffix = _mangle(count, memory)
-        symbol = self.flow.module.declare(
-            f"@llvm.masked.load.{suffix}.p0",
-            t,
-            f"ptr, i32, <{count} x i1>, {t}",
-            "nounwind memory(argmem: read)",
-        )
-        whole = self.flow.let(
-            f"call {t} {symbol}(ptr {pointer}, i32 {_alignment(dtype)}, <{count} x i1> {mask}, {t} zeroinitializer)"
+        whole = self._masked_load(
+            memory_type(dtype), 2 * self.code.width if dtype[0] == "c" else self.code.width, pointer
         )
         return (
             _split(self.code, dtype, whole) if dtype[0] == "c" else (_from_memory(self.code, dtype, whole),)
         )
 
-    def _lanes(self, dtype: str) -> tuple[int, str]:
-        """(lanes, mask) of the components in memory."""
+    def _masked_load(self, memory: str, count: int, pointer: str) -> str:
+        t, module = vector(count, memory), self.flow.module
+        native = _AVX_MASKED.get((memory, count)) if module.vector_bytes == 32 else None
+        if native:
+            m, signs = self._signs(memory, count)
+            symbol = module.declare(f"@llvm.x86.{native[0]}", t, f"ptr, {m}", "nounwind memory(argmem: read)")
+            return self.flow.let(f"call {t} {symbol}(ptr {pointer}, {m} {signs})")
+        mask = self._lanes(count)
+        symbol = module.declare(
+            f"@llvm.masked.load.{_mangle(count, memory)}.p0", t, f"ptr, i32, <{count} x i1>, {t}",
+            "nounwind memory(argmem: read)",
+        )  # fmt: skip
+        align = _BYTES[memory]
+        return self.flow.let(
+            f"call {t} {symbol}(ptr {pointer}, i32 {align}, <{count} x i1> {mask}, {t} zeroinitializer)"
+        )
+
+    def _masked_store(self, memory: str, count: int, pointer: str, whole: str) -> None:
+        t, module = vector(count, memory), self.flow.module
+        native = _AVX_MASKED.get((memory, count)) if module.vector_bytes == 32 else None
+        if native:
+            m, signs = self._signs(memory, count)
+            symbol = module.declare(f"@llvm.x86.{native[1]}", "void", f"ptr, {m}, {t}", "nounwind")
+            self.flow.put(f"call void {symbol}(ptr {pointer}, {m} {signs}, {t} {whole})")
+            return
+        mask = self._lanes(count)
+        symbol = module.declare(
+            f"@llvm.masked.store.{_mangle(count, memory)}.p0",
+            "void",
+            f"{t}, ptr, i32, <{count} x i1>",
+            "nounwind",
+        )
+        self.flow.put(
+            f"call void {symbol}({t} {whole}, ptr {pointer}, i32 {_BYTES[memory]}, <{count} x i1> {mask})"
+        )
+
+    def _signs(self, memory: str, count: int) -> tuple[str, str]:
+        """(type, register) of the mask as AVX wants it: the sign bits of lane number - count of lanes."""
+        bits = 8 * _BYTES[memory]
+        element = f"i{bits}"
+        t = vector(count, element)
+        if (bits, count) not in self._sign_masks:
+            left = self.count if bits == 64 else self.flow.let(f"trunc i64 {self.count} to {element}")
+            if count > self.code.width:
+                left = self.flow.let(f"shl {element} {left}, 1")  # components of complex elements
+            one = self.flow.let(f"insertelement {t} poison, {element} {left}, i64 0")
+            spread = self.flow.let(f"shufflevector {t} {one}, {t} poison, <{count} x i32> zeroinitializer")
+            self._sign_masks[bits, count] = self.flow.let(f"sub {t} {iota(count, element)}, {spread}")
+        return t, self._sign_masks[bits, count]
+
+    def _lanes(self, count: int) -> str:
+        """The mask for `count` components in memory."""
         width = self.code.width
-        if dtype[0] != "c":
-            return width, self.mask
-        twice = [lane // 2 for lane in range(2 * width)]
-        return 2 * width, self.code.shuffle("i1", self.mask, "poison", twice)
+        if count == width:
+            return self.mask
+        return self.code.shuffle("i1", self.mask, "poison", [lane // 2 for lane in range(count)])
 
     def store(self, key: int, value: Value) -> None:
         """Store the lanes that exist to write operand `key`."""
@@ -272,20 +325,16 @@ class Partial:
         if not self._direct(place):
             store(self.code, Place(place.dtype, self._buffer(self._stored, key, place)), "0", value)
             return
-        dtype, memory = place.dtype, memory_type(place.dtype)
-        count, mask = self._lanes(dtype)
-        whole = _weave(self.code, dtype, value) if dtype[0] == "c" else _to_memory(self.code, dtype, value[0])
+        dtype = place.dtype
         pointer = address(self.code, place, self.index)
-        t = vector(count, memory)
-        symbol = self.flow.module.declare(
-            f"@llvm.masked.store.{_mangle(count, memory)}.p0",
-            "void",
-            f"{t}, ptr, i32, <{count} x i1>",
-            "nounwind",
-        )
-        self.flow.put(
-            f"call void {symbol}({t} {whole}, ptr {pointer}, i32 {_alignment(dtype)}, <{count} x i1> {mask})"
-        )
+        if dtype[0] == "c":
+            self._masked_store(
+                memory_type(dtype), 2 * self.code.width, pointer, _weave(self.code, dtype, value)
+            )
+        else:
+            self._masked_store(
+                memory_type(dtype), self.code.width, pointer, _to_memory(self.code, dtype, value[0])
+            )
 
     def finish(self) -> None:
         """Write buffered stores back to memory."""

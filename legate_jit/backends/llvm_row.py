@@ -21,6 +21,8 @@ from legate_jit.ir.kernel import Kernel, Section
 
 #: Leaf of the nest of reduced loops: given the linear number of the run and the carried registers, gives the next ones.
 Leaf = Callable[[str, list[str]], list[str]]
+#: Per accumulator, the high and low parts of a compensated sum (empty for others).
+Sums = list[tuple[list[str], list[str]]]
 
 
 class RowEmitter(Emitter):
@@ -140,8 +142,9 @@ class RowEmitter(Emitter):
 class _Pass:
     """One inner section over a kept index: the state carried through its runs and how runs and blocks update it.
 
-    The carried registers are, per accumulator, its unrolled states, then for compensated sums the high and low parts; last a
-    count of elements since the sums were flushed, when runs may be short (several reduced loops).
+    The carried registers are, per accumulator, its unrolled states, then for compensated sums the high and low parts. Where
+    runs may be short (several reduced loops) sums are flushed by count, which is carried last; else at the end of every
+    block, and their unrolled states begin anew in each.
     """
 
     def __init__(
@@ -162,25 +165,29 @@ class _Pass:
         code = self.flow.code(self.width)
         carried: list[Carried] = []
         for a in self.accumulators:
-            for _ in range(self.unroll):
+            for _ in range(self._copies(a)):
                 carried += zip(a.types(self.width), a.start(code, self.emitter.first), strict=True)
             if a.compensated:
                 carried += [(t, r) for t, r in zip(a.types(self.width), a.start(code), strict=True)] * 2
         return [*carried, ("i64", "0")] if self.counted else carried
 
+    def _copies(self, accumulator: Accumulator) -> int:
+        """How many unrolled states of the accumulator are carried."""
+        return 0 if accumulator.compensated and not self.counted else self.unroll
+
     def _types(self) -> list[str]:
         out: list[str] = []
         for a in self.accumulators:
-            out += a.types(self.width) * (self.unroll + (2 if a.compensated else 0))
+            out += a.types(self.width) * (self._copies(a) + (2 if a.compensated else 0))
         return [*out, "i64"] if self.counted else out
 
-    def _open(self, registers: list[str]) -> tuple[States, list[tuple[list[str], list[str]]], str]:
+    def _open(self, registers: list[str]) -> tuple[States, Sums, str]:
         """(states, (high, low) of each accumulator, count) from carried registers."""
         rest = iter(registers)
         states: States = []
-        sums: list[tuple[list[str], list[str]]] = []
+        sums: Sums = []
         for a in self.accumulators:
-            states.append([[next(rest) for _ in a.elements()] for _ in range(self.unroll)])
+            states.append([[next(rest) for _ in a.elements()] for _ in range(self._copies(a))])
             pair = (
                 ([next(rest) for _ in a.elements()], [next(rest) for _ in a.elements()])
                 if a.compensated
@@ -189,10 +196,10 @@ class _Pass:
             sums.append(pair)
         return states, sums, next(rest, "0")
 
-    def _close(self, states: States, sums: list[tuple[list[str], list[str]]], count: str) -> list[str]:
+    def _close(self, states: States, sums: Sums, count: str) -> list[str]:
         out: list[str] = []
-        for copies, (high, low) in zip(states, sums, strict=True):
-            out += [r for copy in copies for r in copy] + high + low
+        for a, copies, (high, low) in zip(self.accumulators, states, sums, strict=True):
+            out += [r for copy in copies[: self._copies(a)] for r in copy] + high + low
         return [*out, count] if self.counted else out
 
     def leaf(self, linear: str, registers: list[str]) -> list[str]:
@@ -220,39 +227,85 @@ class _Pass:
         """Up to `block` elements, then the flush of the sums."""
         states, sums, count = self._open(registers)
         last = self.flow.least(self.flow.add(first, self.block), self.emitter.last)
-        states = sweep.run(first, last, states)
         if not self.counted:
-            return self._close(*self._flush(states, sums), "0")
+            code = self.flow.code(self.width)
+            fresh = [
+                c or [a.start(code)] * self.unroll for a, c in zip(self.accumulators, states, strict=True)
+            ]
+            states = sweep.run(first, last, fresh)
+            return self._close(states, self._flush(states, sums, first), "0")
+        states = sweep.run(first, last, states)
         count = self.flow.add(count, self.flow.let(f"sub nsw i64 {last}, {first}"))
         full = self.flow.let(f"icmp sge i64 {count}, {self.block}")
         now = list(zip(self._types(), self._close(states, sums, count), strict=True))
-        return self.flow.when(full, now, lambda: self._close(*self._flush(states, sums), "0"))
+        return self.flow.when(
+            full, now, lambda: self._close(self._anew(states), self._flush(states, sums), "0")
+        )
 
-    def _flush(
-        self, states: States, sums: list[tuple[list[str], list[str]]]
-    ) -> tuple[States, list[tuple[list[str], list[str]]]]:
-        """Add the compensated accumulators' states to their (high, low) and begin them anew."""
+    def _anew(self, states: States) -> States:
+        """The states with the compensated accumulators' begun anew."""
         code = self.flow.code(self.width)
-        new_states, new_sums = list(states), list(sums)
-        for n, a in enumerate(self.accumulators):
-            if a.compensated:
-                high, low = sums[n]
-                new_sums[n] = two_sum(code, a.dtype, high, low, a.merge_all(code, states[n]))
-                new_states[n] = [a.start(code) for _ in range(self.unroll)]
-        return new_states, new_sums
+        return [
+            [a.start(code)] * self.unroll if a.compensated else copies
+            for a, copies in zip(self.accumulators, states, strict=True)
+        ]
+
+    def _flush(self, states: States, sums: Sums, first: str = "") -> Sums:
+        """(high, low) of the compensated accumulators with their states added; the first block, at inner index `first`, simply
+        sets them, so that short rows pay nothing."""
+        code = self.flow.code(self.width)
+        numbers = [n for n, a in enumerate(self.accumulators) if a.compensated]
+        terms = {n: self.accumulators[n].merge_all(code, states[n]) for n in numbers}
+
+        def add() -> list[str]:
+            inside = self.flow.code(self.width)
+            out: list[str] = []
+            for n in numbers:
+                high, low = two_sum(inside, self.accumulators[n].dtype, *sums[n], terms[n])
+                out += high + low
+            return out
+
+        if first:
+            initial: list[Carried] = []
+            for n in numbers:
+                a = self.accumulators[n]
+                types = a.types(self.width)
+                initial += [*zip(types, terms[n], strict=True), *zip(types, a.start(code), strict=True)]
+            later = self.flow.let(f"icmp ne i64 {first}, {self.emitter.first}")
+            registers = iter(self.flow.when(later, initial, add))
+        else:
+            registers = iter(add())
+        flushed = list(sums)
+        for n in numbers:
+            elements = self.accumulators[n].elements()
+            flushed[n] = ([next(registers) for _ in elements], [next(registers) for _ in elements])
+        return flushed
 
     def finish(self, registers: list[str]) -> list[Value]:
         """Final scalar value of every Reduce of the section."""
         states, sums, _ = self._open(registers)
         if self.counted:
-            states, sums = self._flush(states, sums)
+            sums = self._flush(states, sums)
         code = self.flow.code(self.width)
         results: list[Value] = []
         for n, a in enumerate(self.accumulators):
             if a.compensated:
-                high, low = (a.across(self.flow, self.width, half) for half in sums[n])
-                results.append(tuple(compensated_result(self.flow.code(), a.dtype, high, low)))
+                results.append(self._total(a, *sums[n]))
                 continue
             state = a.across(self.flow, self.width, a.merge_all(code, states[n]))
             results.append((state[1],) if a.positional else tuple(state))
         return results
+
+    def _total(self, a: Accumulator, high: list[str], low: list[str]) -> Value:
+        """The value of a compensated sum; rows of one block have no low part."""
+        flow = self.flow
+        total = a.across(flow, self.width, high)
+
+        def correct() -> list[str]:
+            return compensated_result(flow.code(), a.dtype, total, a.across(flow, self.width, low))
+
+        if self.counted:
+            return tuple(correct())
+        length = flow.let(f"sub nsw i64 {self.emitter.last}, {self.emitter.first}")
+        long = flow.let(f"icmp sgt i64 {length}, {self.block}")
+        return tuple(flow.when(long, list(zip(a.elements(), total, strict=True)), correct))

@@ -7,15 +7,15 @@ import re
 import llvmlite.binding as llvm
 import numpy as np
 import pytest
-from tests.backends.harness import Launch
-from tests.backends.test_llvm_loops import random_extents, random_operands, softmax_kernel, sum_kernel
-from tests.backends.test_llvm_ops import cases, map_kernel
 
 from legate_jit.backends import cpu, native, reference
 from legate_jit.backends.llvm import emit
 from legate_jit.ir.dtypes import KERNEL_DTYPES, from_code
 from legate_jit.ir.kernel import Instr, Kernel, Operand, Section
 from legate_jit.ir.ops import OPS
+from tests.backends.harness import Launch
+from tests.backends.test_llvm_loops import random_extents, random_operands, softmax_kernel, sum_kernel
+from tests.backends.test_llvm_ops import cases, map_kernel
 
 #: Every processor runs libm; vector math and private memory come besides.
 LIBM = "fmod|floor|ceil|trunc|rint|round|nearbyint|fma|copysign"
