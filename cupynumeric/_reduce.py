@@ -1,45 +1,231 @@
-"""Reductions: axes, dtypes, keepdims, initial and where as NumPy's, recorded as REDUCE nodes."""
+"""Reductions: axes, dtypes, keepdims, initial, where and out as NumPy's, recorded as REDUCE nodes.
+
+Knows the reduction ops of the graph and NumPy's rules; the functions users call are in `_ufunc` and `_reductions`.
+"""
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
 
+from cupynumeric import _calls, _elementwise
 from cupynumeric._array import ndarray, value, wrap
+from cupynumeric._indexing import reshaped
 from legate_jit import runtime
 from legate_jit.ir import dtypes, infer
 from legate_jit.ir.node import Signature
 from legate_jit.ir.ops import OPS
 
-_cache: dict[Any, Signature] = {}
+NO_VALUE = np._NoValue
+
+#: op of the graph -> the NumPy ufunc it reduces with
+UFUNCS: dict[str, np.ufunc] = {
+    "sum": np.add,
+    "prod": np.multiply,
+    "max": np.maximum,
+    "min": np.minimum,
+    "fmax_reduce": np.fmax,
+    "fmin_reduce": np.fmin,
+    "any": np.logical_or,
+    "all": np.logical_and,
+    "bitwise_and_reduce": np.bitwise_and,
+    "bitwise_or_reduce": np.bitwise_or,
+    "bitwise_xor_reduce": np.bitwise_xor,
+}
+OF_UFUNC = {f.__name__: name for name, f in UFUNCS.items()}
+
+_cache: dict[Any, tuple[Signature, tuple[int, ...]]] = {}
+
+
+class HostOnly(TypeError):
+    """The reduction exists in NumPy but not in the graph."""
 
 
 def normalize_axes(axis: Any, ndim: int) -> tuple[int, ...]:
-    """Sorted non-negative axes; AxisError and ValueError as NumPy."""
+    """Sorted non-negative axes; AxisError, TypeError and ValueError as NumPy."""
     if axis is None:
         return tuple(range(ndim))
     given = axis if isinstance(axis, tuple) else (axis,)
+    if ndim == 0 and len(given) == 1 and operator.index(given[0]) in (0, -1):
+        return ()
     axes = tuple(infer.normalize_axis(a, ndim) for a in given)
     if len(set(axes)) != len(axes):
         raise ValueError("duplicate value in 'axis'")
     return tuple(sorted(axes))
 
 
-def accumulator(name: str, source: np.dtype) -> np.dtype:
-    """NumPy's dtype of a sum or product of `source`."""
-    if name in ("sum", "prod"):
-        return dtypes.canonical(np.add.reduce(np.empty(0, source)).dtype)
-    return source
+def loop_dtype(name: str, source: np.dtype, dtype: np.dtype | None) -> np.dtype:
+    """The dtype NumPy reduces `source` in; its TypeError when there is no such loop."""
+    loops = UFUNCS[name].resolve_dtypes((None, source, None), signature=(dtype, None, None), reduction=True)  # type: ignore[arg-type]
+    loop = loops[1]
+    if not dtypes.is_supported(loop) or loops[2] != loop:
+        raise HostOnly(name)
+    return dtypes.canonical(loop)
 
 
-def reduce(name: str, a: ndarray, axis: Any, dtype: Any, out: Any, keepdims: bool, initial: Any, where: Any) -> Any:
-    """Reduce with op `name`."""
-    key = (name, a._type, axis, dtype)
-    sig = _cache.get(key)
-    if sig is None:
-        axes = normalize_axes(axis, a.ndim)
-        loop = accumulator(name, a.dtype) if dtype is None else np.dtype(dtype)
-        sig = _cache[key] = infer.reduce_signature(OPS[name], a._type, axes, loop)
-    v = runtime.record(sig, value(a))
-    return wrap(runtime.new_store(v, sig.type))
+def unit_axes(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape with the reduced axes kept at extent 1."""
+    return tuple(1 if d in axes else n for d, n in enumerate(shape))
+
+
+def extent(shape: tuple[int, ...], axes: tuple[int, ...]) -> int:
+    """How many elements each result combines."""
+    n = 1
+    for d in axes:
+        n *= shape[d]
+    return n
+
+
+def _signature(name: str, a: ndarray, axis: Any, dtype: Any) -> tuple[Signature, tuple[int, ...]]:
+    try:
+        key = (name, a._key, axis, dtype)
+        found = _cache.get(key)
+    except TypeError:  # an axis that does not hash, such as an array
+        axis = operator.index(axis)
+        key = (name, a._key, axis, dtype)
+        found = _cache.get(key)
+    if found is None:
+        axes = normalize_axes(axis, a._type.ndim)
+        loop = loop_dtype(name, a._type.dtype, None if dtype is None else np.dtype(dtype))
+        sig = infer.reduce_signature(OPS[name], a._type, axes, loop)
+        if a._lens is not None and a._lens.view is not None:
+            sig = infer.through(sig, (a._lens.view,))
+        found = sig, axes
+        if a._lens is None or a._lens.view is not None:
+            _cache[key] = found
+    return found
+
+
+def reduce(
+    name: str,
+    a: ndarray,
+    axis: Any = None,
+    dtype: Any = None,
+    out: Any = None,
+    keepdims: Any = False,
+    initial: Any = NO_VALUE,
+    where: Any = True,
+) -> Any:
+    """Reduce with op `name` (a key of UFUNCS). Raises `HostOnly` where the graph has no such reduction."""
+    if dtype is None and isinstance(out, ndarray) and name in ("sum", "prod"):
+        dtype = out.dtype
+    sig, axes = _signature(name, a, axis, dtype)
+    a_type = a._type
+    if where is not True and where is not NO_VALUE:
+        a = _masked(name, a, where, initial, sig.loop[0])
+        done = _record(infer.reduce_signature(OPS[name], a._type, axes, sig.loop[0]), value(a))
+    elif a_type.size == 0 and sig.type.size:
+        done = _of_nothing(name, sig, initial)
+    else:
+        done = _record(sig, _elementwise.source(a))
+    if initial is not NO_VALUE and initial is not None and not (a_type.size == 0 and sig.type.size):
+        start = np.asarray(initial).astype(sig.loop[0])[()]
+        done = _elementwise.call(OPS[OPS[name].combine], (start, done))
+    if keepdims is not False and keepdims is not NO_VALUE and keepdims:
+        done = reshaped(done, unit_axes(a_type.shape, axes))
+    if out is None:
+        return done
+    return _deliver(done, out, name)
+
+
+def _record(sig: Signature, source: int) -> ndarray:
+    return wrap(runtime.new_store(runtime.record(sig, source), sig.type))
+
+
+def _deliver(done: ndarray, out: Any, name: str) -> Any:
+    if isinstance(out, tuple):
+        (out,) = out
+    if out.shape != done.shape:
+        what = "non-reduction dimensions not equal to the input one."
+        if out.ndim != done.ndim:
+            what = f"the wrong number of dimensions: Found {out.ndim} but expected {done.ndim}"
+        raise ValueError(f"output parameter for reduction operation {UFUNCS[name].__name__} has {what}")
+    return _calls.deliver(done, out, "same_kind", UFUNCS[name].__name__)
+
+
+def _identity(name: str, loop: np.dtype) -> Any:
+    """The value that leaves a combination as it is, as a NumPy scalar; ValueError when there is none."""
+    identity = UFUNCS[name].identity
+    if identity is None:
+        raise ValueError(f"zero-size array to reduction operation {UFUNCS[name].__name__} which has no identity")
+    return np.asarray(identity).astype(loop)[()]
+
+
+def _of_nothing(name: str, sig: Signature, initial: Any) -> ndarray:
+    from cupynumeric._creation import full
+
+    if initial is NO_VALUE:
+        start = _identity(name, sig.loop[0])
+    elif initial is None:
+        raise ValueError(f"zero-size array to reduction operation {UFUNCS[name].__name__} which has no identity")
+    else:
+        start = np.asarray(initial).astype(sig.loop[0])[()]
+    return full(sig.type.shape, start, sig.type.dtype)  # type: ignore[no-any-return]
+
+
+def _masked(name: str, a: ndarray, where: Any, initial: Any, loop: np.dtype) -> ndarray:
+    """`a` with what the mask hides replaced by a value that changes nothing."""
+    if initial is NO_VALUE or initial is None:
+        identity = UFUNCS[name].identity
+        if identity is None or initial is None:
+            raise ValueError(
+                f"reduction operation '{UFUNCS[name].__name__}' does not have an identity, "
+                "so to use a where mask one has to specify 'initial'"
+            )
+        start = np.asarray(identity).astype(loop)[()]
+    elif name in ("sum", "prod", "bitwise_xor_reduce"):
+        start = _identity(name, loop)
+    else:
+        start = np.asarray(initial).astype(loop)[()]
+    mask = _calls.lift(where)
+    if mask.dtype != dtypes.BOOL:
+        raise TypeError(f"Cannot cast array data from {mask.dtype!r} to dtype('bool') according to the rule 'safe'")
+    return _elementwise.call(OPS["where"], (mask, _calls.cast(a, loop), start))  # type: ignore[no-any-return]
+
+
+def arg_extremum(name: str, a: ndarray, axis: Any, out: Any, keepdims: Any) -> Any:
+    """`argmax` or `argmin`: along one axis, or of the flattened array."""
+    ndim = a._type.ndim
+    if axis is not None:
+        axis = operator.index(axis)
+        infer.normalize_axis(axis, max(ndim, 1))
+    axes = normalize_axes(axis, ndim)
+    if extent(a._type.shape, axes) == 0 and (a._type.size == 0):
+        kept = extent(a._type.shape, tuple(d for d in range(ndim) if d not in axes))
+        if kept or axis is None:
+            raise ValueError(f"attempt to get {name} of an empty sequence")
+    if axes:
+        done = _record(infer.reduce_signature(OPS[name], a._type, axes, a._type.dtype), value(a))
+    else:
+        from cupynumeric._creation import full
+
+        done = full((), 0, dtypes.INT64)
+    if keepdims is not NO_VALUE and keepdims:
+        done = reshaped(done, unit_axes(a._type.shape, axes))
+    if out is None:
+        return done
+    if out.shape != done.shape:
+        raise ValueError(f"output array does not match result of np.{name}.")
+    return _calls.deliver(done, out, "same_kind")
+
+
+def scan(name: str, a: ndarray, axis: Any, dtype: Any, out: Any) -> Any:
+    """Running `cumsum` or `cumprod` along `axis` (None: of the flattened array)."""
+    ufunc = np.add if name == "cumsum" else np.multiply
+    if axis is None:
+        if a._type.ndim != 1:
+            a = a.reshape(-1)
+        axis = 0
+    axis = infer.normalize_axis(axis, max(a._type.ndim, 1))
+    if dtype is None and out is not None:
+        dtype = out.dtype
+    wanted = None if dtype is None else np.dtype(dtype)
+    loop = ufunc.resolve_dtypes((None, a._type.dtype, None), signature=(wanted, None, None), reduction=True)[1]  # type: ignore[arg-type]
+    if not dtypes.is_supported(loop):
+        raise HostOnly(name)
+    if a._type.ndim == 0:
+        a = a.reshape(1)
+    done = _record(infer.scan_signature(OPS[name], a._type, axis, dtypes.canonical(loop)), value(a))
+    return _calls.deliver(done, out, "same_kind")

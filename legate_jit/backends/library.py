@@ -29,22 +29,48 @@ def implementation(name: str) -> Callable[[Implementation], Implementation]:
 @implementation("ufunc")
 def _ufunc(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -> None:
     """Elementwise by NumPy, in the recorded loop."""
+    if options["name"] == "where":
+        np.copyto(outs[0], args[2], casting="unsafe")
+        np.copyto(outs[0], args[1], casting="unsafe", where=np.asarray(args[0], np.bool_))
+        return
     function = getattr(np, options["name"])
+    loop = (*options["loop"], *(out.dtype for out in outs))
     with np.errstate(all="ignore"):
-        function(*args, out=tuple(outs), casting="unsafe")
+        function(*args, out=tuple(outs), casting="unsafe", signature=loop)
+
+
+@implementation("frexp")
+def _frexp(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -> None:
+    """Mantissa (part 0) or exponent (part 1)."""
+    outs[0][...] = np.frexp(args[0])[options["part"]]
+
+
+_REDUCTIONS = {
+    "sum": np.add,
+    "prod": np.multiply,
+    "max": np.maximum,
+    "min": np.minimum,
+    "fmax_reduce": np.fmax,
+    "fmin_reduce": np.fmin,
+    "any": np.logical_or,
+    "all": np.logical_and,
+    "bitwise_and_reduce": np.bitwise_and,
+    "bitwise_or_reduce": np.bitwise_or,
+    "bitwise_xor_reduce": np.bitwise_xor,
+}
 
 
 @implementation("reduce")
 def _reduce(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -> None:
     """A reduction kernels have no form for (complex extrema, for instance)."""
-    function = getattr(np, options["name"])
     axes = options["axes"]
     if options["name"] in ("argmax", "argmin"):
         kept = [d for d in range(args[0].ndim) if d not in axes]
         moved = np.transpose(args[0], (*kept, *axes)).reshape(*(args[0].shape[d] for d in kept), -1)
-        outs[0][...] = function(moved, axis=-1)
+        outs[0][...] = getattr(np, options["name"])(moved, axis=-1)
         return
-    outs[0][...] = function(args[0], axis=axes)
+    with np.errstate(all="ignore"):
+        _REDUCTIONS[options["name"]].reduce(args[0].astype(options["loop"], copy=False), axis=axes, out=outs[0])
 
 
 @implementation("cumsum")

@@ -1,0 +1,309 @@
+"""Universal functions: one object per NumPy ufunc, elementwise through `_elementwise`, reductions through `_reduce`.
+
+Knows NumPy's calling conventions of ufuncs and their methods. What graphs cannot express goes to NumPy on host views.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from cupynumeric import _array, _calls, _elementwise, _reduce
+from cupynumeric._array import ndarray
+from cupynumeric._calls import lift, lift_all, on_host
+from legate_jit.ir.ops import OPS, Kind, Op
+
+class ufunc:  # noqa: N801  NumPy's name
+    """An elementwise function over arrays, with NumPy's broadcasting, casting, `out`, `where`, and methods."""
+
+    def __init__(self, name: str) -> None:
+        self._numpy: np.ufunc = getattr(np, name)
+        self.__name__ = self.__qualname__ = self._numpy.__name__
+        self.__doc__ = self._numpy.__doc__
+        op = OPS.get(self.__name__)
+        self._op: Op | None = op if op is not None and op.kind is Kind.MAP else None
+        self._cache = _elementwise.cache_of(self.__name__)
+        self.nin, self.nout, self.nargs = self._numpy.nin, self._numpy.nout, self._numpy.nargs
+        self.ntypes, self.types = self._numpy.ntypes, self._numpy.types
+        self.identity, self.signature = self._numpy.identity, self._numpy.signature
+
+    def __repr__(self) -> str:
+        return f"<ufunc {self.__name__!r}>"
+
+    def __reduce__(self) -> str:
+        return self.__name__
+
+    def resolve_dtypes(self, *args: Any, **kwargs: Any) -> tuple[np.dtype, ...]:
+        """The dtypes of the loop for given operand dtypes; see `numpy.ufunc.resolve_dtypes`."""
+        return self._numpy.resolve_dtypes(*args, **kwargs)
+
+    # -- calling --
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if not kwargs and len(args) == self.nin and self._op is not None:
+            return self._plain(self._op, args)
+        return self._general(args, **kwargs)
+
+    def _plain(self, op: Op, args: tuple[Any, ...]) -> Any:
+        """No keywords: look the signature up, record."""
+        x = args[0]
+        if x.__class__ is ndarray:
+            if len(args) == 1:
+                sig = self._cache.get((x._key,))
+                if sig is not None:
+                    return _array.result(sig, _elementwise.source(x))
+            elif len(args) == 2:
+                y = args[1]
+                if y.__class__ is ndarray:
+                    sig = self._cache.get((x._key, y._key))
+                    if sig is not None:
+                        return _array.result(sig, _elementwise.source(x), _elementwise.source(y))
+        if any(_is_subclassed(a) for a in args):
+            return on_host(self._numpy, *args)
+        return _elementwise.call(op, args)
+
+    def _general(
+        self,
+        args: tuple[Any, ...],
+        *,
+        out: Any = None,
+        where: Any = True,
+        casting: str = "same_kind",
+        order: str = "K",
+        dtype: Any = None,
+        subok: bool = True,
+        signature: Any = None,
+        sig: Any = None,
+    ) -> Any:
+        given = len(args)
+        if not self.nin <= given <= self.nargs:
+            raise self._wrong_count(given)
+        if given > self.nin:
+            if out is not None:
+                raise TypeError("cannot specify 'out' as both a positional and keyword argument")
+            out = args[self.nin :] + (None,) * (self.nargs - given)
+        outs = self._outputs(out)
+        inputs = args[: self.nin]
+        signature = sig if signature is None else signature
+        if signature is not None:
+            if dtype is not None:
+                raise TypeError("cannot specify both 'signature' and 'dtype'")
+            return self._by_host(inputs, outs, {"where": where, "casting": casting, "signature": signature})
+        if any(isinstance(o, np.ndarray) for o in outs) or any(_is_subclassed(x) for x in inputs):
+            options = {"where": where, "casting": casting} | ({} if dtype is None else {"dtype": dtype})
+            return self._by_host(inputs, outs, options)
+        return self._compute(inputs, outs, where, dtype, casting)
+
+    def _outputs(self, out: Any) -> tuple[Any, ...]:
+        if out is None:
+            return (None,) * self.nout
+        if not isinstance(out, tuple):
+            if self.nout > 1:
+                raise TypeError("'out' must be a tuple of arrays")
+            out = (out,)
+        if len(out) != self.nout:
+            raise ValueError("The 'out' tuple must have exactly one entry per ufunc output")
+        for o in out:
+            if o is not None and not isinstance(o, (ndarray, np.ndarray)):
+                raise TypeError("return arrays must be of ArrayType")
+        return out
+
+    def _compute(self, inputs: tuple[Any, ...], outs: tuple[Any, ...], where: Any, dtype: Any, casting: str) -> Any:
+        if self._op is None:
+            options = {"where": where, "casting": casting} | ({} if dtype is None else {"dtype": dtype})
+            return self._by_host(inputs, outs, options)
+        return _elementwise.call(self._op, inputs, outs[0], where, dtype, casting)
+
+    def _wrong_count(self, given: int) -> TypeError:
+        takes = f"from {self.nin} to {self.nargs}"
+        return TypeError(f"{self.__name__}() takes {takes} positional arguments but {given} were given")
+
+    def _by_host(self, inputs: tuple[Any, ...], outs: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        """Carried out by NumPy now."""
+        if all(o is None for o in outs):
+            return on_host(self._numpy, *inputs, **options)
+        targets = tuple(_calls.to_numpy_tree(o).copy() if isinstance(o, ndarray) else o for o in outs)
+        args, options = _calls.to_numpy_tree(inputs), _calls.to_numpy_tree(options)
+        got = self._numpy(*args, out=targets, **options)
+        got = got if isinstance(got, tuple) else (got,)
+        done = tuple(
+            _elementwise.store_result(o, lift(t), True, "unsafe") if isinstance(o, ndarray) else (g if o is None else o)
+            for o, t, g in zip(outs, targets, got, strict=True)
+        )
+        done = tuple(_calls.wrapped(d) if o is None else d for d, o in zip(done, outs, strict=True))
+        return done[0] if self.nout == 1 else done
+
+    # -- methods --
+
+    def _binary_only(self, method: str) -> None:
+        if self.nin != 2:
+            raise ValueError(f"{method} only supported for binary functions")
+        if self.nout != 1:
+            raise ValueError(f"{method} only supported for functions returning a single value")
+
+    def reduce(
+        self,
+        array: Any,
+        axis: Any = 0,
+        dtype: Any = None,
+        out: Any = None,
+        keepdims: Any = False,
+        initial: Any = _reduce.NO_VALUE,
+        where: Any = True,
+    ) -> Any:
+        """Reduce over axes by applying the ufunc; see `numpy.ufunc.reduce`."""
+        if self.nin != 2 or self.nout != 1 or self.signature:
+            return self._numpy.reduce(array, axis)
+        a = lift(array)
+        if isinstance(out, tuple) and len(out) == 1:
+            (out,) = out
+        name = _reduce.OF_UFUNC.get(self.__name__)
+        if name is not None and a.__class__ is ndarray and (out is None or isinstance(out, ndarray)):
+            try:
+                return _reduce.reduce(name, a, axis, dtype, out, keepdims, initial, where)
+            except _reduce.HostOnly:
+                pass  # a loop dtype without graph form: NumPy reduces below
+        return on_host(
+            self._numpy.reduce, a, axis=axis, dtype=dtype, out=out, keepdims=keepdims, initial=initial, where=where
+        )
+
+    def accumulate(self, array: Any, axis: Any = 0, dtype: Any = None, out: Any = None) -> Any:
+        """Running results along an axis; see `numpy.ufunc.accumulate`."""
+        a = lift(array)
+        name = {"add": "cumsum", "multiply": "cumprod"}.get(self.__name__)
+        if name is not None and a.__class__ is ndarray and a.ndim and axis is not None:
+            wanted = a.dtype if dtype is None and out is None and a.dtype.kind not in "biu" else dtype
+            try:
+                return _reduce.scan(name, a, axis, wanted, out)
+            except _reduce.HostOnly:
+                pass
+        return on_host(self._numpy.accumulate, a, axis=axis, dtype=dtype, out=out)
+
+    def reduceat(self, array: Any, indices: Any, axis: Any = 0, dtype: Any = None, out: Any = None) -> Any:
+        """Reductions over slices between indices; see `numpy.ufunc.reduceat`."""
+        return on_host(self._numpy.reduceat, lift(array), indices, axis=axis, dtype=dtype, out=out)
+
+    def outer(self, A: Any, B: Any, /, **kwargs: Any) -> Any:  # noqa: N803  NumPy's names
+        """The ufunc of all pairs (a, b); shape A.shape + B.shape."""
+        if self.signature:
+            raise TypeError("method outer is not allowed in ufunc with non-trivial signature")
+        self._binary_only("outer product")
+        pair = lift_all(A, B)
+        if pair is None:
+            return on_host(self._numpy.outer, A, B, **kwargs)
+        a, b = pair
+        left = A if _elementwise.is_scalar(A) else a.reshape((*a.shape, *(1,) * b.ndim))
+        return self(left, B if _elementwise.is_scalar(B) else b, **kwargs)
+
+    def at(self, a: Any, indices: Any, b: Any = None, /) -> None:
+        """Unbuffered in-place operation at indices: repeated indices count repeatedly."""
+        operands = () if b is None else (b,)
+        if not isinstance(a, ndarray):
+            self._numpy.at(a, _calls.to_numpy_tree(indices), *_calls.to_numpy_tree(operands))
+            return
+        host = _calls.host_view(a).copy()
+        self._numpy.at(host, _calls.to_numpy_tree(indices), *_calls.to_numpy_tree(operands))
+        _array.assign(a, a._lens, _calls.wrapped(host))
+
+
+class _Pairs(ufunc):
+    """A ufunc of several results that is a composition of simpler ones."""
+
+    def __init__(self, name: str, compute: Callable[..., tuple[Any, ...] | None]) -> None:
+        super().__init__(name)
+        self._results = compute
+
+    def _compute(self, inputs: tuple[Any, ...], outs: tuple[Any, ...], where: Any, dtype: Any, casting: str) -> Any:
+        done = None if dtype is not None or where is not True else self._results(*inputs)
+        if done is None:
+            options = {"where": where, "casting": casting} | ({} if dtype is None else {"dtype": dtype})
+            return self._by_host(inputs, outs, options)
+        return tuple(
+            d if o is None else _elementwise.store_result(o, d, True, casting, self.__name__)
+            for d, o in zip(done, outs, strict=True)
+        )
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._general(args, **kwargs)
+
+
+class _Product(ufunc):
+    """A generalized ufunc (matmul and its relatives)."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        from cupynumeric import _products
+
+        if not self.nin <= len(args) <= self.nargs:
+            raise self._wrong_count(len(args))
+        if len(args) > self.nin:
+            kwargs["out"] = args[self.nin]
+            args = args[: self.nin]
+        return _products.generalized(self._numpy, args, kwargs)
+
+
+def _is_subclassed(x: Any) -> bool:
+    """Masked arrays and other subclasses of numpy.ndarray keep NumPy's own behavior."""
+    return isinstance(x, np.ndarray) and type(x) is not np.ndarray
+
+
+def _divmod(x: Any, y: Any) -> tuple[Any, ...] | None:
+    if lift_all(x, y) is None:
+        return None
+    return floor_divide(x, y), remainder(x, y)
+
+
+def _modf(x: Any) -> tuple[Any, ...] | None:
+    a = lift(x)
+    if a.__class__ is not ndarray or a.dtype.kind == "c":
+        return None
+    whole = trunc(a) if a.dtype.kind == "f" else positive(a, dtype=np.modf.resolve_dtypes((a.dtype, None, None))[1])
+    rest = _elementwise.call(OPS["where"], (isinf(whole), whole.dtype.type(0), subtract(a, whole)))
+    return copysign(rest, whole), whole
+
+
+def _frexp(x: Any) -> tuple[Any, ...] | None:
+    a = lift(x)
+    if a.__class__ is not ndarray or a.dtype.kind == "c":
+        return None
+    _, mantissa, exponent = np.frexp.resolve_dtypes((a.dtype, None, None))
+    parts = ((0, mantissa), (1, exponent))
+    return tuple(_calls.lazy("frexp", (a,), a.shape, d, part=k) for k, d in parts)
+
+
+_ALIASES = {
+    "abs": "absolute", "acos": "arccos", "acosh": "arccosh", "asin": "arcsin", "asinh": "arcsinh", "atan": "arctan",
+    "atan2": "arctan2", "atanh": "arctanh", "bitwise_invert": "invert", "bitwise_not": "invert",
+    "bitwise_left_shift": "left_shift", "bitwise_right_shift": "right_shift", "conj": "conjugate", "mod": "remainder",
+    "pow": "power", "true_divide": "divide",
+}  # fmt: skip
+_NAMES = """absolute add arccos arccosh arcsin arcsinh arctan arctan2 arctanh bitwise_and bitwise_count bitwise_or bitwise_xor
+cbrt ceil conjugate copysign cos cosh deg2rad degrees divide equal exp exp2 expm1 fabs float_power floor floor_divide fmax fmin
+fmod gcd greater greater_equal heaviside hypot invert isfinite isinf isnan isnat lcm ldexp left_shift less less_equal log log10
+log1p log2 logaddexp logaddexp2 logical_and logical_not logical_or logical_xor maximum minimum multiply negative nextafter
+not_equal positive power rad2deg radians reciprocal remainder right_shift rint sign signbit sin sinh spacing sqrt square
+subtract tan tanh trunc""".split()
+
+absolute: ufunc
+add: ufunc
+copysign: ufunc
+divide: ufunc
+floor_divide: ufunc
+isinf: ufunc
+multiply: ufunc
+positive: ufunc
+remainder: ufunc
+subtract: ufunc
+trunc: ufunc
+
+_all: dict[str, ufunc] = {name: ufunc(name) for name in _NAMES if hasattr(np, name)}
+_all |= {name: _Product(name) for name in ("matmul", "vecdot", "matvec", "vecmat") if hasattr(np, name)}
+_all |= {"divmod": _Pairs("divmod", _divmod), "modf": _Pairs("modf", _modf), "frexp": _Pairs("frexp", _frexp)}
+_all |= {alias: _all[name] for alias, name in _ALIASES.items() if hasattr(np, alias)}
+globals().update(_all)
+
+#: the ufunc of ours for each of NumPy's
+OURS: dict[np.ufunc, ufunc] = {f._numpy: f for f in _all.values()}
+
+__all__ = ["ufunc", *_all]
