@@ -1,0 +1,582 @@
+"""Random whole programs: made statement by statement against NumPy, run again with this package, compared, and made small when they differ.
+
+A program is a list of Python source lines over `np` and variables v0, v1, ..., so that a failure prints as something to paste.
+Numbers are chosen such that every float operation is exact: results are compared bit for bit, whatever order sums were taken in.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+import cupynumeric
+import legate
+from legate_jit import runtime
+from legate_jit.ir import fuse, lower, nest, passes, schedule
+
+DTYPES = ["?", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8", "c8", "c16"]
+COMMON = ["i8", "f8", "f4", "i4"]
+#: magnitudes below which integers are exact, with room for a few more operations
+LIMITS = {"f2": 2**10, "f4": 2**22, "f8": 2**50, "c8": 2**22, "c16": 2**50}
+SCALARS = ["0", "1", "2", "3", "-1", "-2", "5"]
+
+
+class Rejected(Exception):
+    """The statement is not one we want in a program (inexact, or of no use)."""
+
+
+def magnitude(x: Any) -> float:
+    """Largest absolute value, 0 for empty arrays."""
+    a = np.asarray(x)
+    if not a.size:
+        return 0.0
+    if a.dtype.kind == "c":
+        return float(max(np.abs(a.real).max(), np.abs(a.imag).max()))
+    return float(np.abs(a.astype(float)).max())
+
+
+def exact(x: Any) -> bool:
+    """Whether x holds only integers that its dtype, and sums of them, represent exactly."""
+    a = np.asarray(x)
+    limit = LIMITS.get(a.dtype.str[1:])
+    if limit is None:
+        return True
+    m = magnitude(a)
+    return m < limit and bool(np.all(a == np.rint(a.real) + (1j * np.rint(a.imag) if a.dtype.kind == "c" else 0)))
+
+
+def data(shape: tuple[int, ...], dtype: str, seed: int) -> np.ndarray:
+    """Small whole numbers."""
+    rng = np.random.default_rng(seed)
+    numbers = rng.integers(0 if dtype[0] in "u?" else -9, 10, shape)
+    if dtype[0] == "c":
+        return (numbers + 1j * rng.integers(-9, 10, shape)).astype(dtype)
+    return np.asarray(numbers).astype(dtype)
+
+
+def our_data(shape: tuple[int, ...], dtype: str, seed: int) -> Any:
+    """The same as an array of ours."""
+    return cupynumeric.array(data(shape, dtype, seed))
+
+
+def numpy_names() -> dict[str, Any]:
+    """Names a program sees when NumPy runs it."""
+    return {"np": np, "fence": lambda: None, "data": data, "seen": []}
+
+
+def our_names() -> dict[str, Any]:
+    """Names a program sees when this package runs it."""
+    return {"np": cupynumeric, "fence": legate.fence, "data": our_data, "seen": []}
+
+
+def has(name: str) -> bool:
+    """Whether this package offers `np.<name>` or an ndarray attribute of that name natively."""
+    return name in vars(cupynumeric) or hasattr(cupynumeric.ndarray, name)
+
+
+class Maker:
+    """Makes one random program; `names` is NumPy's state after the lines so far."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = random.Random(seed)
+        self.names = numpy_names()
+        self.lines: list[str] = []
+        self.count = 0
+        self.dtypes = self.rng.sample(DTYPES, 3) + self.rng.sample(COMMON, 2)
+        self.extents = [self.rng.choice([0, 1, 1, 2, 3, 4, 5, 7, 8, 17, 33]) for _ in range(3)] + [4, 6]
+
+    # -- choosing --
+
+    def arrays(self) -> list[str]:
+        return [k for k, v in self.names.items() if isinstance(v, np.ndarray)]
+
+    def array(self, test: Callable[[np.ndarray], bool] = lambda a: True) -> str:
+        found = [k for k in self.arrays() if test(self.names[k])]
+        if not found:
+            raise Rejected
+        return self.rng.choice(found)
+
+    def fresh(self) -> str:
+        self.count += 1
+        return f"v{self.count}"
+
+    def target(self, shape: tuple[int, ...]) -> str:
+        """Where a result goes: a new name, now and then one already in use."""
+        same = [k for k in self.arrays() if self.names[k].shape == shape]
+        return self.rng.choice(same) if same and self.rng.random() < 0.3 else self.fresh()
+
+    def partner(self, shape: tuple[int, ...], exactly: bool = False) -> str:
+        """An array, or a view of one, that broadcasts to (or with) `shape`."""
+
+        def fits(a: np.ndarray) -> bool:
+            try:
+                together = np.broadcast_shapes(a.shape, shape)
+            except ValueError:
+                return False
+            return together == shape if exactly else np.prod(together) < 4000
+
+        whole = [k for k in self.arrays() if fits(self.names[k])]
+        if whole and self.rng.random() < 0.6:
+            return self.rng.choice(whole)
+        for _ in range(6):
+            text = self.viewed(self.array())
+            if fits(np.asarray(self.look(text))):
+                return text
+        if not whole:
+            raise Rejected
+        return self.rng.choice(whole)
+
+    def look(self, text: str) -> Any:
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return eval(text, self.names)
+
+    def key(self, shape: tuple[int, ...]) -> str:
+        rng = self.rng
+        parts = []
+        for n in shape[: rng.randint(0, len(shape))] if rng.random() < 0.2 else shape:
+            parts.append(self.part(n))
+        if parts and rng.random() < 0.1:
+            parts.insert(rng.randint(0, len(parts)), "None")
+        if rng.random() < 0.1 or not parts:
+            parts.insert(rng.randint(0, len(parts)), "...")
+        return ", ".join(parts)
+
+    def part(self, n: int) -> str:
+        rng = self.rng
+        kind = rng.random()
+        if kind < 0.15 and n:
+            return str(rng.randrange(-n, n))
+        if kind < 0.4:
+            return ":"
+        if kind < 0.65:
+            return rng.choice(["1:", ":-1", "2:", ":-2", "1:-1", "::-1", "::2", "1::2", "::-2", "-2::-1"])
+        start, stop = (rng.choice(["", str(rng.randint(-n - 2, n + 2))]) for _ in range(2))
+        step = rng.choice(["", "", "-1", "2", "-2", "3", "-3"])
+        return f"{start}:{stop}:{step}"
+
+    def viewed(self, a: str) -> str:
+        """Text of a view of `a` (a chain of one or two steps)."""
+        text = a
+        for _ in range(self.rng.choice([1, 1, 1, 2])):
+            text = self.one_view(text)
+            if not isinstance(self.look(text), np.ndarray):
+                raise Rejected
+        return text
+
+    def one_view(self, text: str) -> str:
+        rng, x = self.rng, self.look(text)
+        shape = x.shape
+        match rng.randrange(10):
+            case 0 if has("T"):
+                return f"{text}.T"
+            case 1 if has("transpose") and x.ndim > 1:
+                order = rng.sample(range(x.ndim), x.ndim)
+                return f"{text}.transpose({', '.join(map(str, order))})"
+            case 2 if has("reshape"):
+                return f"{text}.reshape({self.shape_of_size(x.size)})"
+            case 3 if has("diagonal") and x.ndim >= 2:
+                return f"{text}.diagonal({rng.choice(['', '1', '-1'])})"
+            case 4 if has("real"):
+                return f"{text}.{rng.choice(['real', 'imag']) if x.dtype.kind == 'c' else 'real'}"
+            case 5 if has("ravel") and rng.random() < 0.5:
+                return f"{text}.ravel()"
+            case 6 if has("broadcast_to") and x.size and rng.random() < 0.4:
+                return f"np.broadcast_to({text}, {(2, *(3 if n == 1 else n for n in shape))})"
+            case 7 if has("squeeze") and rng.random() < 0.4:
+                return f"{text}.squeeze()"
+            case _:
+                return f"{text}[{self.key(shape)}]"
+
+    def shape_of_size(self, size: int) -> str:
+        rng = self.rng
+        if rng.random() < 0.3 or not size:
+            return "-1" if size else "0, 3"
+        for _ in range(10):
+            a = rng.randint(1, 8)
+            if size % a == 0:
+                b = rng.choice([k for k in range(1, 9) if size // a % k == 0])
+                dims = [a, b, size // a // b]
+                rng.shuffle(dims)
+                return ", ".join(map(str, dims))
+        return str(size)
+
+    # -- statements --
+
+    def create(self) -> str:
+        rng = self.rng
+        shape = tuple(rng.choice(self.extents) for _ in range(rng.choice([0, 1, 1, 2, 2, 2, 3])))
+        dtype = rng.choice(self.dtypes)
+        name = self.fresh()
+        if rng.random() < 0.25:
+            return f"{name} = np.full({shape}, {rng.randint(0, 5)}, '{dtype}')"
+        return f"{name} = data({shape}, '{dtype}', {rng.randrange(100)})"
+
+    def view(self) -> str:
+        text = self.viewed(self.array())
+        return f"{self.target(self.look(text).shape)} = {text}"
+
+    def binary(self) -> str:
+        rng = self.rng
+        a = self.array() if rng.random() < 0.6 else self.viewed(self.array())
+        x = self.look(a)
+        b = rng.choice(SCALARS) if rng.random() < 0.35 else self.partner(x.shape)
+        op = rng.choice(["+", "+", "-", "*", "<", "<=", "==", "!=", "+", "-", "&", "|", "^"])
+        if rng.random() < 0.2:
+            a, b = b, a
+        text = f"{a} {op} {b}"
+        if rng.random() < 0.2 and op in "+-*":
+            text = f"({text}) {rng.choice(['+', '-'])} {self.partner(np.shape(self.look(text)))}"
+        return f"{self.target(np.shape(self.look(text)))} = {text}"
+
+    def unary(self) -> str:
+        a = self.array() if self.rng.random() < 0.5 else self.viewed(self.array())
+        return f"{self.target(self.look(a).shape)} = {self.rng.choice(['-', '+', 'abs', '~'])}({a})"
+
+    def writable(self) -> str:
+        return self.array(lambda a: a.flags.writeable and a.ndim > 0 or self.rng.random() < 0.03)
+
+    def region(self) -> tuple[str, np.ndarray]:
+        """A writable region as an indexing expression, and NumPy's view of it."""
+        a = self.writable()
+        text = a
+        if self.rng.random() < 0.2:
+            text = self.one_view(a)
+            if not isinstance(self.look(text), np.ndarray):
+                raise Rejected
+        text = f"{text}[{self.key(self.look(text).shape)}]"
+        return text, np.asarray(self.look(text))
+
+    def assign(self) -> str:
+        text, x = self.region()
+        value = self.rng.choice(SCALARS) if self.rng.random() < 0.25 else self.partner(x.shape, exactly=True)
+        if self.rng.random() < 0.3:
+            value = f"{value} {self.rng.choice('+-')} {self.partner(x.shape, exactly=True)}"
+        return f"{text} = {value}"
+
+    def in_place(self) -> str:
+        op = self.rng.choice(["+=", "-=", "*=", "+=", "-=", "|=", "&="])
+        if self.rng.random() < 0.5:
+            text = self.writable()
+            x = self.names[text]
+        else:
+            text, x = self.region()
+        value = self.rng.choice(SCALARS) if self.rng.random() < 0.3 else self.partner(x.shape, exactly=True)
+        return f"{text} {op} {value}"
+
+    def overlap(self) -> str:
+        """A region of an array from another region of the same array."""
+        rng = self.rng
+        a = self.array(lambda x: x.flags.writeable and x.ndim > 0 and max(x.shape) > 2)
+        shape = self.names[a].shape
+        axis = rng.choice([d for d, n in enumerate(shape) if n > 2])
+        pairs = [("1:", ":-1"), (":-1", "1:"), ("2:", ":-2"), ("::-1", ":"), (":", "::-1"), ("1:-1", "2:"), ("1:-1", ":-2")]
+        left, right = rng.choice(pairs)
+        keys = []
+        for part in (left, right, "1:-1" if left == "1:-1" else right):
+            parts = [":"] * len(shape)
+            parts[axis] = part
+            keys.append(f"{a}[{', '.join(parts)}]")
+        op = rng.choice(["=", "+=", "-=", "="])
+        more = f" {rng.choice('+-')} {keys[2]}" if rng.random() < 0.4 else ""
+        return f"{keys[0]} {op} {keys[1]}{more}"
+
+    def copy(self) -> str:
+        a = self.array() if self.rng.random() < 0.6 else self.viewed(self.array())
+        shape = self.look(a).shape
+        if has("astype") and self.rng.random() < 0.4:
+            return f"{self.target(shape)} = {a}.astype('{self.rng.choice(self.dtypes)}')"
+        return f"{self.target(shape)} = {a}.copy()"
+
+    def delete(self) -> str:
+        if len(self.arrays()) < 3:
+            raise Rejected
+        return f"del {self.array()}"
+
+    def reduction(self) -> str:
+        rng = self.rng
+        a = self.array() if rng.random() < 0.5 else self.viewed(self.array())
+        x = self.look(a)
+        name = rng.choice(
+            [n for n in ("sum", "sum", "sum", "max", "min", "any", "all", "prod", "argmax", "argmin", "cumsum") if has(n)]
+        )
+        axes = [None, *range(-x.ndim, x.ndim)]
+        axis: Any = rng.choice(axes)
+        if x.ndim > 1 and rng.random() < 0.3 and "arg" not in name and name != "cumsum":
+            axis = tuple(rng.sample(range(x.ndim), rng.randint(0, x.ndim)))
+        more = ", keepdims=True" if rng.random() < 0.25 and "arg" not in name and name != "cumsum" and has("max") else ""
+        text = f"{a}.{name}(axis={axis}{more})"
+        value = self.look(text)
+        if rng.random() < 0.3 and isinstance(value, np.ndarray) and value.ndim:
+            text = f"{text} + {self.partner(value.shape)}"
+            value = self.look(text)
+        return f"{self.target(np.shape(value))} = {text}"
+
+    def where(self) -> str:
+        if not has("where"):
+            raise Rejected
+        a = self.array()
+        x = self.names[a]
+        b, c = self.partner(x.shape), self.rng.choice([*SCALARS, self.partner(x.shape)])
+        return f"{self.fresh()} = np.where({a} {self.rng.choice(['<', '!=', '=='])} {self.rng.choice(SCALARS)}, {b}, {c})"
+
+    def masked(self) -> str:
+        if not has("compress"):
+            raise Rejected
+        a = self.writable()
+        test = f"{a} {self.rng.choice(['<', '!=', '>='])} {self.rng.choice(SCALARS)}"
+        return f"{a}[{test}] {self.rng.choice(['=', '=', '+='])} {self.rng.choice(SCALARS)}"
+
+    def fancy(self) -> str:
+        if not has("take"):
+            raise Rejected
+        a = self.array(lambda x: x.ndim > 0 and x.shape[0] > 0)
+        n = self.names[a].shape[0]
+        indices = [self.rng.randrange(-n, n) for _ in range(self.rng.randint(1, 5))]
+        if self.rng.random() < 0.5:
+            return f"{self.fresh()} = {a}[{indices}]"
+        return f"{a}[{indices}] = {self.rng.choice(SCALARS)}"
+
+    def observe(self) -> str:
+        return f"seen.append(np.array({self.array()}).tolist())"
+
+    def loop(self) -> str:
+        """A repeated in-place or rebinding statement, for windows and traces."""
+        a = self.array(lambda x: x.flags.writeable and x.ndim > 0 and x.dtype.kind in "iu" and x.size > 0)
+        b = self.array(lambda x: x.shape == self.names[a].shape and x.dtype == self.names[a].dtype)
+        body = self.rng.choice(
+            [
+                f"{a}[1:] += {b}[:-1]",
+                f"{a} = {a} + {b}[::-1]",
+                f"{b} = {a}.copy(); {a}[1:-1] = {b}[2:] + {b}[:-2] - {b}[1:-1]",
+                f"{a} *= 3; {b} = {b} - {a}",
+                f"{b} = {a}; {a} = {a} + 1",
+                f"{a}[::2] = {b}[::2]; {b} += {a}; {a} -= 1",
+                f"{a}, {b} = {b}, {a} + {b}",
+                f"{a} -= {b}.sum(); {b} = {a} + 1",
+            ]
+        )
+        return f"for _ in range({self.rng.choice([2, 3, 10, 40])}): {body}"
+
+    MENU = (
+        ("create", 6), ("view", 14), ("binary", 16), ("unary", 3), ("assign", 14), ("in_place", 12), ("overlap", 8),
+        ("copy", 5), ("delete", 6), ("reduction", 9), ("where", 3), ("masked", 3), ("fancy", 3), ("observe", 2), ("loop", 2),
+    )  # fmt: skip
+
+    def step(self) -> None:
+        """Add one statement that NumPy carries out exactly."""
+        kinds, weights = zip(*self.MENU, strict=True)
+        line = ""
+        for _ in range(20):
+            kind = "create" if len(self.arrays()) < 2 else self.rng.choices(kinds, weights)[0]
+            if len(self.arrays()) > 12:
+                kind = "delete"
+            try:
+                line = getattr(self, kind)()
+                if self.harmless(line):
+                    break
+            except (Rejected, ValueError, TypeError, IndexError, OverflowError, np.exceptions.DTypePromotionError):
+                continue
+        else:
+            return
+        run_line(line, self.names)
+        self.lines.append(line)
+        for k in [k for k, v in self.names.items() if isinstance(v, np.generic)]:
+            line = f"{k} = np.array({k})"  # NumPy's scalars are our 0-d arrays
+            run_line(line, self.names)
+            self.lines.append(line)
+        if self.rng.random() < self.fences:
+            self.lines.append("fence()")
+
+    fences = 0.05
+
+    def harmless(self, line: str) -> bool:
+        """Whether the line runs, on a copy of the state, and leaves only exact values."""
+        if line.startswith("del"):
+            return True
+        trial = duplicate(self.names)
+        run_line(line, trial)
+        values = [v for v in trial.values() if isinstance(v, (np.ndarray, np.generic))]
+        return all(exact(v) and v.size < 5000 and str(v.dtype)[0] not in "OSU" for v in values)
+
+
+def duplicate(names: dict[str, Any]) -> dict[str, Any]:
+    """A copy of a program's state in which arrays share memory as in the original."""
+    bases: dict[int, np.ndarray] = {}
+    out = dict(names)
+    out["seen"] = []
+    for k, v in names.items():
+        if not isinstance(v, np.ndarray):
+            continue
+        base = v
+        while isinstance(base.base, np.ndarray):
+            base = base.base
+        if id(base) not in bases:
+            bases[id(base)] = base.copy() if base.flags.c_contiguous else base.copy(order="K")
+        new = bases[id(base)]
+        low = base.__array_interface__["data"][0]
+        offset = v.__array_interface__["data"][0] - low
+        flat = new.reshape(-1) if new.flags.c_contiguous else new.T.reshape(-1)
+        if v.size == 0:
+            out[k] = v.copy()
+            continue
+        out[k] = np.ndarray(v.shape, v.dtype, flat, offset, v.strides)
+        out[k].flags.writeable = v.flags.writeable
+    return out
+
+
+def run_line(line: str, names: dict[str, Any]) -> None:
+    """Run one line of a program."""
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        exec(line, names)
+
+
+def make(seed: int, steps: int = 30) -> list[str]:
+    """The lines of program number `seed`."""
+    maker = Maker(seed)
+    maker.fences = maker.rng.choice([0.0, 0.05, 0.3])
+    for _ in range(steps):
+        maker.step()
+    return maker.lines
+
+
+# ---- running and comparing ----------------------------------------------------------------------------------------
+
+
+def difference(lines: list[str]) -> str | None:
+    """What differs between NumPy's run of the program and ours, or None. Lines NumPy cannot run are left out."""
+    theirs, ours = numpy_names(), our_names()
+    for number, line in enumerate(lines):
+        try:
+            run_line(line, theirs)
+        except Exception:
+            return None
+        try:
+            run_line(line, ours)
+        except Exception as e:
+            return f"line {number}, `{line}`: {type(e).__name__}: {e}"
+    for k, want in theirs.items():
+        if isinstance(want, (np.ndarray, np.generic)):
+            try:
+                found = compare(k, ours[k], np.asarray(want))
+            except Exception as e:
+                found = f"{k}: {type(e).__name__}: {e}"
+            if found:
+                return found
+    if not same_lists(ours["seen"], theirs["seen"]):
+        return f"seen: {ours['seen']} instead of {theirs['seen']}"
+    return None
+
+
+def same_lists(a: Any, b: Any) -> bool:
+    """Equality of nested lists of numbers."""
+    return repr(a) == repr(b) or bool(a == b)
+
+
+def compare(name: str, ours: Any, want: np.ndarray) -> str | None:
+    """How the array differs from NumPy's, or None."""
+    if tuple(ours.shape) != want.shape or ours.dtype != want.dtype:
+        return f"{name}: {ours.dtype}{ours.shape} instead of {want.dtype}{want.shape}"
+    got = np.asarray(ours)
+    if got.shape != want.shape or got.dtype != want.dtype:
+        return f"{name}: shows {got.dtype}{got.shape} instead of {want.dtype}{want.shape}"
+    if not np.array_equal(got, want):
+        return f"{name}:\n{got}\ninstead of\n{want}"
+    return None
+
+
+@contextmanager
+def settings(seed: int) -> Iterator[None]:
+    """The engine with window limits, block sizes and fusion chosen by `seed`, so that tiny arrays take every path."""
+    rng = random.Random(seed * 7919 + 1)
+    choices: dict[tuple[Any, str], Any] = {(runtime, "WINDOW_VALUES"): rng.choice([4, 10, 30, 600])}
+    if rng.random() < 0.7:
+        choices[lower, "SERIAL_SIZE"] = rng.choice([1, 8, 16384])
+        choices[lower, "BLOCK"] = rng.choice([2, 5, 16])
+        choices[lower, "ENOUGH_RESULTS"] = rng.choice([2, 16])
+        choices[nest, "UNIT"] = rng.choice([4, 32768])
+        choices[nest, "MIN_UNIT_WORK"] = rng.choice([1, 20000])
+        choices[nest, "COLUMN_TILE"] = rng.choice([3, 1024])
+        choices[nest, "CROSS_TILE"] = rng.choice([3, 256])
+        choices[nest, "CROSS_ROWS"] = rng.choice([2, 64])
+        choices[nest, "STREAM_BYTES"] = rng.choice([1, 10**9])
+        choices[nest, "SCRATCH_COST"] = rng.choice([0, 1, 8])
+        choices[schedule, "PARALLEL_WORK"] = rng.choice([0, 40000])
+        choices[schedule, "CHUNK_WORK"] = rng.choice([1, 60000])
+        choices[fuse, "RECOMPUTE_COST"] = rng.choice([0, 3, 24])
+        choices[fuse, "BROADCAST_COST"] = rng.choice([0, 2, 100])
+        choices[fuse, "MAX_ITEMS"] = rng.choice([2, 16])
+        choices[fuse, "MAX_READS"] = rng.choice([2, 24])
+    if rng.random() < 0.2:
+        real = fuse.fuse
+        choices[passes, "fuse"] = lambda graph: real(graph, merge=False)
+    saved = {(room, name): getattr(room, name) for room, name in choices}
+    try:
+        for (room, name), value in choices.items():
+            setattr(room, name, value)
+        forget()
+        yield
+    finally:
+        for (room, name), value in saved.items():
+            setattr(room, name, value)
+        forget()
+
+
+def forget() -> None:
+    """An engine without plans, traces or pending work."""
+    runtime._suspended.clear()
+    runtime.window.clear()
+    runtime.window.limit = runtime.WINDOW_VALUES
+    runtime._pace.__init__()  # type: ignore[misc]
+    runtime._plans.clear()
+
+
+def check(seed: int, steps: int = 30) -> str | None:
+    """None, or a report with the smallest program we found that still differs."""
+    lines = make(seed, steps)
+    with settings(seed):
+        if difference(lines) is None:
+            return None
+        lines = smallest(lines)
+        found = difference(lines)
+        return f"seed {seed}: {found}\n" + "\n".join(lines)
+
+
+def smallest(lines: list[str]) -> list[str]:
+    """Leave out lines, and halves of lines, as long as the program still differs."""
+
+    def fails(candidate: list[str]) -> bool:
+        forget()
+        return difference(candidate) is not None
+
+    size = len(lines) // 2
+    while size:
+        k = 0
+        while k < len(lines):
+            candidate = lines[:k] + lines[k + size :]
+            if fails(candidate):
+                lines = candidate
+            else:
+                k += size
+        size //= 2
+    forget()
+    return lines
+
+
+if __name__ == "__main__":
+    bad = 0
+    for number in range(int(sys.argv[1]), int(sys.argv[2])):
+        report = check(number)
+        if report:
+            bad += 1
+            print(report, "\n", flush=True)
+            if bad >= int(sys.argv[3]):
+                break
+    print("programs differing:", bad)
