@@ -1,9 +1,10 @@
 """The on-disk kernel cache: bytes by key, shared by any number of processes of one user.
 
-Duty: keep compiled objects between runs without ever running something that another user could have written. One file per entry,
-written under a temporary name and renamed into place, so readers see a whole entry or none and no lock is needed. Every entry carries
-a checksum over its key and its payload; any defect is a miss, reported once, and the next store replaces the file. A cache that cannot
-be used (no home, read-only, full, foreign or group-writable folder) costs one warning and the program runs on without it.
+Duty: keep compiled objects between runs without ever running something that another user could have written.
+One file per entry, written under a temporary name and renamed into place, so readers see a whole entry or
+none and no lock is needed. Every entry carries a checksum over its key and its payload; any defect is a miss,
+reported once, and the next store replaces the file. A cache that cannot be used (no home, read-only, full,
+foreign or group-writable folder) costs one warning and the program runs on without it.
 
 It must not know what the bytes mean: not LLVM, not kernels, not keys' ingredients.
 """
@@ -36,7 +37,8 @@ class _CacheDefect(Exception):
 
 @dataclass(slots=True)
 class CacheStats:
-    """Counters of one cache: entries found, not found, refused as damaged, written, and deleted by pruning."""
+    """Counters of one cache: entries found, not found, refused as damaged, written, and deleted by
+    pruning."""
 
     hits: int = 0
     misses: int = 0
@@ -48,11 +50,13 @@ class CacheStats:
 def cache_folder() -> str | None:
     """The folder the environment asks for, or None when caching is off or no home directory is known.
 
-    LEGATE_JIT_CACHE_DIR wins ("" and "0" switch the cache off), then XDG_CACHE_HOME/legate-jit, then ~/.cache/legate-jit.
+    LEGATE_JIT_CACHE_DIR wins ("" and "0" switch the cache off), then XDG_CACHE_HOME/legate-jit, then
+    ~/.cache/legate-jit.
     """
     chosen = os.environ.get("LEGATE_JIT_CACHE_DIR")
     if chosen is not None:
-        return None if chosen in ("", "0") else os.path.abspath(chosen)  # absolute: the program may change its directory
+        # Absolute, because the program may change its directory.
+        return None if chosen in ("", "0") else os.path.abspath(chosen)
     if sys.platform == "win32":  # ownership and modes, on which safety rests, mean nothing there
         return None
     base = os.environ.get("XDG_CACHE_HOME", "")
@@ -65,7 +69,8 @@ def cache_folder() -> str | None:
 
 
 def _digest(key: str, payload: bytes) -> bytes:
-    """SHA-256 over the key too, so that an entry renamed to another key is a defect and never a wrong kernel."""
+    """SHA-256 over the key too, so that an entry renamed to another key is a defect and never a wrong
+    kernel."""
     import hashlib  # loads OpenSSL: 5 ms that only programs that compile should pay
 
     hasher = hashlib.sha256(key.encode())
@@ -99,10 +104,12 @@ def _write_all(descriptor: int, data: bytes) -> None:
 
 
 class KernelCache:
-    """Entries of bytes under hexadecimal keys in one private folder; every method is safe against concurrent processes.
+    """Entries of bytes under hexadecimal keys in one private folder; every method is safe against concurrent
+    processes.
 
-    `folder` None makes a cache that never hits and stores nothing. No method raises for a problem of the disk: the first problem of each
-    kind warns (RuntimeWarning), and an unusable folder disables the cache for this process.
+    `folder` None makes a cache that never hits and stores nothing. No method raises for a problem of the
+    disk: the first problem of each kind warns (RuntimeWarning), and an unusable folder disables the cache for
+    this process.
     """
 
     __slots__ = ("_bound", "_counter", "_readable", "_warned", "_writable", "folder", "stats")
@@ -121,7 +128,8 @@ class KernelCache:
         return self._readable
 
     def load(self, key: str) -> bytes | None:
-        """The payload stored under `key`, or None. A damaged or foreign entry counts as missing and warns once."""
+        """The payload stored under `key`, or None. A damaged or foreign entry counts as missing and warns
+        once."""
         if not self._readable:
             return None
         try:
@@ -152,12 +160,14 @@ class KernelCache:
             self._disable(f"cannot write the kernel cache in {self.folder}: {error}")
             return False
         self.stats.stores += 1
-        if key.startswith("00"):  # keys are hashes, so this is one store in 256, with no state shared between processes
+        # Keys are hashes, so this is one store in 256, with no state shared between processes.
+        if key.startswith("00"):
             self.prune()
         return True
 
     def prune(self) -> None:
-        """Delete orphaned temporaries and, if the entries exceed the bound, the least recently used down to three quarters of it."""
+        """Delete orphaned temporaries and, if the entries exceed the bound, the least recently used down to
+        three quarters of it."""
         if not self._writable:
             return
         try:
@@ -236,7 +246,8 @@ class KernelCache:
             os.close(descriptor)
 
     def _open_folder(self) -> int:
-        """A descriptor of the checked folder, made on first use; everything else goes through it, so a swapped path cannot fool us."""
+        """A descriptor of the checked folder, made on first use; everything else goes through it, so a
+        swapped path cannot fool us."""
         assert self.folder is not None
         flags = os.O_RDONLY | os.O_DIRECTORY | _OPEN_FLAGS
         try:

@@ -1,30 +1,39 @@
-"""The fork-join pool and the interpreter's entry points, as LLVM IR text.
+"""The fork-join pool as LLVM IR text, and the argument for its correctness.
 
-Duty: hold the one piece of concurrent machine code of the project and the argument for its correctness. It must not know Python objects
-beyond the calling convention, nor what kernels compute; `threads` compiles and installs it.
+Duty: hold the one piece of concurrent machine code of the project. It must not know Python objects, nor what
+kernels compute; `entry` calls it, `threads` compiles and installs it.
 
-A *job* is one parallel launch: chunks 0..c-1 of a kernel. All that threads share about jobs is one 64-bit word, `state`:
+A *job* is one parallel launch: chunks 0..c-1 of a kernel. All that threads share about jobs is one 64-bit
+word, `state`:
 
     high half: the job's phase; odd = a job is open, even = none is. Opening and closing each add one.
     low half:  how many workers are registered.
 
-* A worker registers by adding 1 and looks at the word it replaced. If no job was open it takes the 1 back and has touched nothing else.
-  If one was open it is registered, and only then reads the job's fields, works, and takes its 1 back.
-* The caller writes the fields, opens the job, works itself until no chunk is left, closes the job, and waits until the low half is zero.
-  So fields change only when no worker is registered and none can register: a late worker cannot read a stale field or take a chunk of a
-  finished job. Which phase a worker *expected* plays no part in that, so wrapping phases are harmless; a worker remembers the last phase
-  it worked for only to avoid joining an exhausted job twice.
-* The caller never waits for a worker that has not registered; if none is scheduled, it does every chunk itself.
-* Sleeping is the usual two-sided handshake with sequentially consistent operations. Workers: count yourself in `sleepers`, then wait on the
-  high half as last seen; the opener changes the high half, then looks at `sleepers`. The caller: set `waiting`, then wait on the low
-  half; a worker that takes the last registration back changes the low half, then looks at `waiting`.
-* Retiring a pool sets `stop`, then adds 2 to the phase; workers read the phase before `stop`, so none falls asleep past it.
+* A worker registers by adding 1 and looks at the word it replaced. If no job was open it takes the 1 back and
+  has touched nothing else. If one was open it is registered, and only then reads the job's fields, works, and
+  takes its 1 back.
+* The caller writes the fields, opens the job, works itself until no chunk is left, closes the job, and waits
+  until the low half is zero. So fields change only when no worker is registered and none can register: a late
+  worker cannot read a stale field or take a chunk of a finished job. Which phase a worker *expected* plays no
+  part in that, so wrapping phases are harmless; a worker remembers the last phase it worked for only to avoid
+  joining an exhausted job twice.
+* The caller never waits for a worker that has not registered; if none is scheduled, it does every chunk
+  itself.
+* Sleeping is the usual two-sided handshake with sequentially consistent operations. Workers: count yourself
+  in `sleepers`, then wait on the high half as last seen; the opener changes the high half, then looks at
+  `sleepers`. The caller: set `waiting`, then wait on the low half; a worker that takes the last registration
+  back changes the low half, then looks at `waiting`.
+* Retiring a pool sets `stop`, then adds 2 to the phase; workers read the phase before `stop`, so none falls
+  asleep past it.
 
-Every thread owns a contiguous share of the chunks with its own counter, so that it finds in its cache what it computed in the previous
-launch; whoever is done takes chunks from the shares of the others. Chunk bounds do not depend on the number of threads.
+Every thread owns a contiguous share of the chunks with its own counter, so that it finds in its cache what it
+computed in the previous launch; whoever is done takes chunks from the shares of the others. Chunk bounds do
+not depend on the number of threads.
 """
 
 from dataclasses import dataclass
+
+from legate_jit.backends.entry import ENTRY_TEXT
 
 __all__ = ["BLOCK_HEADER", "FUTEX_CALLS", "LINE", "SYMBOLS", "Field", "block_bytes", "program_text"]
 
@@ -62,7 +71,7 @@ SYMBOLS = ("pool", "run_program", "call_kernel", "pause_many", "retire")
 """What the compiled text exports."""
 
 FUTEX_CALLS = {"x86_64": 202, "i386": 240, "aarch64": 98, "riscv64": 98, "powerpc64le": 221, "s390x": 238}
-"""Number of Linux's futex system call by processor; without an entry the pool is not built and programs run serially."""
+"""Number of Linux's futex system call by processor; elsewhere programs run serially."""
 
 
 def block_bytes(threads: int) -> int:
@@ -72,7 +81,7 @@ def block_bytes(threads: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Processor:
-    """What differs between processors: an instruction for spinning, and the floating-point mode of a thread."""
+    """What differs between processors: how to pause while spinning, and the floating-point mode."""
 
     declare: str
     pause: str
@@ -96,7 +105,9 @@ declare void @llvm.x86.sse.ldmxcsr(ptr)""",
   store i32 %mode, ptr %word
   call void @llvm.x86.sse.ldmxcsr(ptr %word)""",
 )
-_ARM = _Processor("declare void @llvm.aarch64.hint(i32)", "call void @llvm.aarch64.hint(i32 1)", "%mode = add i32 0, 0", "")
+_ARM = _Processor(
+    "declare void @llvm.aarch64.hint(i32)", "call void @llvm.aarch64.hint(i32 1)", "%mode = add i32 0, 0", ""
+)
 _OTHER = _Processor("", "fence acquire", "%mode = add i32 0, 0", "")
 
 
@@ -116,7 +127,7 @@ def program_text(triple: str) -> str:
     futex = FUTEX_CALLS.get(architecture) if "linux" in system else None
     machine = _processor(architecture)
     pool = _SERIAL if futex is None else _fill(_POOL, machine, futex)
-    return "\n".join((f'target triple = "{triple}"', machine.declare, _fill(_ENTRY, machine, 0), pool))
+    return "\n".join((f'target triple = "{triple}"', machine.declare, _fill(ENTRY_TEXT, machine, 0), pool))
 
 
 def _fill(template: str, machine: _Processor, futex: int) -> str:
@@ -140,176 +151,6 @@ define void @retire(ptr %pool) {
 }
 """
 
-# Entry points. Both are METH_FASTCALL functions: (self, argument array, count).
-_ENTRY = """
-declare i64 @PyLong_AsLongLong(ptr)
-declare ptr @PyErr_Occurred()
-declare void @PyErr_SetString(ptr, ptr)
-declare ptr @PyEval_SaveThread()
-declare void @PyEval_RestoreThread(ptr)
-declare void @Py_IncRef(ptr)
-@_Py_NoneStruct = external global i8
-@PyExc_TypeError = external global ptr
-@message = private constant [37 x i8] c"expected exactly 5 integer arguments\\00"
-
-define internal i1 @arguments(ptr %av, i64 %n, ptr %out) {
-entry:
-  %five = icmp eq i64 %n, 5
-  br i1 %five, label %next, label %wrong
-next:
-  %i = phi i64 [0, %entry], [%i1, %next]
-  %minus = phi i1 [false, %entry], [%minus1, %next]
-  %aq = getelementptr ptr, ptr %av, i64 %i
-  %object = load ptr, ptr %aq
-  %value = call i64 @PyLong_AsLongLong(ptr %object)
-  %oq = getelementptr i64, ptr %out, i64 %i
-  store i64 %value, ptr %oq
-  %isminus = icmp eq i64 %value, -1
-  %minus1 = or i1 %minus, %isminus
-  %i1 = add i64 %i, 1
-  %more = icmp slt i64 %i1, 5
-  br i1 %more, label %next, label %check
-check:
-  br i1 %minus1, label %ask, label %good
-ask:
-  %error = call ptr @PyErr_Occurred()
-  %none = icmp eq ptr %error, null
-  ret i1 %none
-good:
-  ret i1 true
-wrong:
-  %class = load ptr, ptr @PyExc_TypeError
-  call void @PyErr_SetString(ptr %class, ptr @message)
-  ret i1 false
-}
-
-define ptr @call_kernel(ptr %self, ptr %av, i64 %n) {
-  %a = alloca [5 x i64]
-  %ok = call i1 @arguments(ptr %av, i64 %n, ptr %a)
-  br i1 %ok, label %go, label %fail
-go:
-  %fn = load ptr, ptr %a
-  %q1 = getelementptr i64, ptr %a, i64 1
-  %lo = load i64, ptr %q1
-  %q2 = getelementptr i64, ptr %a, i64 2
-  %hi = load i64, ptr %q2
-  %q3 = getelementptr i64, ptr %a, i64 3
-  %args = load ptr, ptr %q3
-  %q4 = getelementptr i64, ptr %a, i64 4
-  %table = load ptr, ptr %q4
-  call void %fn(i64 %lo, i64 %hi, ptr %args, ptr %table)
-  call void @Py_IncRef(ptr @_Py_NoneStruct)
-  ret ptr @_Py_NoneStruct
-fail:
-  ret ptr null
-}
-
-define ptr @run_program(ptr %self, ptr %av, i64 %n) uwtable {
-  %a = alloca [5 x i64]
-  %ok = call i1 @arguments(ptr %av, i64 %n, ptr %a)
-  br i1 %ok, label %go, label %fail
-go:
-  %program = load ptr, ptr %a
-  %q1 = getelementptr i64, ptr %a, i64 1
-  %first = load i64, ptr %q1
-  %q2 = getelementptr i64, ptr %a, i64 2
-  %last = load i64, ptr %q2
-  %q3 = getelementptr i64, ptr %a, i64 3
-  %table = load ptr, ptr %q3
-  %q4 = getelementptr i64, ptr %a, i64 4
-  %flag = load i64, ptr %q4
-  %free = icmp ne i64 %flag, 0
-  ; The pool is chosen and locked before the interpreter's lock is given up, so it cannot be recycled in between.
-  %pool = load ptr, ptr @pool
-  %nopool = icmp eq ptr %pool, null
-  br i1 %nopool, label %chosen, label %lock
-lock:
-  %lq = getelementptr i8, ptr %pool, i64 <LOCK>
-  %pair = cmpxchg ptr %lq, i32 0, i32 1 acquire monotonic
-  %locked = extractvalue { i32, i1 } %pair, 1
-  %mine = select i1 %locked, ptr %pool, ptr null
-  br label %chosen
-chosen:
-  %use = phi ptr [null, %go], [%mine, %lock]
-  br i1 %free, label %without, label %with
-with:
-  call void @launches(ptr %use, ptr %program, i64 %first, i64 %last, ptr %table)
-  br label %done
-without:
-  %thread = call ptr @PyEval_SaveThread()
-  call void @launches(ptr %use, ptr %program, i64 %first, i64 %last, ptr %table)
-  call void @PyEval_RestoreThread(ptr %thread)
-  br label %done
-done:
-  call void @Py_IncRef(ptr @_Py_NoneStruct)
-  ret ptr @_Py_NoneStruct
-fail:
-  ret ptr null
-}
-
-; Launches in order; a null pool means that everything runs here. Unlocks the pool at the end.
-define internal void @launches(ptr %pool, ptr %program, i64 %first, i64 %last, ptr %table) uwtable {
-entry:
-  %any = icmp slt i64 %first, %last
-  br i1 %any, label %launch, label %end
-launch:
-  %i = phi i64 [%first, %entry], [%i1, %next]
-  %offset = shl i64 %i, 6
-  %record = getelementptr i8, ptr %program, i64 %offset
-  %fn = load ptr, ptr %record
-  %q1 = getelementptr i64, ptr %record, i64 1
-  %args = load ptr, ptr %q1
-  %q2 = getelementptr i64, ptr %record, i64 2
-  %units = load i64, ptr %q2
-  %q3 = getelementptr i64, ptr %record, i64 3
-  %chunk = load i64, ptr %q3
-  %empty = icmp sle i64 %units, 0
-  %nofn = icmp eq ptr %fn, null
-  %skip = or i1 %empty, %nofn
-  br i1 %skip, label %next, label %choose
-choose:
-  %one = icmp sle i64 %units, %chunk
-  %unbounded = icmp sle i64 %chunk, 0
-  %single = or i1 %one, %unbounded
-  %nopool = icmp eq ptr %pool, null
-  %serial = or i1 %single, %nopool
-  br i1 %serial, label %here, label %fork
-here:
-  call void %fn(i64 0, i64 %units, ptr %args, ptr %table)
-  br label %next
-fork:
-  call void @parallel(ptr %pool, ptr %fn, ptr %args, i64 %units, i64 %chunk, ptr %table)
-  br label %next
-next:
-  %i1 = add i64 %i, 1
-  %more = icmp slt i64 %i1, %last
-  br i1 %more, label %launch, label %end
-end:
-  %owned = icmp ne ptr %pool, null
-  br i1 %owned, label %unlock, label %out
-unlock:
-  %lq = getelementptr i8, ptr %pool, i64 <LOCK>
-  store atomic i32 0, ptr %lq release, align 4
-  br label %out
-out:
-  ret void
-}
-
-; For calibration: how long spinning takes on this processor.
-define void @pause_many(i64 %n) {
-entry:
-  br label %loop
-loop:
-  %i = phi i64 [0, %entry], [%i1, %loop]
-  <PAUSE>
-  %i1 = add i64 %i, 1
-  %more = icmp slt i64 %i1, %n
-  br i1 %more, label %loop, label %out
-out:
-  ret void
-}
-"""
-
 _POOL = """
 @pool = global ptr null
 declare i64 @syscall(i64, ...)
@@ -328,7 +169,8 @@ define internal void @futex_wake(ptr %word, i32 %count) noinline {
   ret void
 }
 
-; Take chunks, first of one's own share, then of the others', until none is left. Only for registered threads and the caller.
+; Take chunks, first of one's own share, then of the others', until none is left. Only for registered threads
+; and the caller.
 define internal void @work(ptr %pool, i64 %index) {
 entry:
   %tq = getelementptr i8, ptr %pool, i64 <THREADS>
@@ -452,7 +294,8 @@ exit:
   ret ptr null
 }
 
-; Make the workers, with asynchronous signals blocked so that Ctrl-C reaches the main thread. If the system refuses one, the pool is smaller.
+; Make the workers, with asynchronous signals blocked so that Ctrl-C reaches the main thread. If the system
+; refuses one, the pool is smaller.
 define internal void @start(ptr %pool) noinline {
 entry:
   %all = alloca [128 x i8], align 8

@@ -1,22 +1,25 @@
-"""Memory for arrays: blocks that are handed out uninitialized, taken back, and handed out again while still warm.
+"""Memory for arrays: blocks that are handed out uninitialized, taken back, and handed out again while still
+warm.
 
-Duty: own every byte that kernels compute into, keep the pages of freed blocks for the next array (fresh pages cost
-as much as the computation), bound what is kept, and refuse what the machine cannot hold with MemoryError. It must
-not know shapes, stores or plans; NumPy appears only at the border, where arrays come in (`Buffer.wrap`) and go out
-(`Buffer.as_numpy`).
+Duty: own every byte that kernels compute into, keep the pages of freed blocks for the next array (fresh pages
+cost as much as the computation), bound what is kept, and refuse what the machine cannot hold with
+MemoryError. It must not know shapes, stores or plans; NumPy appears only at the border, where arrays come in
+(`Buffer.wrap`) and go out (`Buffer.as_numpy`).
 
-Small blocks (below 1 MiB) are carved from arenas; big ones are mappings of their own, aligned for huge pages and
-advised to use them. Free blocks wait in a stack per size class, last in first out. When more than the bound waits,
-the oldest big blocks are unmapped, then the pages of waiting small blocks are given back.
+Small blocks (below 1 MiB) are carved from arenas; big ones are mappings of their own, aligned for huge pages
+and advised to use them. Free blocks wait in a stack per size class, last in first out. When more than the
+bound waits, the oldest big blocks are unmapped, then the pages of waiting small blocks are given back.
 
-Thread safety rests on the interpreter's lock: every transition of a block is one list append or pop. Counters may
-lose an update under heavy threading, never a block. A forked child has its own copy of everything.
+Thread safety rests on the interpreter's lock: whoever takes a block out of its group's list owns it, and that
+is one call of a builtin. Counters may lose an update under heavy threading, never a block; `trim` corrects
+the ones that matter. A forked child has its own copy of everything.
 """
 
 from __future__ import annotations
 
 import bisect
 import ctypes
+import functools
 import gc
 import itertools
 import math
@@ -98,12 +101,14 @@ class _Arena:
         self.bases: list[int] = []
 
     def carve(self, nbytes: int, alignment: int) -> int:
-        """The address of `nbytes` bytes that were never used; what is left of a full mapping is lost, untouched."""
+        """The address of `nbytes` bytes that were never used; what is left of a full mapping is lost,
+        untouched."""
         start = -(-self.position // alignment) * alignment
         if start + nbytes > self.end:
             start = _map_or_trim(_ARENA, huge=False)
-            self.end = start + _ARENA
             bisect.insort(self.bases, start)
+            # No calls from here on: another thread must never see a new end with an old position.
+            self.end = start + _ARENA
         self.position = start + nbytes
         return start
 
@@ -131,7 +136,8 @@ class _Group:
         self.cold: list[int] = []
 
     def refill(self) -> int:
-        """The address of a block when the stack is empty; MemoryError, naming the bytes, if there is none to be had."""
+        """The address of a block when the stack is empty; MemoryError, naming the bytes, if there is none to
+        be had."""
         if self.big:
             huge = self.capacity >= pages.HUGE_PAGE
             return _map_or_trim(self.capacity + _PAGE, huge=huge) + next(_colors)
@@ -147,13 +153,12 @@ class _Group:
 
     def cool(self, count: int) -> None:
         """Give back the pages of the `count` longest-waiting blocks, which stay usable."""
-        oldest = self.stack[:count]
-        del self.stack[:count]
-        stats.retained -= self.counted * len(oldest)
+        taken, self.stack = self.stack, []  # one step, so that no other thread still finds what is cooled
         extent = self.capacity + (_PAGE if self.colored else 0)
-        for address in oldest:
+        for address in taken[:count]:
             _arena.discard(address & -_PAGE, extent)
-        self.cold.extend(oldest)
+        self.cold.extend(taken[:count])
+        self.stack[:0] = taken[count:]
 
 
 _groups: dict[int, _Group] = {}
@@ -178,7 +183,8 @@ def _group(capacity: int) -> _Group:
 
 
 def _capacity(nbytes: int) -> int:
-    """The size class of a request: 2^k or 3*2^(k-1) while small; eighths of an octave, or huge pages, when big."""
+    """The size class of a request: 2^k or 3*2^(k-1) while small; eighths of an octave, or huge pages, when
+    big."""
     if nbytes <= ALIGNMENT:
         return ALIGNMENT
     octave = 1 << ((nbytes - 1).bit_length() - 1)  # octave < nbytes <= 2 * octave
@@ -197,8 +203,8 @@ _TABLE = [_group(_capacity(lines * ALIGNMENT)) for lines in range(_TABLE_BYTES /
 class Buffer:
     """A block of memory, or the memory of a NumPy array; it lives as long as this object.
 
-    `addr` and `nbytes` say where it is and how many bytes may be used. `slot` and `serial` belong to the runtime and
-    mean nothing here. Buffers are not compared, copied or pickled; identity is what counts.
+    `addr` and `nbytes` say where it is and how many bytes may be used. `slot` and `serial` belong to the
+    runtime and mean nothing here. Buffers are not compared, copied or pickled; identity is what counts.
     """
 
     __slots__ = ("_group", "_owner", "addr", "nbytes", "serial", "slot")
@@ -234,7 +240,8 @@ class Buffer:
 
     @staticmethod
     def wrap(array: NDArray[Any]) -> Buffer:
-        """The memory of a C-contiguous array, without a copy; the array is kept alive. ValueError if not contiguous."""
+        """The memory of a C-contiguous array, without a copy; the array is kept alive. ValueError if not
+        contiguous."""
         if not array.flags.c_contiguous:
             raise ValueError("only C-contiguous arrays can be wrapped")
         return Buffer(_data_address(array), array.nbytes, None, array)
@@ -247,8 +254,8 @@ class Buffer:
     def as_numpy(self, shape: Sequence[int], dtype: DTypeLike, writeable: bool = False) -> NDArray[Any]:
         """An array over this memory from its start, without a copy; it keeps the memory from being reused.
 
-        ValueError if `shape` of `dtype` needs more than `nbytes`, for object dtypes, and for a writeable array over
-        a wrapped read-only one.
+        ValueError if `shape` of `dtype` needs more than `nbytes`, for object dtypes, and for a writeable
+        array over a wrapped read-only one.
         """
         kind = np.dtype(dtype)
         if kind.hasobject:
@@ -284,8 +291,8 @@ class _Export:
 def allocate(nbytes: int) -> Buffer:
     """An uninitialized block of at least `nbytes` bytes, ALIGNMENT-aligned.
 
-    ValueError for a negative size; MemoryError, naming the bytes, when the system, the machine's memory or the
-    configured limit does not allow it, after everything that waits for reuse was given back.
+    ValueError for a negative size; MemoryError, naming the bytes, when the system, the machine's memory or
+    the configured limit does not allow it, after everything that waits for reuse was given back.
     """
     group = _TABLE[(nbytes + 63) >> 6] if 0 <= nbytes <= _TABLE_BYTES else _large_group(nbytes)
     try:
@@ -296,7 +303,7 @@ def allocate(nbytes: int) -> Buffer:
         stats.reuses += 1
         stats.retained -= group.counted
         if group.big:
-            del _waiting[address]
+            _waiting.pop(address, None)
     capacity = group.capacity
     stats.allocated += capacity
     live = stats.live = stats.live + capacity
@@ -312,6 +319,7 @@ def _refill(group: _Group, nbytes: int) -> int:
         raise MemoryError(f"cannot allocate {pages.describe(nbytes)}: {refusal}") from None
 
 
+@functools.lru_cache(maxsize=4096)
 def _large_group(nbytes: int) -> _Group:
     if nbytes < 0:
         raise ValueError(f"a block cannot have {nbytes} bytes")
@@ -319,10 +327,11 @@ def _large_group(nbytes: int) -> _Group:
 
 
 def configure(*, retain: int | None = None, limit: int | None = None) -> None:
-    """Bound the free bytes kept for reuse, and the bytes mapped in total; None restores the machine's defaults.
+    """Bound the free bytes kept for reuse, and the bytes mapped in total; None restores the machine's
+    defaults.
 
-    The defaults: a quarter of the machine's memory but at most 4 GiB are kept; the limit is main memory and swap, or
-    the control group's limit.
+    The defaults: a quarter of the machine's memory but at most 4 GiB are kept; the limit is main memory and
+    swap, or the control group's limit.
     """
     pages.set_limit(limit)
     _settings.retain = _Settings().retain if retain is None else retain
@@ -330,21 +339,32 @@ def configure(*, retain: int | None = None, limit: int | None = None) -> None:
 
 
 def trim(target: int) -> None:
-    """Give free memory back until at most `target` bytes wait: first the oldest big blocks, then pages of small ones."""
-    while stats.retained > target and _waiting:
-        address = next(iter(_waiting))
-        group = _waiting.pop(address)
-        group.stack.remove(address)
+    """Give free memory back until at most `target` bytes wait: first the oldest big blocks, then pages of
+    small ones."""
+    for address, group in list(_waiting.items()):
+        if stats.retained <= target:
+            break
+        try:
+            group.stack.remove(address)
+        except ValueError:  # another thread has just taken it
+            continue
+        _waiting.pop(address, None)
         stats.retained -= group.counted
         stats.unmaps += 1
         pages.unmap_pages(address & -_PAGE)
     for capacity in sorted(_groups, reverse=True):
         excess = stats.retained - target
         if excess <= 0:
-            return
+            break
         group = _groups[capacity]
         if group.counted and not group.big:
             group.cool(-(-excess // capacity))
+            stats.retained = _retained()
+    stats.retained = _retained()
+
+
+def _retained() -> int:
+    return sum(group.counted * len(group.stack) for group in list(_groups.values()))
 
 
 _ADDRESS_OFFSET: Final = object.__basicsize__  # PyArrayObject: the object header, then the data pointer

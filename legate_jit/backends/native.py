@@ -1,10 +1,11 @@
 """The native substrate: LLVM IR text in, callable machine code out.
 
-Duty: own the one LLVM engine of the process (target machines, linker, disk cache) and answer what the host can do (vector width, vector
-math symbols). It must not know what the IR computes: nothing here names a kernel, the graph or NumPy.
+Duty: own the one LLVM engine of the process (target machines, linker, disk cache) and answer what the host
+can do (vector width, vector math symbols). It must not know what the IR computes: nothing here names a
+kernel, the graph or NumPy.
 
-llvmlite is imported at the first question that needs it, because loading LLVM takes about 0.1 s and programs that never compile should
-not pay for it.
+llvmlite is imported at the first question that needs it, because loading LLVM takes about 0.1 s and programs
+that never compile should not pay for it.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ class NativeError(RuntimeError):
 
 @dataclass(slots=True)
 class NativeStats:
-    """Counters since the process began: IR texts compiled, objects found on disk, and seconds spent getting code (both ways)."""
+    """Counters since the process began: IR texts compiled, objects found on disk, and seconds spent getting
+    code (both ways)."""
 
     compiles: int = 0
     cache_hits: int = 0
@@ -62,7 +64,8 @@ stats = NativeStats()
 class NativeCode:
     """Linked machine code; its addresses stay valid as long as this object lives.
 
-    Dropping it unloads the code, so whoever runs the code on another thread keeps a reference until that is over.
+    Dropping it unloads the code, so whoever runs the code on another thread keeps a reference until that is
+    over.
     """
 
     __slots__ = ("_addresses", "_tracker")
@@ -166,7 +169,8 @@ class _Engine:
         builder.getModulePassManager().run(module, builder)
 
     def link(self, image: bytes, symbols: tuple[str, ...], text: str) -> NativeCode:
-        """Load object bytes into the process; raises NativeError if a referenced or an exported symbol is missing."""
+        """Load object bytes into the process; raises NativeError if a referenced or an exported symbol is
+        missing."""
         builder = self.llvm.JITLibraryBuilder().add_object_img(image).add_current_process()
         for symbol in symbols:
             builder.export_symbol(symbol)
@@ -193,9 +197,10 @@ def _engine() -> _Engine:
 def compile_ir(text: str, symbols: tuple[str, ...], *, level: int = 2, optimize: int = 0) -> NativeCode:
     """Machine code for the LLVM IR `text`, exporting `symbols`.
 
-    `level` (0 to 3) is the code generator's effort. `optimize` (0 to 3) first runs LLVM's IR passes, loop vectorizer included: 0, none, is
-    right for texts written with explicit vectors. Raises NativeError for invalid IR or unresolved symbols. Objects come from the disk cache
-    when the same text was compiled before on this kind of machine.
+    `level` (0 to 3) is the code generator's effort. `optimize` (0 to 3) first runs LLVM's IR passes, loop
+    vectorizer included: 0, none, is right for texts written with explicit vectors. Raises NativeError for
+    invalid IR or unresolved symbols. Objects come from the disk cache when the same text was compiled before
+    on this kind of machine.
     """
     with _lock:  # compiles serialize inside LLVM anyway; the lock keeps counters and names exact
         start = time.perf_counter()
@@ -237,13 +242,15 @@ def host_triple() -> str:
 
 @functools.cache
 def has_symbol(name: str) -> bool:
-    """Whether compiled code may call the external function `name` (libc, libm, vector math, the interpreter)."""
+    """Whether compiled code may call the external function `name` (libc, libm, vector math, the
+    interpreter)."""
     return _engine().llvm.address_of_symbol(name) is not None
 
 
 @functools.cache
 def vector_bytes() -> int:
-    """Bytes of the widest vector worth using here: 64, 32 or 16. LEGATE_JIT_VECTOR_BYTES can lower it, never raise it."""
+    """Bytes of the widest vector worth using here: 64, 32 or 16. LEGATE_JIT_VECTOR_BYTES can lower it, never
+    raise it."""
     features = _engine().features
     if features.get("avx512f") and features.get("avx512dq"):
         widest = 64

@@ -1,8 +1,8 @@
 """Address space from the operating system, and how much of it this machine can back.
 
-Duty: map, unmap and discard anonymous private memory, and refuse requests that the machine, the control group or a
-configured limit cannot hold, before the kernel's out-of-memory killer does. It must not know blocks, size classes or
-arrays.
+Duty: map, unmap and discard anonymous private memory, and refuse requests that the machine, the control group
+or a configured limit cannot hold, before the kernel's out-of-memory killer does. It must not know blocks,
+size classes or arrays.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ def set_limit(nbytes: int | None) -> None:
 
 
 def map_pages(nbytes: int, *, huge: bool = False) -> int:
-    """The address of `nbytes` new bytes, zero and untouched; a multiple of HUGE_PAGE, and advised to use huge pages, if `huge`.
+    """The address of `nbytes` new bytes, zero and untouched; a multiple of HUGE_PAGE, and advised to use huge
+    pages, if `huge`.
 
     MemoryError, with the reason, if the system or the limit refuses.
     """
@@ -74,6 +75,8 @@ def map_pages(nbytes: int, *, huge: bool = False) -> int:
             mapping.madvise(_ADVISE_HUGE)
     start = ctypes.addressof(ctypes.c_char.from_buffer(mapping))
     address = -(-start // alignment) * alignment
+    # Arrays, and kernels on other threads, may outlive this module when the interpreter ends.
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(mapping))
     _mappings[address] = (mapping, address - start)
     stats.maps += 1
     stats.mapped += len(mapping)
@@ -85,10 +88,12 @@ def unmap_pages(address: int) -> None:
     mapping, _ = _mappings.pop(address)
     stats.mapped -= len(mapping)
     mapping.close()
+    ctypes.pythonapi.Py_DecRef(ctypes.py_object(mapping))
 
 
 def discard(mapping_address: int, offset: int, nbytes: int) -> None:
-    """Give the pages of a part of a mapping back; the addresses stay valid and read as zero. Page-aligned offset and size."""
+    """Give the pages of a part of a mapping back; the addresses stay valid and read as zero. Page-aligned
+    offset and size."""
     mapping, skipped = _mappings[mapping_address]
     if _ADVISE_DISCARD is not None:
         mapping.madvise(_ADVISE_DISCARD, skipped + offset, nbytes)
@@ -135,7 +140,8 @@ def machine_bytes() -> int:
 
 
 def _available_bytes() -> int | None:
-    """What could be touched now without anybody being killed, as the kernel estimates; None where it does not tell."""
+    """What could be touched now without anybody being killed, as the kernel estimates; None where it does not
+    tell."""
     information = _memory_information()
     if "MemAvailable" not in information:
         return None
@@ -175,7 +181,8 @@ def _group_limits() -> Iterator[int]:
 
 
 def _limits_upwards(root: str, path: str, name: str) -> Iterator[int]:
-    """The limit files of a group and its ancestors; in a container the path may be the host's and only the root visible."""
+    """The limit files of a group and its ancestors; in a container the path may be the host's and only the
+    root visible."""
     parts = [part for part in path.split("/") if part and part != ".."]
     for depth in range(len(parts), -1, -1):
         with (

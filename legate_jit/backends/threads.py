@@ -1,14 +1,16 @@
 """Running compiled programs: the interpreter's entry into native code and the pool of threads behind it.
 
-Duty: install the machine code of `forkjoin` in the process, size its pool, and keep it right over forks and at exit. It must not know
-what kernels compute, who plans programs, or NumPy.
+Duty: install the machine code of `forkjoin` in the process, size its pool, and keep it right over forks and
+at exit. It must not know what kernels compute, who plans programs, or NumPy.
 
-A *program* is an array of launch records, eight int64 words each: [kernel address, argument block address, units, chunk units, four
-reserved]. A kernel is `void kernel(i64 lo, i64 hi, ptr args, ptr table)` and computes units lo..hi-1, independently of how 0..units-1 is
-cut. `run_program` and `call_kernel` are built on first access, because that loads LLVM: reach them as `threads.run_program`.
+A *program* is an array of launch records, eight int64 words each: [kernel address, argument block address,
+units, chunk units, four reserved]. A kernel is `void kernel(i64 lo, i64 hi, ptr args, ptr table)` and
+computes units lo..hi-1, independently of how 0..units-1 is cut. `run_program` and `call_kernel` are built on
+first access, because that loads LLVM: reach them as `threads.run_program`.
 
-Threads: LEGATE_JIT_THREADS, else the processors this process may use. LEGATE_JIT_SPIN is how many microseconds an idle thread looks for
-work before it sleeps (default 50; 0 when there are more threads than processors).
+Threads: LEGATE_JIT_THREADS, else the processors this process may use. LEGATE_JIT_SPIN is how many
+microseconds an idle thread looks for work before it sleeps (default 50; 0 when there are more threads than
+processors).
 """
 
 from __future__ import annotations
@@ -23,22 +25,33 @@ from typing import Any
 from legate_jit.backends import native
 from legate_jit.backends.forkjoin import BLOCK_HEADER, SYMBOLS, Field, block_bytes, program_text
 
-__all__ = ["MAX_THREADS", "RECORD_WORDS", "call_kernel", "get_threads", "run_program", "set_spin", "set_threads", "started_threads"]
+__all__ = [
+    "MAX_THREADS",
+    "RECORD_WORDS",
+    "call_kernel",
+    "get_threads",
+    "run_program",
+    "set_spin",
+    "set_threads",
+    "started_threads",
+]
 
 RECORD_WORDS = 8
 """int64 words of one launch record."""
 
 MAX_THREADS = 1024
 
-_DEFAULT_SPIN = 50.0  # microseconds: longer than the interpreter takes between two programs of a replayed loop
+_DEFAULT_SPIN = 50.0  # microseconds: longer than the interpreter takes between two programs of a loop
 _METH_FASTCALL = 0x80
 
 run_program: Callable[[int, int, int, int, int], None]
-"""run_program(program, first, last, table, release_gil): run launches first..last-1 in order, each complete before the next.
+"""run_program(program, first, last, table, release_gil): run launches first..last-1 in order, each complete
+before the next.
 
-A launch runs on the calling thread if it has one chunk, else on the pool; a launch without units or without a kernel is skipped. `table` is
-passed to every kernel. The interpreter's lock is released iff `release_gil` is not 0. While another thread uses the pool, everything runs on
-the calling thread. Addresses are not checked. TypeError or OverflowError for arguments that are not five 64-bit integers.
+A launch runs on the calling thread if it has one chunk, else on the pool; a launch without units or without a
+kernel is skipped. `table` is passed to every kernel. The interpreter's lock is released iff `release_gil` is
+not 0. While another thread uses the pool, everything runs on the calling thread. Addresses are not checked.
+TypeError or OverflowError for arguments that are not five 64-bit integers.
 """
 
 call_kernel: Callable[[int, int, int, int, int], None]
@@ -48,11 +61,17 @@ call_kernel: Callable[[int, int, int, int, int], None]
 class _MethodDef(ctypes.Structure):
     """CPython's PyMethodDef."""
 
-    _fields_ = (("name", ctypes.c_char_p), ("meth", ctypes.c_void_p), ("flags", ctypes.c_int), ("doc", ctypes.c_char_p))
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("meth", ctypes.c_void_p),
+        ("flags", ctypes.c_int),
+        ("doc", ctypes.c_char_p),
+    )
 
 
 def _keep_forever(thing: object) -> None:
-    """Native threads run in, and read, these objects until the process ends, after the interpreter has torn down its modules."""
+    """Native threads run in, and read, these objects until the process ends, after the interpreter has torn
+    down its modules."""
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
 
 
@@ -64,7 +83,8 @@ def _available_processors() -> int:
 
 
 def _environment_number(name: str) -> float | None:
-    """The value of an environment variable that must be a number not below 0; ValueError names the variable and its value."""
+    """The value of an environment variable that must be a number not below 0; ValueError names the variable
+    and its value."""
     text = os.environ.get(name, "")
     if not text:
         return None
@@ -99,7 +119,8 @@ class _Settings:
 
 
 class _Pool:
-    """The installed native pool: at most one control block is current, others are retired and reused once their workers are gone."""
+    """The installed native pool: at most one control block is current, others are retired and reused once
+    their workers are gone."""
 
     def __init__(self, settings: _Settings) -> None:
         self.settings = settings
@@ -114,7 +135,8 @@ class _Pool:
         self.install()
 
     def _calibrate(self) -> float:
-        """How many pauses fit into a microsecond, from the fastest of three trials of some ten microseconds."""
+        """How many pauses fit into a microsecond, from the fastest of three trials of some ten
+        microseconds."""
         pause = ctypes.PYFUNCTYPE(None, ctypes.c_int64)(self._code.address("pause_many"))
         best = float("inf")
         for _ in range(3):
@@ -133,7 +155,8 @@ class _Pool:
         return create(ctypes.addressof(definition), None, None)
 
     def install(self) -> None:
-        """Make a fresh block for the wanted number of threads the current one; its workers start at the first parallel launch."""
+        """Make a fresh block for the wanted number of threads the current one; its workers start at the first
+        parallel launch."""
         if self.settings.threads == 1:
             self._block = 0
             self._current.value = None
@@ -153,7 +176,8 @@ class _Pool:
         self.install()
 
     def abandon(self) -> None:
-        """In a forked child: the block's workers do not exist here, and its lock may be held by a thread that does not either."""
+        """In a forked child: the block's workers do not exist here, and its lock may be held by a thread that
+        does not either."""
         self._blocks.clear()
         self.install()
 
@@ -168,7 +192,9 @@ class _Pool:
 
     def _spin_pauses(self) -> int:
         default = _DEFAULT_SPIN if self.settings.threads <= _available_processors() else 0.0
-        return int((default if self.settings.spin is None else self.settings.spin) * self._pauses_per_microsecond)
+        return int(
+            (default if self.settings.spin is None else self.settings.spin) * self._pauses_per_microsecond
+        )
 
     def _take_block(self, size: int) -> int:
         """A retired block that nobody can still look at, or new memory that is never freed."""
@@ -207,7 +233,8 @@ def _pool() -> _Pool:
 
 
 def set_threads(count: int) -> None:
-    """Use `count` threads, the calling one included (1 to MAX_THREADS; ValueError otherwise), from the next program on."""
+    """Use `count` threads, the calling one included (1 to MAX_THREADS; ValueError otherwise), from the next
+    program on."""
     _settings().threads = _checked_threads(count)
     for pool in _built:
         pool.replace()
