@@ -24,9 +24,12 @@ BROADCAST_COST = 2
 #: bounds of one kernel, for register pressure and hardware streams
 MAX_ITEMS = 16
 MAX_READS = 24
+#: an expression that reads more arrays than this is cut in two
+MAX_ARRAYS = 12
 
 _OPAQUE = frozenset({Kind.SCAN, Kind.CALL, Kind.TASK, Kind.ITEM, Kind.GATHER, Kind.SCATTER})
 _ALIAS = frozenset({Kind.RESHAPE, Kind.BITCAST})
+_BARRIER = _OPAQUE | {Kind.REDUCE, Kind.UPDATE}
 _LEAF = frozenset({Kind.BUFFER, Kind.SCALAR, Kind.CONST})
 
 Read = tuple[Node, Affine]
@@ -101,50 +104,79 @@ def fuse(graph: Graph, merge: bool = True) -> Fused:
 
 def _materialize(graph: Graph) -> set[Node]:
     """Nodes whose value is stored; leaves never are, aliases always are (they share their source's memory)."""
-    cost = _costs(graph)
-    roots = set(graph.roots)
-    forced: set[Node] = set()
-    contexts: dict[Node, dict[tuple[tuple[int, ...], Affine], None]] = {n: {} for n in graph.nodes}
-    out: set[Node] = set()
+    decision = _Decision(graph)
     for n in reversed(graph.nodes):
+        decision.visit(n)
+    return decision.stored
+
+
+_Context = tuple[int, tuple[int, ...], Affine]
+
+
+class _Decision:
+    """Visits consumers before producers, collecting for each value the different contexts it is read in.
+
+    A context is (level, index space, view): reads in one context can share a kernel and need the value once. The level counts
+    the values a kernel must wait for (reductions, updates, calls), so readers on different levels are different kernels.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.cost, wide = _costs(graph)
+        self.roots = set(graph.roots)
+        self.level = _levels(graph)
+        self.forced: set[Node] = set(wide)
+        self.contexts: dict[Node, dict[_Context, None]] = {n: {} for n in graph.nodes}
+        self.stored: set[Node] = set()
+
+    def visit(self, n: Node) -> None:
         if n.kind in _LEAF:
-            continue
+            return
         if n.kind in _OPAQUE or n.kind in _ALIAS:
-            out.add(n)
-            forced.update(_sources_in_memory(n))
+            self.stored.add(n)
+            self.forced.update(_sources_in_memory(n))
         elif n.kind is Kind.REDUCE:
-            out.add(n)
-            contexts[n.src[0]][n.src[0].shape, index.identity(n.src[0].shape)] = None
+            self.stored.add(n)
+            self.read(n.src[0], n, n.src[0].shape, index.identity(n.src[0].shape))
         elif n.kind is Kind.UPDATE:
-            out.add(n)
-            _update_contexts(n, contexts, forced)
+            self.stored.add(n)
+            self.update(n)
         else:
-            stored = n in roots or n in forced or _worth_storing(n, cost[n], contexts[n])
-            if stored:
-                out.add(n)
-            uses = {(n.shape, index.identity(n.shape)): None} if stored else contexts[n]
-            for domain, view in uses:
-                for s, v in operand_views(n, view):
-                    contexts[s][domain, v] = None
-    return out
+            self.elementwise(n)
+
+    def read(self, source: Node, by: Node, domain: tuple[int, ...], view: Affine) -> None:
+        self.contexts[source][self.level[by], domain, view] = None
+
+    def update(self, n: Node) -> None:
+        old, value = n.src
+        assert isinstance(n.arg, Affine)
+        self.read(value, n, n.arg.shape, index.broadcast(value.shape, n.arg.shape))
+        if old.kind is Kind.GENERATE:
+            self.read(old, n, old.shape, index.identity(old.shape))
+        else:
+            self.forced.add(old)
+
+    def elementwise(self, n: Node) -> None:
+        uses = self.contexts[n]
+        if n in self.roots or n in self.forced or _worth_storing(n, self.cost[n], uses):
+            self.stored.add(n)
+            uses = {(self.level[n], n.shape, index.identity(n.shape)): None}
+        for level, domain, view in uses:
+            for s, v in operand_views(n, view):
+                self.contexts[s][level, domain, v] = None
+
+
+def _levels(graph: Graph) -> dict[Node, int]:
+    """How many values have to be finished, one after the other, before a node can be computed."""
+    level: dict[Node, int] = {}
+    for n in graph.nodes:
+        level[n] = max((level[s] + (s.kind in _BARRIER) for s in n.src), default=0)
+    return level
 
 
 def _sources_in_memory(n: Node) -> Iterator[Node]:
     """Library calls read views of memory; a move of something stored needs no copy."""
     for s in n.src:
         yield s.src[0] if s.kind is Kind.MOVE and n.kind is Kind.CALL else s
-
-
-def _update_contexts(
-    n: Node, contexts: dict[Node, dict[tuple[tuple[int, ...], Affine], None]], forced: set[Node]
-) -> None:
-    old, value = n.src
-    assert isinstance(n.arg, Affine)
-    contexts[value][n.arg.shape, index.broadcast(value.shape, n.arg.shape)] = None
-    if old.kind is Kind.GENERATE:
-        contexts[old][old.shape, index.identity(old.shape)] = None
-    else:
-        forced.add(old)
 
 
 def operand_views(n: Node, view: Affine) -> Iterator[Read]:
@@ -157,27 +189,36 @@ def operand_views(n: Node, view: Affine) -> Iterator[Read]:
         yield s, index.compose(index.broadcast(s.shape, n.shape), view) if s.shape != n.shape else view
 
 
-def _costs(graph: Graph) -> dict[Node, int]:
-    """Estimated cost of computing one element from what is certainly in memory, in simple operations."""
+def _costs(graph: Graph) -> tuple[dict[Node, int], list[Node]]:
+    """Estimated cost of computing one element from what is certainly in memory, in simple operations; and the nodes whose
+    expression reads so many arrays that it is better cut there."""
     cost: dict[Node, int] = {}
+    arrays: dict[Node, frozenset[Node]] = {}
+    wide: list[Node] = []
     for n in graph.nodes:
         if n.kind in (Kind.MAP, Kind.MOVE, Kind.GENERATE):
             own = n.op.cost if n.kind is not Kind.MOVE else 0
             cost[n] = min(own + sum(cost[s] for s in n.src), 10**6)
+            reads = frozenset().union(*(arrays[s] for s in n.src))
+            if len(reads) > MAX_ARRAYS and n.kind is Kind.MAP and n.type.size > 1:
+                wide.append(n)
+                cost[n], reads = 1, frozenset((n,))
+            arrays[n] = reads
         else:
             cost[n] = 0 if n.kind in (Kind.SCALAR, Kind.CONST) else 1
-    return cost
+            arrays[n] = frozenset((n,)) if n.type.size > 1 else frozenset()
+    return cost, wide
 
 
-def _worth_storing(n: Node, cost: int, uses: dict[tuple[tuple[int, ...], Affine], None]) -> bool:
+def _worth_storing(n: Node, cost: int, uses: dict[_Context, None]) -> bool:
     if n.kind is Kind.MOVE and n.src[0].kind in _LEAF:
         return False
     if len(uses) > 1 and cost * (len(uses) - 1) > RECOMPUTE_COST:
         return True
-    return cost > BROADCAST_COST and any(_repeats(n, domain, view) for domain, view in uses)
+    return cost > BROADCAST_COST and any(_repeats(domain, view) for _, domain, view in uses)
 
 
-def _repeats(n: Node, domain: tuple[int, ...], view: Affine) -> bool:
+def _repeats(domain: tuple[int, ...], view: Affine) -> bool:
     """Whether the index space runs over the value again and again (along an axis outside the innermost ones it varies in)."""
     used = {axis for _, step, axis in view.axes if axis >= 0 and step != 0}
     if not used:
@@ -316,6 +357,8 @@ def _fit(
     if domain == cluster.domain and _same_nest(cluster, item, reduction):
         if not _forwardable(cluster, reads):
             return None
+        if cluster.reduction is not None and not cluster.is_row and any(r in cluster.produced for r, _ in reads):
+            return None  # results of reductions over outer loops are only there once the nest has run
         shares = any(r in cluster.produced or (r, v) in cluster.reads for r, v in reads)
         return (item, reads) if shares or not reads else None
     if item.role == "map" and cluster.is_row and cluster.reduction is not None and not cluster.reduction.block:
