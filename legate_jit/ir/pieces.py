@@ -29,6 +29,7 @@ Box = tuple[tuple[int, int], ...]
 class _Chain:
     base: Node
     updates: tuple[Node, ...]  # in program order
+    private: frozenset[Node]  # values of which the base is made that nobody else reads
 
 
 def split_updates(graph: Graph) -> Graph:
@@ -66,8 +67,22 @@ def _chains(graph: Graph) -> list[_Chain]:
             updates.append(old)
         if len(updates) > 1 and _reads_identically(updates[-1]):
             taken.update(updates)
-            found.append(_Chain(updates[-1].src[0], tuple(reversed(updates))))
+            base = updates[-1].src[0]
+            found.append(_Chain(base, tuple(reversed(updates)), _made_for(base, updates[-1], users, roots)))
     return found
+
+
+def _made_for(base: Node, first: Node, users: dict[Node, int], roots: set[Node]) -> frozenset[Node]:
+    """Elementwise values that exist only to become the base: they are computed box by box, inside the boxes' kernels."""
+    reads = _reads(first, base) or []
+    private: set[Node] = set()
+    stack = [base] if users.get(base, 0) == 1 + len(set(reads)) else []
+    while stack:
+        n = stack.pop()
+        if n.kind is Kind.MAP and n not in roots and n not in private:
+            private.add(n)
+            stack.extend(s for s in n.src if users.get(s, 0) == 1 and s.shape == n.shape)
+    return frozenset(private)
 
 
 def _boxable(n: Node) -> bool:
@@ -181,9 +196,11 @@ class _Composer:
         self.b, self.new, self.box, self.applied = b, new, box, applied
         self.shape = tuple(hi - lo for lo, hi in box)
         self.versions = {chain.base, *chain.updates}
-        whole = index.from_box(box)
-        base = new[chain.base.number]
-        self.current = self.restricted(base, whole)
+        self.dependent: dict[Node, bool] = dict.fromkeys(chain.private, True)
+        self.versions.discard(chain.base)
+        self.current = self.rebuilt(chain.base, index.from_box(box))
+        self.versions.add(chain.base)
+        self.dependent.clear()
 
     def value(self) -> Node:
         for u in self.applied:
@@ -225,9 +242,16 @@ class _Composer:
             return self.current
         if n.kind in (Kind.SCALAR, Kind.CONST):
             return self.new[n.number]
-        if n.kind in (Kind.MAP, Kind.MOVE):
+        if n.kind in (Kind.MAP, Kind.MOVE) and self.depends(n):
             return None
         return self.restricted(self.new[n.number], v)
+
+    def depends(self, n: Node) -> bool:
+        """Whether an expression reads a version of the array (all else stays whole, shared with its other readers)."""
+        known = self.dependent.get(n)
+        if known is None:
+            known = self.dependent[n] = any(_depends(n, version) for version in self.versions)
+        return known
 
     def applied_to(self, n: Node, operands: list[Node]) -> Node:
         if n.kind is Kind.MOVE:
