@@ -395,10 +395,27 @@ _DUNDERS = {
     "rshift": "right_shift",
 }
 for _dunder, _name in _DUNDERS.items():
-    if _dunder != "pow":
-        setattr(ndarray, f"__{_dunder}__", _binary(_name))
-        setattr(ndarray, f"__i{_dunder}__", _in_place(_name))
+    if _dunder == "pow":
+        continue
+    setattr(ndarray, f"__{_dunder}__", _binary(_name))
+    setattr(ndarray, f"__i{_dunder}__", _in_place(_name))
     setattr(ndarray, f"__r{_dunder}__", _reflected(_name))
+def _pow(self: ndarray, other: Any, modulo: Any = None) -> Any:
+    return NotImplemented if modulo is not None else _elementwise.power(self, other)
+
+
+def _rpow(self: ndarray, other: Any, modulo: Any = None) -> Any:
+    return NotImplemented if modulo is not None else _elementwise.power(other, self)
+
+
+def _ipow(self: ndarray, other: Any) -> Any:
+    done = _elementwise.power(self, other)
+    return done if done is NotImplemented else _elementwise.store_result(self, done, True, "same_kind", "power")
+
+
+setattr(ndarray, "__pow__", _pow)  # noqa: B010  as its neighbors
+setattr(ndarray, "__rpow__", _rpow)  # noqa: B010
+setattr(ndarray, "__ipow__", _ipow)  # noqa: B010
 _COMPARISONS = {
     "lt": "less",
     "le": "less_equal",

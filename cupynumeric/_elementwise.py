@@ -244,6 +244,60 @@ def reflected_operator(op: Op, right: ndarray, left: Any) -> Any:
     return call(op, (left, right))
 
 
+def power(left: Any, right: Any) -> Any:
+    """`left ** right`. Small Python exponents of floating arrays become multiplications, roots and reciprocals (within 2 ulp of
+    `pow`); ValueError, as NumPy, for integers to negative integer powers."""
+    if is_foreign(right) or is_foreign(left):
+        return NotImplemented
+    if isinstance(left, _types()) and type(right) in (int, float):
+        if left.dtype.kind in "fc":
+            quick = _quick_power(left, right)
+            if quick is not None:
+                return quick
+        elif left.dtype.kind in "iu" and type(right) is int:
+            if right < 0:
+                raise ValueError("Integers to negative integer powers are not allowed.")
+            if right == 2:
+                return call(OPS["square"], (left,))
+        return call(OPS["power"], (left, right))
+    _check_integer_powers(left, right)
+    return call(OPS["power"], (left, right))
+
+
+def _quick_power(x: ndarray, exponent: float) -> Any:
+    """x ** exponent without `pow`, for the exponents programs write; None for others."""
+    if exponent == 2:
+        return call(OPS["square"], (x,))
+    if exponent == 1:
+        return call(OPS["positive"], (x,))
+    if x.dtype.kind == "c" or exponent not in _POWERS:
+        return None
+    root = exponent % 1 == 0.5
+    size = abs(exponent) - 0.5 * root
+    base = call(OPS["add"], (x, 0.0)) if exponent == -0.5 else x  # -0.0 ** -0.5 is inf
+    out = call(OPS["sqrt"], (base,)) if root else None
+    if size >= 1:
+        whole = x
+        if size >= 2:
+            square = call(OPS["square"], (x,))
+            whole = call(OPS["multiply"], (square, x if size == 3 else square)) if size > 2 else square
+        out = whole if out is None else call(OPS["multiply"], (whole, out))
+    return call(OPS["reciprocal"], (out,)) if exponent < 0 else out
+
+
+_POWERS = frozenset((0.5, 1.5, 2.5, 3, 4, -0.5, -1, -1.5, -2, -2.5, -3, -4))
+
+
+def _check_integer_powers(left: Any, right: Any) -> None:
+    base, exponent = operand(left), operand(right)
+    kinds = [np.asarray(x).dtype.kind if not isinstance(x, _types()) else x.dtype.kind for x in (base, exponent)]
+    if kinds[1] != "i" or kinds[0] not in "iub":
+        return
+    negative = exponent < 0
+    if bool(negative.any() if isinstance(negative, _types()) else np.any(negative)):
+        raise ValueError("Integers to negative integer powers are not allowed.")
+
+
 def in_place_operator(op: Op, left: ndarray, right: Any) -> Any:
     """`left op= right`: the ufunc with out=left."""
     if is_foreign(right):
