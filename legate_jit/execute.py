@@ -167,6 +167,8 @@ class Execution:
     def _argument(self, a: Argument) -> Any:
         if a.storage < 0:
             return np.asarray(self.scalars[a.offset]).astype(a.type.dtype)[()]
+        if 0 in a.type.shape:  # its offset may lie outside the memory
+            return np.empty(a.type.shape, a.type.dtype)
         buffer = self.buffers[a.storage]
         whole = buffer.as_numpy((buffer.nbytes,), np.dtype(np.uint8), False)
         return np.ndarray(a.type.shape, a.type.dtype, whole, a.offset, a.strides)

@@ -174,9 +174,14 @@ def _levels(graph: Graph) -> dict[Node, int]:
 
 
 def _sources_in_memory(n: Node) -> Iterator[Node]:
-    """Library calls read views of memory; a move of something stored needs no copy."""
+    """What must be stored for an opaque node or an alias: library calls read views of memory, so a move needs no copy."""
     for s in n.src:
-        yield s.src[0] if s.kind is Kind.MOVE and n.kind is Kind.CALL else s
+        yield s if n.kind in _ALIAS else lying_in(s, frozenset())
+
+
+def lying_in(s: Node, materialized: frozenset[Node] | set[Node]) -> Node:
+    """The node in whose memory an opaque node finds its operand `s`: a move that is not stored is a view of its source."""
+    return s.src[0] if s.kind is Kind.MOVE and s not in materialized else s
 
 
 def operand_views(n: Node, view: Affine) -> Iterator[Read]:
@@ -300,7 +305,7 @@ class _Grouping:
 
     def note_reads(self, nodes: Iterator[Node] | tuple[Node, ...], step: int) -> None:
         for r in nodes:
-            key = self.origin(r.src[0] if r.kind is Kind.MOVE else r)
+            key = self.origin(lying_in(r, self.materialized))
             self.last_read[key] = max(self.last_read.get(key, -1), step)
 
     def item(self, n: Node) -> tuple[Item, tuple[int, ...], Reduction | None]:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from legate_jit.ir import index
 from legate_jit.ir.build import CallSpec
-from legate_jit.ir.fuse import Cluster, Fused, Item, normalize, operand_views, reads_of
+from legate_jit.ir.fuse import Cluster, Fused, Item, lying_in, normalize, operand_views, reads_of
 from legate_jit.ir.index import Affine
 from legate_jit.ir.nest import Nest, build
 from legate_jit.ir.node import ArrayType, Node
@@ -123,7 +123,7 @@ class _Planner:
             else:
                 self.where[step] = k
                 for s in step.src:
-                    self.note(s.src[0] if s.kind is Kind.MOVE else s, k, None)
+                    self.note(lying_in(s, self.fused.materialized), k, None)
 
     def note(self, r: Node, step: int, view: Affine | None, by: Node | None = None) -> None:
         self.readings.setdefault(origin(r), []).append(_Reading(step, r, view, by))
@@ -295,7 +295,7 @@ class _Memory:
         last: dict[Node, int] = {}
         for k, step in enumerate(self.planner.steps):
             touched = [r for r, _ in step.reads] + [i.node for i in step.items] if isinstance(step, Cluster) else [
-                step, *(s.src[0] if s.kind is Kind.MOVE else s for s in step.src)
+                step, *(lying_in(s, self.planner.fused.materialized) for s in step.src)
             ]
             for n in touched:
                 last[self.root_of(n)] = k
@@ -355,7 +355,7 @@ class _Memory:
             assert isinstance(s.arg, int)
             return Argument(-1, s.type, s.arg, ())
         base, view = s, index.identity(s.shape)
-        if s.kind is Kind.MOVE and s not in self.of and s not in self.planner.where:
+        if lying_in(s, self.planner.fused.materialized) is not s:
             assert isinstance(s.arg, Affine)
             base, view = s.src[0], s.arg
         offset, strides = index.elem_strides(view, base.shape)
