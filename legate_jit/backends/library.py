@@ -88,9 +88,66 @@ def _scan(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -> 
     getattr(np, options["name"])(args[0], axis=options["axis"], out=outs[0])
 
 
+_EXACT = 1 << 53
+
+
 @implementation("matmul")
 def _matmul(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -> None:
-    np.matmul(args[0], args[1], out=outs[0])
+    """Matrix product by BLAS; integers through float64 where every sum is exact in it, float16 through float32."""
+    a, b = args
+    out = outs[0]
+    kind = out.dtype.kind
+    if out.dtype == np.float16:
+        out[...] = np.matmul(a.astype(np.float32), b.astype(np.float32))
+    elif kind == "b":
+        np.greater(np.matmul(a.astype(np.float32), b.astype(np.float32)), 0.5, out=out)
+    elif kind in "iu" and out.size > 64 and _exact_in_doubles(a, b):
+        np.copyto(out, np.matmul(a.astype(np.float64), b.astype(np.float64)), casting="unsafe")
+    else:
+        np.matmul(a, b, out=out)
+
+
+def _exact_in_doubles(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether no sum of products of these integers can leave the range in which float64 is exact."""
+    return bool(a.size and b.size) and a.shape[-1] * _magnitude(a) * _magnitude(b) < _EXACT
+
+
+def _magnitude(a: np.ndarray) -> int:
+    return max(abs(int(a.max())), abs(int(a.min())))
+
+
+@implementation("einsum")
+def _einsum(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -> None:
+    """Einstein summation, pairwise through matrix products where that pays."""
+    optimize = len(args) > 1 and outs[0].dtype.kind in "fc" and outs[0].dtype != np.float16
+    outs[0][...] = np.einsum(options["subscripts"], *args, optimize=optimize)
+
+
+@implementation("sort")
+def _sort(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -> None:
+    outs[0][...] = args[0]
+    outs[0].sort(axis=options["axis"], kind=options["kind"])
+
+
+@implementation("argsort")
+def _argsort(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -> None:
+    outs[0][...] = np.argsort(args[0], axis=options["axis"], kind=options["kind"])
+
+
+@implementation("partition")
+def _partition(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -> None:
+    outs[0][...] = args[0]
+    outs[0].partition(options["kth"], axis=options["axis"])
+
+
+@implementation("argpartition")
+def _argpartition(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -> None:
+    outs[0][...] = np.argpartition(args[0], options["kth"], axis=options["axis"])
+
+
+@implementation("searchsorted")
+def _searchsorted(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -> None:
+    outs[0][...] = np.searchsorted(args[0], args[1], options["side"])
 
 
 @implementation("numpy")
@@ -104,6 +161,19 @@ def _numpy(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) ->
     results = result if isinstance(result, tuple) else (result,)
     for out, value in zip(outs, results, strict=True):
         out[...] = value
+
+
+@implementation("convolve")
+def _convolve(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -> None:
+    outs[0][...] = np.convolve(args[0], args[1], options["mode"])
+
+
+@implementation("correlate")
+def _correlate(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -> None:
+    outs[0][...] = np.correlate(args[0], args[1], options["mode"])
+
+
+from legate_jit.backends import gathering as _gathering  # noqa: E402, F401  registers its implementations
 
 
 def call(name: str, args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -> None:

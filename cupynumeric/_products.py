@@ -1,0 +1,335 @@
+"""Products of arrays: dot, matmul, einsum and their relatives.
+
+Matrix products are recorded library calls that read strided views; products of vectors and outer products are graph
+operations, so that they fuse with what makes their operands.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+
+from cupynumeric import _elementwise, _reductions, _ufunc
+from cupynumeric._array import ndarray
+from cupynumeric._calls import cast, deliver, hosted, lazy, lift, lift_all, on_host
+from legate_jit.ir import dtypes
+
+__all__ = ["dot", "einsum", "einsum_path", "inner", "kron", "outer", "tensordot", "trace", "vdot"]
+
+
+def _common(a: ndarray, b: ndarray) -> np.dtype:
+    return dtypes.canonical(np.result_type(a._type.dtype, b._type.dtype))
+
+
+def product(a: ndarray, b: ndarray) -> Any:
+    """`a @ b` for arrays of at least one axis each, with NumPy's shape rules already checked."""
+    dtype = _common(a, b)
+    if a.ndim == b.ndim == 1 and dtype.kind != "b":
+        return _of_vectors(a, b, dtype)
+    rows = a.shape[:-1] if a.ndim == 1 else a.shape[:-2]
+    rows = () if a.ndim == 1 else rows
+    columns = () if b.ndim == 1 else b.shape[:-2]
+    shape = np.broadcast_shapes(rows, columns)
+    shape += (a.shape[-2],) if a.ndim > 1 else ()
+    shape += (b.shape[-1],) if b.ndim > 1 else ()
+    return lazy("matmul", (a, b), shape, dtype)
+
+
+def _of_vectors(a: ndarray, b: ndarray, dtype: np.dtype) -> Any:
+    """The sum of products, in float32 for float16 and wrapping around in integers of the common dtype."""
+    if dtype == dtypes.FLOAT16:
+        wide = _ufunc.multiply(cast(a, dtypes.FLOAT32), cast(b, dtypes.FLOAT32))
+        return cast(_reductions.sum(wide), dtype)
+    return _reductions.sum(_ufunc.multiply(a, b), dtype=dtype)
+
+
+def _shapes(a: ndarray, b: ndarray) -> str:
+    return f"{a.shape}".replace(" ", "") + f"{b.shape}".replace(" ", "")
+
+
+def generalized(function: np.ufunc, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """matmul, vecdot, matvec, vecmat with their ufunc keywords."""
+    out = kwargs.pop("out", None)
+    if isinstance(out, tuple):
+        (out,) = out
+    pair = lift_all(*args)
+    if pair is None or kwargs or (out is not None and not isinstance(out, ndarray)):
+        options = kwargs if out is None else kwargs | {"out": out}
+        return on_host(function, *(args if pair is None else pair), **options)
+    a, b = pair
+    done = _CORE[function.__name__](function, a, b)
+    if out is None:
+        return done
+    if out.shape != done.shape:
+        probe = np.empty(out.shape, out.dtype)
+        function(_hollow(a), _hollow(b), out=probe)
+    return deliver(done, out, "same_kind", function.__name__)
+
+
+def _hollow(x: ndarray) -> np.ndarray:
+    """A NumPy array of x's shape and dtype that takes no memory, to ask NumPy for its errors."""
+    return np.broadcast_to(np.zeros((), x._type.dtype), x._type.shape)
+
+
+def _matmul(function: np.ufunc, a: ndarray, b: ndarray) -> Any:
+    if a.ndim == 0 or b.ndim == 0 or a.shape[-1] != b.shape[-2 if b.ndim > 1 else -1]:
+        return function(_hollow(a), _hollow(b))  # raises NumPy's error
+    _broadcast_stacks(function, a, b, 2, 2)
+    return product(a, b)
+
+
+def _broadcast_stacks(function: np.ufunc, a: ndarray, b: ndarray, core_a: int, core_b: int) -> None:
+    try:
+        np.broadcast_shapes(a.shape[:-core_a], b.shape[:-core_b])
+    except ValueError:
+        function(_hollow(a), _hollow(b))  # raises NumPy's error
+
+
+def _vecdot(function: np.ufunc, a: ndarray, b: ndarray) -> Any:
+    if a.ndim == 0 or b.ndim == 0 or a.shape[-1] != b.shape[-1]:
+        return function(_hollow(a), _hollow(b))
+    _broadcast_stacks(function, a, b, 1, 1)
+    dtype = _common(a, b)
+    if dtype.kind == "b":
+        return _reductions.any(_ufunc.logical_and(a, b), axis=-1)
+    if dtype == dtypes.FLOAT16:
+        wide = _ufunc.multiply(cast(a, dtypes.FLOAT32), cast(b, dtypes.FLOAT32))
+        return cast(_reductions.sum(wide, axis=-1), dtype)
+    left = _ufunc.conjugate(a) if a.dtype.kind == "c" else a
+    return _reductions.sum(_ufunc.multiply(left, b), axis=-1, dtype=dtype)
+
+
+def _matvec(function: np.ufunc, a: ndarray, b: ndarray) -> Any:
+    if a.ndim < 2 or b.ndim == 0 or a.shape[-1] != b.shape[-1]:
+        return function(_hollow(a), _hollow(b))
+    _broadcast_stacks(function, a, b, 2, 1)
+    if b.ndim == 1:
+        return product(a, b)
+    return product(a, b.reshape((*b.shape, 1)))[..., 0]
+
+
+def _vecmat(function: np.ufunc, a: ndarray, b: ndarray) -> Any:
+    if b.ndim < 2 or a.ndim == 0 or a.shape[-1] != b.shape[-2]:
+        return function(_hollow(a), _hollow(b))
+    _broadcast_stacks(function, a, b, 1, 2)
+    left = _ufunc.conjugate(a) if a.dtype.kind == "c" else a
+    if a.ndim == 1:
+        return product(left, b)
+    return product(left.reshape((*a.shape[:-1], 1, a.shape[-1])), b)[..., 0, :]
+
+
+_CORE = {"matmul": _matmul, "vecdot": _vecdot, "matvec": _matvec, "vecmat": _vecmat}
+
+
+def dot(a: Any, b: Any, out: Any = None) -> Any:
+    """Matrix product of two arrays over the last axis of a and the last but one of b; see `numpy.dot`."""
+    pair = lift_all(a, b)
+    if pair is None:
+        return on_host(np.dot, a, b, out=out)
+    x, y = pair
+    if x.ndim == 0 or y.ndim == 0:
+        left = a if _elementwise.is_scalar(a) else x
+        right = b if _elementwise.is_scalar(b) else y
+        done = _ufunc.multiply(x, y, dtype=np.result_type(x.dtype, y.dtype)) if left is x and right is y else None
+        return _checked_out(_ufunc.multiply(x, y) if done is None else done, out)
+    inner_b = -2 if y.ndim > 1 else -1
+    if x.shape[-1] != y.shape[inner_b]:
+        raise ValueError(
+            f"shapes {_shape(x)} and {_shape(y)} not aligned: {x.shape[-1]} (dim {x.ndim - 1}) "
+            f"!= {y.shape[inner_b]} (dim {y.ndim + inner_b})"
+        )
+    if y.ndim <= 2:
+        if x.ndim <= 2:
+            return _checked_out(product(x, y), out)
+        flat = product(x.reshape((-1, x.shape[-1])), y) if x.size else None
+        if flat is not None:
+            return _checked_out(flat.reshape((*x.shape[:-1], *y.shape[1:])), out)
+        return on_host(np.dot, x, y, out=out)
+    return _checked_out(tensordot(x, y, (x.ndim - 1, y.ndim - 2)), out)
+
+
+def _shape(x: ndarray) -> str:
+    return str(x.shape).replace(" ", "")
+
+
+def _checked_out(done: Any, out: Any) -> Any:
+    """`dot` wants `out` to be exactly what it would have returned."""
+    if out is None:
+        return done
+    if out.shape != done.shape or out.dtype != done.dtype:
+        raise ValueError("output array is not acceptable (must have the right datatype, number of dimensions, and be a C-Array)")
+    return deliver(done, out)
+
+
+def inner(a: Any, b: Any, /) -> Any:
+    """Sum of products over the last axes."""
+    pair = lift_all(a, b)
+    if pair is None:
+        return on_host(np.inner, a, b)
+    x, y = pair
+    if x.ndim == 0 or y.ndim == 0:
+        return _ufunc.multiply(x, y)
+    if x.shape[-1] != y.shape[-1]:
+        raise ValueError(
+            f"shapes {_shape(x)} and {_shape(y)} not aligned: {x.shape[-1]} (dim {x.ndim - 1}) "
+            f"!= {y.shape[-1]} (dim {y.ndim - 1})"
+        )
+    if x.ndim == y.ndim == 1:
+        return product(x, y)
+    return tensordot(x, y, (-1, -1))
+
+
+def vdot(a: Any, b: Any, /) -> Any:
+    """Sum of conj(a) * b over the flattened arrays."""
+    pair = lift_all(a, b)
+    if pair is None:
+        return on_host(np.vdot, a, b)
+    x, y = (p.reshape(-1) for p in pair)
+    if x.size != y.size:
+        raise ValueError(f"cannot reshape array of size {y.size} into shape ({x.size},)")
+    return product(_ufunc.conjugate(x) if x.dtype.kind == "c" else x, y)
+
+
+def outer(a: Any, b: Any, out: Any = None) -> Any:
+    """All products of elements of two flattened arrays, shape (a.size, b.size)."""
+    pair = lift_all(a, b)
+    if pair is None:
+        return on_host(np.outer, a, b, out)
+    x, y = pair
+    return _ufunc.multiply(x.reshape((-1, 1)), y.reshape((1, -1)), out)
+
+
+def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
+    """Sum of products over given axes, as one matrix product."""
+    pair = lift_all(a, b)
+    if pair is None:
+        return on_host(np.tensordot, a, b, axes)
+    x, y = pair
+    axes_x, axes_y = _contracted(axes)
+    ok = len(axes_x) == len(axes_y)
+    for k in range(len(axes_x) if ok else 0):
+        if x.shape[axes_x[k]] != y.shape[axes_y[k]]:
+            ok = False
+        axes_x[k] %= x.ndim
+        axes_y[k] %= y.ndim
+    if not ok:
+        raise ValueError("shape-mismatch for sum")
+    if len(set(axes_x)) != len(axes_x) or len(set(axes_y)) != len(axes_y):
+        raise ValueError("duplicate axes are not allowed in tensordot")
+    rest_x = [d for d in range(x.ndim) if d not in axes_x]
+    rest_y = [d for d in range(y.ndim) if d not in axes_y]
+    shape = (*(x.shape[d] for d in rest_x), *(y.shape[d] for d in rest_y))
+    inside = 1
+    for d in axes_x:
+        inside *= x.shape[d]
+    rows, columns = 1, 1
+    for d in rest_x:
+        rows *= x.shape[d]
+    for d in rest_y:
+        columns *= y.shape[d]
+    left = x.transpose((*rest_x, *axes_x)).reshape((rows, inside))
+    right = y.transpose((*axes_y, *rest_y)).reshape((inside, columns))
+    return product(left, right).reshape(shape)
+
+
+def _contracted(axes: Any) -> tuple[list[int], list[int]]:
+    try:
+        first, second = axes
+    except TypeError:
+        return list(range(-axes, 0)), list(range(axes))
+    return tuple([operator.index(d) for d in (e if np.iterable(e) else (e,))] for e in (first, second))  # type: ignore[return-value]
+
+
+def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None, out: Any = None) -> Any:
+    """The sum along a diagonal."""
+    x = lift(a)
+    if x.__class__ is not ndarray or x.ndim < 2:
+        return on_host(np.trace, x, offset, axis1, axis2, dtype, out=out)
+    return _reductions.sum(x.diagonal(offset, axis1, axis2), -1, dtype, out)
+
+
+def kron(a: Any, b: Any) -> Any:
+    """The Kronecker product, recorded as an outer product."""
+    pair = lift_all(a, b)
+    if pair is None:
+        return on_host(np.kron, a, b)
+    x, y = pair
+    ndim = max(x.ndim, y.ndim)
+    xs, ys = ((1,) * (ndim - p.ndim) + p.shape for p in (x, y))
+    left = x.reshape(tuple(e for n in xs for e in (n, 1)))
+    right = y.reshape(tuple(e for n in ys for e in (1, n)))
+    return _ufunc.multiply(left, right).reshape(tuple(m * n for m, n in zip(xs, ys, strict=True)))
+
+
+einsum_path = hosted(np.einsum_path)
+
+
+def einsum(*operands: Any, out: Any = None, optimize: Any = False, **kwargs: Any) -> Any:
+    """The Einstein summation of operands; see `numpy.einsum`. Contractions use matrix products where they can."""
+    arrays = operands[1:] if operands and isinstance(operands[0], str) else ()
+    lifted = lift_all(*arrays)
+    if not arrays or lifted is None or kwargs or out is not None:
+        options = kwargs if out is None else kwargs | {"out": out}
+        return on_host(np.einsum, *operands, optimize=optimize, **options)
+    plan = _plan_of(operands[0], lifted)
+    if plan is None:
+        return on_host(np.einsum, operands[0], *lifted, optimize=optimize or len(lifted) > 1)
+    terms, result, sizes = plan
+    dtype = dtypes.canonical(np.result_type(*(x.dtype for x in lifted)))
+    shape = tuple(sizes[c] for c in result)
+    elementwise = all(len(t) == len(set(t)) for t in terms)
+    if elementwise and _is_map(terms, result, lifted, dtype):
+        return _as_graph(terms, result, sizes, lifted, dtype)
+    text = ",".join(terms) + "->" + result
+    return lazy("einsum", lifted, shape, dtype, subscripts=text)
+
+
+def _plan_of(subscripts: str, arrays: tuple[ndarray, ...]) -> tuple[list[str], str, dict[str, int]] | None:
+    """Terms, result and extents of plain subscripts whose extents agree exactly; None for anything NumPy should judge."""
+    text = subscripts.replace(" ", "")
+    if "." in text:
+        return None
+    left, arrow, result = text.partition("->")
+    terms = left.split(",")
+    letters = "".join(terms)
+    if not arrow:
+        result = "".join(sorted(c for c in set(letters) if letters.count(c) == 1))
+    known = letters.isalpha() if letters else True
+    if not known or len(terms) != len(arrays) or len(set(result)) != len(result) or not set(result) <= set(letters):
+        return None
+    sizes: dict[str, int] = {}
+    for term, x in zip(terms, arrays, strict=True):
+        if len(term) != x.ndim or any(sizes.setdefault(c, n) != n for c, n in zip(term, x.shape, strict=True)):
+            return None
+    return terms, result, sizes
+
+
+def _is_map(terms: list[str], result: str, arrays: tuple[ndarray, ...], dtype: np.dtype) -> bool:
+    """Whether the graph computes it without redoing work: one operand, or products with nothing (or one line) summed."""
+    if dtype == dtypes.FLOAT16 or dtype.kind == "b":
+        return False
+    summed = {c for t in terms for c in t} - set(result)
+    if len(terms) == 1 or not summed:
+        return len(terms) <= 3
+    return len(terms) <= 3 and all(set(t) == set(terms[0]) for t in terms)
+
+
+def _as_graph(terms: list[str], result: str, sizes: dict[str, int], arrays: tuple[ndarray, ...], dtype: np.dtype) -> Any:
+    """Operands aligned to a common index space, multiplied, summed over what the result lacks."""
+    summed = "".join(dict.fromkeys(c for t in terms for c in t if c not in result))
+    space = result + summed
+    aligned = []
+    for term, x in zip(terms, arrays, strict=True):
+        order = sorted(range(len(term)), key=lambda k, t=term: space.index(t[k]))  # type: ignore[misc]
+        moved = x.transpose(tuple(order)) if order != list(range(len(term))) else x
+        aligned.append(moved.reshape(tuple(sizes[c] if c in term else 1 for c in space)))
+    done: Any = cast(aligned[0], dtype)
+    for x in aligned[1:]:
+        done = _ufunc.multiply(done, x)
+    if summed:
+        return _reductions.sum(done, tuple(range(len(result), len(space))), dtype=dtype)
+    return done if len(aligned) > 1 or done._store is not arrays[0]._store else done.copy()
+
+

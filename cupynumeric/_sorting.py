@@ -1,0 +1,111 @@
+"""Sorting, searching and sets. Results of known shape are recorded library calls; the rest observes values at once."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+
+from cupynumeric._array import ndarray
+from cupynumeric._calls import hosted, lazy, lift, lift_all, on_host
+from legate_jit.ir import dtypes, infer
+
+__all__ = [
+    "argpartition",
+    "argsort",
+    "intersect1d",
+    "isin",
+    "lexsort",
+    "partition",
+    "searchsorted",
+    "setdiff1d",
+    "setxor1d",
+    "sort",
+    "sort_complex",
+    "union1d",
+    "unique",
+    "unique_all",
+    "unique_counts",
+    "unique_inverse",
+    "unique_values",
+]
+if hasattr(np, "in1d"):
+    in1d = hosted(np.in1d)
+    __all__ += ["in1d"]
+
+intersect1d = hosted(np.intersect1d)
+isin = hosted(np.isin)
+setdiff1d = hosted(np.setdiff1d)
+setxor1d = hosted(np.setxor1d)
+sort_complex = hosted(np.sort_complex)
+union1d = hosted(np.union1d)
+unique = hosted(np.unique)
+unique_all = hosted(np.unique_all)
+unique_counts = hosted(np.unique_counts)
+unique_inverse = hosted(np.unique_inverse)
+unique_values = hosted(np.unique_values)
+
+
+def _ordering(name: str, a: Any, axis: Any, kind: Any, order: Any, stable: Any) -> Any:
+    x = lift(a)
+    if x.__class__ is not ndarray or order is not None:
+        return on_host(getattr(np, name), x, axis, kind, order, stable=stable)
+    getattr(np, name)(np.zeros(1, x.dtype), 0, kind, stable=stable)  # NumPy's errors for kind and stable
+    if axis is None:
+        x, axis = x.reshape(-1), -1
+    axis = infer.normalize_axis(axis, x.ndim)
+    dtype = x.dtype if name == "sort" else dtypes.INT64
+    kind = ("stable" if stable else None) if stable is not None else kind
+    return lazy(name, (x,), x.shape, dtype, axis=axis, kind=kind)
+
+
+def sort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> Any:
+    """A sorted copy along an axis (None: of the flattened array); NaN last."""
+    return _ordering("sort", a, axis, kind, order, stable)
+
+
+def argsort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> Any:
+    """The positions (int64) that sort along an axis."""
+    return _ordering("argsort", a, axis, kind, order, stable)
+
+
+def _partitioning(name: str, a: Any, kth: Any, axis: Any, kind: Any, order: Any) -> Any:
+    x = lift(a)
+    if x.__class__ is not ndarray or order is not None or isinstance(kth, ndarray):
+        return on_host(getattr(np, name), x, kth, axis, kind, order)
+    if axis is None:
+        x, axis = x.reshape(-1), -1
+    axis = infer.normalize_axis(axis, x.ndim)
+    n = x.shape[axis]
+    places = tuple(operator.index(k) for k in (kth if np.iterable(kth) else (kth,)))
+    for k in places:
+        if not -n <= k < n:
+            raise ValueError(f"kth(={k + n if k < 0 else k}) out of bounds ({n})")
+    if kind != "introselect":
+        return on_host(getattr(np, name), x, kth, axis, kind)
+    dtype = x.dtype if name == "partition" else dtypes.INT64
+    return lazy(name, (x,), x.shape, dtype, axis=axis, kth=places)
+
+
+def partition(a: Any, kth: Any, axis: Any = -1, kind: str = "introselect", order: Any = None) -> Any:
+    """A copy in which the kth elements stand where sorting would put them, smaller ones before and larger ones after."""
+    return _partitioning("partition", a, kth, axis, kind, order)
+
+
+def argpartition(a: Any, kth: Any, axis: Any = -1, kind: str = "introselect", order: Any = None) -> Any:
+    """The positions (int64) that `partition` along an axis."""
+    return _partitioning("argpartition", a, kth, axis, kind, order)
+
+
+def lexsort(keys: Any, axis: int = -1) -> Any:
+    """The positions that sort by several keys, the last one first."""
+    return on_host(np.lexsort, keys, axis)
+
+
+def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None) -> Any:
+    """Where (int64) each of v belongs in the sorted 1-d array a."""
+    pair = lift_all(a, v)
+    if pair is None or sorter is not None or side not in ("left", "right") or pair[0].ndim != 1:
+        return on_host(np.searchsorted, a, v, side, sorter)
+    return lazy("searchsorted", pair, pair[1].shape, dtypes.INT64, side=side)

@@ -1,0 +1,151 @@
+"""Statistics: averages, order statistics, histograms, covariance.
+
+Averages and covariances are recorded; order statistics and counting run in libraries at once.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+
+from cupynumeric import _products, _reduce, _reductions, _ufunc
+from cupynumeric._array import ndarray
+from cupynumeric._calls import cast, hosted, lazy, lift, lift_all, on_host
+from cupynumeric._convert import host_view
+from cupynumeric._reduce import NO_VALUE
+from legate_jit.ir import dtypes, infer
+
+__all__ = [
+    "average",
+    "bincount",
+    "corrcoef",
+    "cov",
+    "digitize",
+    "histogram",
+    "histogram2d",
+    "histogram_bin_edges",
+    "histogramdd",
+    "median",
+    "percentile",
+    "quantile",
+]
+
+histogram2d = hosted(np.histogram2d)
+histogram_bin_edges = hosted(np.histogram_bin_edges)
+histogramdd = hosted(np.histogramdd)
+percentile = hosted(np.percentile)
+quantile = hosted(np.quantile)
+corrcoef = hosted(np.corrcoef)
+histogram = hosted(np.histogram)
+
+
+def average(
+    a: Any, axis: Any = None, weights: Any = None, returned: bool = False, *, keepdims: Any = NO_VALUE
+) -> Any:
+    """Weighted average over axes; with `returned` also the sum of the weights."""
+    x = lift(a)
+    w = None if weights is None else lift(weights)
+    if x.__class__ is not ndarray or (w is not None and w.__class__ is not ndarray):
+        return on_host(np.average, x, axis, weights, returned, keepdims=keepdims)
+    if w is None:
+        done = _reductions.mean(x, axis, keepdims=keepdims)
+        if not returned:
+            return done
+        from cupynumeric._creation import full
+
+        n = x.size / done.size if done.size else 0
+        return done, full(done.shape, n, done.dtype)
+    common = np.result_type(x.dtype, w.dtype, "f8") if x.dtype.kind in "biu" else np.result_type(x.dtype, w.dtype)
+    if w.shape != x.shape:
+        w = _aligned_weights(x, w, axis)
+    total = _reductions.sum(w, axis, dtype=common, keepdims=keepdims)
+    if bool(_reductions.any(_ufunc.equal(total, 0))):
+        raise ZeroDivisionError("Weights sum to zero, can't be normalized")
+    products = _ufunc.multiply(x, w, dtype=common)
+    done = _ufunc.divide(_reductions.sum(products, axis, keepdims=keepdims), total)
+    if not returned:
+        return done
+    if total.shape != done.shape:
+        from cupynumeric._shape import broadcast_to
+
+        total = broadcast_to(total, done.shape).copy()
+    return done, total
+
+
+def _aligned_weights(x: ndarray, w: ndarray, axis: Any) -> Any:
+    if axis is None:
+        raise TypeError("Axis must be specified when shapes of a and weights differ.")
+    axes = axis if isinstance(axis, tuple) else (axis,)
+    axes = tuple(infer.normalize_axis(operator.index(d), x.ndim) for d in axes)
+    if w.shape != tuple(x.shape[d] for d in axes):
+        raise ValueError("Shape of weights must be consistent with shape of a along specified axis.")
+    order = sorted(range(len(axes)), key=lambda k: axes[k])
+    moved = w.transpose(tuple(order)) if len(axes) > 1 else w
+    return moved.reshape(tuple(n if d in axes else 1 for d, n in enumerate(x.shape)))
+
+
+def median(a: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, keepdims: bool = False) -> Any:
+    """The middle value along axes, the mean of the two middle ones for even counts; recorded as a library call."""
+    x = lift(a)
+    if x.__class__ is not ndarray or out is not None or x.size == 0:
+        return on_host(np.median, x, axis, out=out, keepdims=keepdims)
+    axes = _reduce.normalize_axes(axis, x.ndim)
+    shape = _reduce.unit_axes(x.shape, axes) if keepdims else tuple(
+        n for d, n in enumerate(x.shape) if d not in axes
+    )
+    dtype = np.median(np.zeros(1, x.dtype)).dtype
+    return lazy("numpy", (x,), shape, dtype, function="median", axis=axes if axes else None, keepdims=bool(keepdims))
+
+
+def cov(
+    m: Any,
+    y: Any = None,
+    rowvar: bool = True,
+    bias: bool = False,
+    ddof: Any = None,
+    fweights: Any = None,
+    aweights: Any = None,
+    *,
+    dtype: Any = None,
+) -> Any:
+    """Covariance of variables in rows (or columns)."""
+    x = lift(m)
+    plain = y is None and fweights is None and aweights is None and x.__class__ is ndarray and 1 <= x.ndim <= 2
+    if not plain or x.size == 0 or (ddof is not None and ddof != int(ddof)):
+        options = {"fweights": fweights, "aweights": aweights, "dtype": dtype}
+        return on_host(np.cov, x, y, rowvar, bias, ddof, **options)
+    target = np.result_type(x.dtype, np.float64) if dtype is None else np.dtype(dtype)
+    x = x.reshape((1, *x.shape)) if x.ndim == 1 else x
+    if not rowvar and m.ndim != 1:
+        x = x.transpose()
+    x = cast(x, target)
+    n = x.shape[1]
+    ddof = (0 if bias else 1) if ddof is None else int(ddof)
+    if n - ddof <= 0:
+        return on_host(np.cov, m, y, rowvar, bias, ddof, dtype=dtype)
+    centered = _ufunc.subtract(x, _reductions.mean(x, 1, keepdims=True))
+    other = _ufunc.conjugate(centered) if target.kind == "c" else centered
+    done = _ufunc.multiply(_products.dot(centered, other.transpose()), 1 / (n - ddof))
+    return done.reshape(()) if done.shape == (1, 1) else done
+
+
+def bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
+    """How often each non-negative integer occurs, or the sum of its weights; observes the largest value."""
+    pair = lift_all(x) if weights is None else lift_all(x, weights)
+    if pair is None:
+        return on_host(np.bincount, x, weights, minlength)
+    return on_host(np.bincount, *pair, minlength=minlength)
+
+
+def digitize(x: Any, bins: Any, right: bool = False) -> Any:
+    """The bin each element falls into, for monotonic bin edges."""
+    a = lift(x)
+    edges = host_view(lift(bins)) if isinstance(lift(bins), ndarray) else bins
+    if a.__class__ is not ndarray or a.dtype.kind == "c":
+        return on_host(np.digitize, x, bins, right)
+    np.digitize(np.zeros(1, a.dtype), edges, right)  # NumPy's errors for bad edges
+    return lazy("numpy", (a, lift(bins)), a.shape, dtypes.INT64, function="digitize", right=bool(right))
+
+
