@@ -447,7 +447,7 @@ class _Loops:
                 0 if s == 0 else 1 if s == size and d == ndim - 1 else 2 for d, s in enumerate(strides[k])
             )
             mode = ("r" if k in program.read else "") + ("w" if k in program.written else "")
-            stream = mode == "w" and kind == "map" and self.streams(k, r, classes)
+            stream = mode == "w" and kind == "map" and self.streams(r, classes, strides[k])
             operands.append(Operand(r.dtype, classes, "scratch" if r.node is None else mode, stream))
         sections = tuple(
             Section(s.level, tuple(self.relooped(program.instrs[i], steps) for i in s.instrs), tuple(s.stores), tuple(s.reduces))
@@ -464,10 +464,12 @@ class _Loops:
             bool(reduction and reduction.block),
         )
 
-    def streams(self, k: int, r: _Ref, classes: tuple[int, ...]) -> bool:
+    def streams(self, r: _Ref, classes: tuple[int, ...], strides: tuple[int, ...]) -> bool:
         """Whether a result is too large to be found in cache again, so that stores should not read it in first."""
         if classes[-1] != 1 or any(o.node is r.node and o is not r for o in self.refs):
             return False
+        if any(step % 64 for step in strides[:-1]):
+            return False  # rows would share cache lines, and half-written lines are slow to write past the caches
         return math.prod(self.cluster.domain) * dtypes.from_code(r.dtype).itemsize >= STREAM_BYTES
 
     @staticmethod
