@@ -61,7 +61,9 @@ def cache_folder() -> str | None:
         return None
     base = os.environ.get("XDG_CACHE_HOME", "")
     if not os.path.isabs(base):  # the XDG rule: relative values are ignored
-        home = os.path.expanduser("~")
+        home = os.environ.get("HOME")
+        if home is None:
+            home = os.path.expanduser("~")  # asks the user database
         if not os.path.isabs(home):
             return None
         base = os.path.join(home, ".cache")

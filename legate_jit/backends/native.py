@@ -14,6 +14,7 @@ import functools
 import os
 import threading
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -96,6 +97,8 @@ class _Engine:
         else:
             self.quick_level = 2
         self.llvm: ModuleType = llvm
+        # llvmlite's lock around LLVM; also taken when code is dropped, which our own lock does not cover.
+        self.inner_lock: AbstractContextManager[None] = getattr(llvm.ffi.lib, "_lock", None) or nullcontext()
         self.triple: str = llvm.get_process_triple()
         self.cpu: str = llvm.get_host_cpu_name()
         self.features: dict[str, bool] = dict(llvm.get_host_cpu_features())
@@ -147,18 +150,28 @@ class _Engine:
         """Object bytes of the text; raises NativeError with LLVM's message for invalid IR."""
         llvm = self.llvm
         machine = self.machine(level)
-        # A context of its own lets all the types and constants of the module go away with it.
+        # A context of its own lets all the types and constants of the module go away with it. The module must go
+        # first, also when an error's traceback would keep it.
         with llvm.create_context() as context:
             try:
-                module = llvm.parse_assembly(text, context)
-                module.verify()
+                with llvm.parse_assembly(text, context) as module:
+                    module.verify()
+                    if optimize:
+                        self._optimize(module, machine, optimize)
+                    image: bytes = machine.emit_object(module)
             except RuntimeError as error:
                 raise NativeError(str(error), text) from None
-            with module:
-                if optimize:
-                    self._optimize(module, machine, optimize)
-                image: bytes = machine.emit_object(module)
         return image
+
+    def settle(self) -> None:
+        """Before a fork: wait for other threads to leave LLVM, or the child would find it half-way and locked."""
+        _lock.acquire()
+        self.inner_lock.__enter__()
+
+    def resume(self) -> None:
+        """After a fork, on both sides: let compiles go on."""
+        self.inner_lock.__exit__(None, None, None)
+        _lock.release()
 
     def _optimize(self, module: Any, machine: Any, optimize: int) -> None:
         """Run LLVM's own pipeline, loop vectorizer included, for texts that are written as scalar loops."""
@@ -183,15 +196,14 @@ class _Engine:
 
 
 _lock = threading.Lock()
-if hasattr(
-    os, "register_at_fork"
-):  # a child forked in the middle of another thread's compile would find LLVM half-way and the lock held
-    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 
 
 @functools.cache
 def _engine() -> _Engine:
-    return _Engine()
+    engine = _Engine()
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=engine.settle, after_in_parent=engine.resume, after_in_child=engine.resume)
+    return engine
 
 
 def compile_ir(text: str, symbols: tuple[str, ...], *, level: int = 2, optimize: int = 0) -> NativeCode:
