@@ -69,6 +69,9 @@ def _update(b: Builder, old: Node, value: Node, view: Affine, type_: ArrayType) 
     if index.is_identity(view, type_.shape):
         return _whole(b, value, type_)
     if type_.size == value.type.size == _volume(view) and index.is_writable(view) and _all_unit(view):
+        if value.shape != view.shape:  # fewer axes, all the missing ones of extent 1
+            spread = index.broadcast(value.shape, view.shape)
+            value = b.make(OPS["move"], (value,), spread, array_type(view.shape, value.dtype))
         return b.make(OPS["move"], (value,), _inverse(view, type_.shape), type_)
     if value.kind is Kind.MOVE and value.src[0] is old and value.arg == view:
         return old

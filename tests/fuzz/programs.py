@@ -391,6 +391,11 @@ class Maker:
             line = f"{k} = np.array({k})"  # NumPy's scalars are our 0-d arrays
             run_line(line, self.names)
             self.lines.append(line)
+        for k, v in list(self.names.items()):  # NumPy lays results out like their operands, we always in C order
+            if isinstance(v, np.ndarray) and v.base is None and not v.flags.c_contiguous:
+                line = f"{k} = {k}.copy()"
+                run_line(line, self.names)
+                self.lines.append(line)
         if self.rng.random() < self.fences:
             self.lines.append("fence()")
 
@@ -425,8 +430,8 @@ def duplicate(names: dict[str, Any]) -> dict[str, Any]:
         flat = new.reshape(-1) if new.flags.c_contiguous else new.T.reshape(-1)
         if v.size == 0:
             out[k] = v.copy()
-            continue
-        out[k] = np.ndarray(v.shape, v.dtype, flat, offset, v.strides)
+        else:
+            out[k] = np.ndarray(v.shape, v.dtype, flat, offset, v.strides)
         out[k].flags.writeable = v.flags.writeable
     return out
 
