@@ -1,8 +1,51 @@
-"""A drop-in NumPy whose operations are lazy: `import cupynumeric as np`."""
+"""A drop-in NumPy whose operations are lazy: `import cupynumeric as np`.
+
+Names that are not ours come from NumPy: constants, dtypes and exceptions as they are, functions through the fallback of
+`_fallback`, with the documented warning.
+"""
 
 from __future__ import annotations
 
-from cupynumeric._array import ndarray
-from cupynumeric._creation import array, empty, full, ones, zeros
+from typing import Any
 
-__all__ = ["array", "empty", "full", "ndarray", "ones", "zeros"]
+import numpy as _numpy
+
+from cupynumeric._array import ndarray
+from cupynumeric import _convert, _shape, _creation, _advanced, _flat, _attributes  # isort: skip
+from cupynumeric import _fallback, _protocols  # isort: skip
+from cupynumeric._advanced import *  # noqa: F403
+from cupynumeric._creation import *  # noqa: F403
+from cupynumeric._hosted import *  # noqa: F403
+from cupynumeric._joining import *  # noqa: F403
+from cupynumeric._logic import *  # noqa: F403
+from cupynumeric._math import *  # noqa: F403
+from cupynumeric._nan import *  # noqa: F403
+from cupynumeric._products import *  # noqa: F403
+from cupynumeric._ranges import *  # noqa: F403
+from cupynumeric._reductions import *  # noqa: F403
+from cupynumeric._shape import *  # noqa: F403
+from cupynumeric._sorting import *  # noqa: F403
+from cupynumeric._statistics import *  # noqa: F403
+from cupynumeric._ufunc import *  # noqa: F403
+from cupynumeric.settings import settings
+
+_SUBMODULES = ("linalg", "fft", "random", "ndimage")
+
+_fallback.register_modules()
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        from importlib import import_module
+
+        return import_module(f"cupynumeric.{name}")
+    if name.startswith("__") and name not in ("__version__", "__array_api_version__", "__array_namespace_info__"):
+        raise AttributeError(f"module 'cupynumeric' has no attribute {name!r}")
+    found = _fallback.top_level(name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    public = {n for n in dir(_numpy) if not n.startswith("_")}
+    return sorted(public | {n for n in globals() if not n.startswith("_")} | set(_SUBMODULES) | {"__version__"})

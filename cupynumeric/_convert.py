@@ -1,15 +1,33 @@
-"""Between NumPy and this package: host copies in, read-only host views out, trees of arguments for library calls."""
+"""Between NumPy and this package: copies in, read-only host views out, whole trees of arguments for NumPy's functions.
+
+Host views are snapshots: writing to the array afterwards does not show in them (a copy is made then), and they cannot be
+written to.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 
 from cupynumeric._array import ndarray, wrap
+from cupynumeric._layout import layout
 from legate_jit import runtime
-from legate_jit.ir import dtypes, index
-from legate_jit.store import Affine, Bitcast, Part, Reshaped
+from legate_jit.ir import dtypes
+from legate_jit.ir.node import array_type
+from legate_jit.store import Affine, Bitcast, Buffer, Lens, Part, Reshaped
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+#: results smaller than this are copied rather than adopted: a pool block is aligned and cheap to reuse
+ADOPT_BYTES = 1 << 16
+
+
+class Foreign(Exception):
+    """An argument that graphs cannot hold (strings, objects, subclasses of numpy.ndarray): NumPy does the whole call."""
 
 
 def from_numpy(array: np.ndarray) -> ndarray:
@@ -17,33 +35,52 @@ def from_numpy(array: np.ndarray) -> ndarray:
     return wrap(runtime.from_host(array))
 
 
-def host_view(array: ndarray) -> np.ndarray:
+def adopt(array: np.ndarray) -> ndarray:
+    """An array of ours on a fresh NumPy array of a supported dtype that nobody else refers to; without copying if large."""
+    if array.nbytes < ADOPT_BYTES or not (array.flags.c_contiguous and array.flags.owndata and array.flags.writeable):
+        return from_numpy(array)
+    type_ = array_type(array.shape, dtypes.canonical(array.dtype))
+    return wrap(runtime.buffer_store(Buffer.wrap(array), type_))
+
+
+def host_view(array: Any) -> np.ndarray:
     """The array's contents as a read-only NumPy array; views show the same strides as NumPy's would. Flushes."""
     base = runtime.host(array._store)
-    if array._lens is None:
+    lens = array._lens
+    if lens is None:
         return base
-    for step in array._lens.chain:
+    if lens.type.size == 0:
+        empty = np.empty(lens.type.shape, lens.type.dtype)
+        empty.flags.writeable = False
+        return empty
+    view = strided(base, lens)
+    if view is not None:
+        return view
+    for step in lens.chain:
         base = _through(base, step)
     base.flags.writeable = False
     return base
 
 
+def strided(base: np.ndarray, lens: Lens) -> np.ndarray | None:
+    """What `lens` shows of its store's memory, as a view with the same access; None when no strides describe it."""
+    place = layout(lens.base, lens)
+    if place is None:
+        return None
+    if lens.type.size == 0:
+        return np.empty(lens.type.shape, lens.type.dtype)
+    return np.ndarray(lens.type.shape, lens.type.dtype, base, place.offset, place.strides)  # type: ignore[arg-type]
+
+
 def _through(base: np.ndarray, step: Any) -> np.ndarray:
     match step:
         case Affine():
-            _, strides = index.elem_strides(step, base.shape)
-            offset = sum(start * s for (start, _, _), s in zip(step.axes, base.strides, strict=True))
-            bytes_ = [0] * len(step.shape)
+            strides = [0] * len(step.shape)
             for (_, k, axis), s in zip(step.axes, base.strides, strict=True):
                 if axis >= 0:
-                    bytes_[axis] += k * s
-            if 0 in step.shape:
-                return np.empty(step.shape, base.dtype)
-            start = base
-            if offset:
-                corner = tuple(slice(s, s + 1) for s, _, _ in step.axes)
-                start = base[corner]
-            return np.lib.stride_tricks.as_strided(start, step.shape, bytes_)
+                    strides[axis] += k * s
+            corner = base[tuple(slice(start, start + 1) for start, _, _ in step.axes)]
+            return np.lib.stride_tricks.as_strided(corner, step.shape, strides)
         case Reshaped():
             return base.reshape(step.shape)
         case Bitcast():
@@ -58,21 +95,28 @@ def to_numpy_tree(x: Any) -> Any:
     """`x` with every array of ours, at any depth of lists, tuples and dicts, replaced by its host view."""
     if isinstance(x, ndarray):
         return host_view(x)
-    if isinstance(x, tuple):
-        if hasattr(x, "_fields"):
-            return type(x)(*(to_numpy_tree(e) for e in x))
-        return tuple(to_numpy_tree(e) for e in x)
-    if isinstance(x, list):
-        return [to_numpy_tree(e) for e in x]
-    if isinstance(x, dict):
+    cls = type(x)
+    if cls is tuple:
+        return tuple([to_numpy_tree(e) for e in x])
+    if cls is list:
+        return [to_numpy_tree(e) for e in x] if _mentions_ours(x) else x
+    if isinstance(x, tuple) and hasattr(x, "_fields"):
+        return cls(*(to_numpy_tree(e) for e in x))
+    if cls is dict:
         return {k: to_numpy_tree(v) for k, v in x.items()}
     return x
 
 
+def _mentions_ours(x: Any) -> bool:
+    """Whether a list may hold an array of ours; long lists of numbers are told by their first elements."""
+    probe = x if len(x) < 1000 else x[:16]
+    return any(not isinstance(e, (int, float, complex, str)) for e in probe)
+
+
 def from_numpy_tree(x: Any) -> Any:
-    """`x` with every NumPy array of a supported dtype, at any depth of lists and tuples, replaced by an array of ours."""
+    """`x` with every fresh NumPy array of a supported dtype, at any depth of lists and tuples, replaced by one of ours."""
     if isinstance(x, np.ndarray):
-        return from_numpy(x) if type(x) is np.ndarray and dtypes.is_supported(x.dtype) else x
+        return adopt(x) if type(x) is np.ndarray and dtypes.is_supported(x.dtype) else x
     if isinstance(x, tuple):
         if hasattr(x, "_fields"):
             return type(x)(*(from_numpy_tree(e) for e in x))
@@ -80,6 +124,93 @@ def from_numpy_tree(x: Any) -> Any:
     if isinstance(x, list):
         return [from_numpy_tree(e) for e in x]
     return x
+
+
+def lift(x: Any) -> ndarray:
+    """x as an array of ours (a copy of host data). `Foreign` when its dtype or class belongs to NumPy alone."""
+    if isinstance(x, ndarray):
+        return x
+    if isinstance(x, np.ndarray) and type(x) is not np.ndarray:
+        raise Foreign
+    if isinstance(x, (list, tuple)) and len(x) and holds_ours(x):
+        from cupynumeric._creation import array
+
+        lifted = array(x)
+    else:
+        host = np.asarray(x)
+        if not dtypes.is_supported(host.dtype):
+            raise Foreign
+        return from_numpy(host)
+    if not isinstance(lifted, ndarray):
+        raise Foreign
+    return lifted
+
+
+def holds_ours(x: Any) -> bool:
+    """Whether the first element of a nested sequence, at some depth, is an array of ours."""
+    while isinstance(x, (list, tuple)) and len(x):
+        x = x[0]
+    return isinstance(x, ndarray)
+
+
+def dtype_of(x: Any) -> np.dtype:
+    """The dtype given by an argument; `Foreign` when graphs cannot hold it."""
+    dtype = np.dtype(x)
+    if not dtypes.is_supported(dtype):
+        raise Foreign
+    return dtypes.canonical(dtype)
+
+
+def drop_in(function: F) -> F:
+    """A public function whose NumPy namesake takes over when an argument is `Foreign`."""
+    name = function.__name__
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except Foreign:
+            return by_numpy(getattr(np, name), args, kwargs)
+
+    return wrapper  # type: ignore[return-value]
+
+
+def by_numpy(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """NumPy's `function` on host views; results of supported dtypes become arrays of ours, `out=` arrays are written back."""
+    out = kwargs.get("out")
+    if out is None or not _any_ours(out):
+        kwargs = {k: to_numpy_tree(v) for k, v in kwargs.items()}
+        return from_numpy_tree(function(*[to_numpy_tree(a) for a in args], **kwargs))
+    outs = out if isinstance(out, tuple) else (out,)
+    hosts = tuple(host_view(o).copy() if isinstance(o, ndarray) else o for o in outs)
+    rest = {k: to_numpy_tree(v) for k, v in kwargs.items() if k != "out"}
+    given = function(*[to_numpy_tree(a) for a in args], out=hosts if isinstance(out, tuple) else hosts[0], **rest)
+    for target, host in zip(outs, hosts, strict=True):
+        if isinstance(target, ndarray):
+            target[...] = host
+    if isinstance(given, tuple) and len(given) == len(outs):
+        return outs
+    return outs[0] if len(outs) == 1 else from_numpy_tree(given)
+
+
+def _any_ours(out: Any) -> bool:
+    return any(isinstance(o, ndarray) for o in (out if isinstance(out, tuple) else (out,)))
+
+
+def hosted(name: str, module: Any = np) -> Callable[..., Any]:
+    """A public function that NumPy carries out on host views: small metadata work, or work no kernel does better."""
+    function = getattr(module, name)
+
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return by_numpy(function, args, kwargs)
+
+    functools.update_wrapper(wrapper, function)
+    wrapper.__name__ = wrapper.__qualname__ = name
+    try:
+        wrapper.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
+    except (ValueError, TypeError):
+        wrapper.__doc__ = function.__doc__  # built-in functions without a signature keep their text only
+    return wrapper
 
 
 def to_host(array: Any, dtype: Any = None, copy: bool | None = None) -> np.ndarray:

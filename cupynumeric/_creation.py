@@ -1,4 +1,7 @@
-"""Creation: arrays from shapes, ranges and data."""
+"""Creation from shapes and from data: empty, zeros, full, array, asarray and their relatives.
+
+Dtypes that graphs cannot hold (strings, objects, datetimes, long doubles, structures) give plain NumPy arrays.
+"""
 
 from __future__ import annotations
 
@@ -8,56 +11,545 @@ from typing import Any
 import numpy as np
 
 from cupynumeric._array import ndarray, wrap
-from cupynumeric._convert import from_numpy
+from cupynumeric._convert import (
+    Foreign,
+    adopt,
+    by_numpy,
+    drop_in,
+    dtype_of,
+    from_numpy,
+    holds_ours,
+    host_view,
+    lift,
+    to_numpy_tree,
+)
+from cupynumeric._shape import cast, contiguity, fresh_copy, is_fortran, order_of, transpose
 from legate_jit import runtime
 from legate_jit.ir import dtypes, infer
 from legate_jit.runtime import window
 
+#: beyond this many bytes NumPy is asked first whether an array of this size can exist
+PROBE_BYTES = 1 << 32
+
+
+def check_device(device: Any) -> None:
+    """ValueError unless the device is the one there is."""
+    if device not in (None, "cpu"):
+        raise ValueError(f'Device not understood. Only "cpu" is allowed, but received: {device}')
+
 
 def shape_of(shape: Any) -> tuple[int, ...]:
-    """A shape argument as a tuple; ValueError for negative extents."""
-    dims = tuple(operator.index(n) for n in shape) if hasattr(shape, "__iter__") else (operator.index(shape),)
-    if any(n < 0 for n in dims):
-        raise ValueError("negative dimensions are not allowed")
+    """A shape argument as a tuple of non-negative ints; NumPy's errors."""
+    if hasattr(shape, "__iter__"):
+        dims = tuple([operator.index(n) for n in shape])
+    else:
+        dims = (operator.index(shape),)
+    for n in dims:
+        if n < 0 or n > 1 << 40:
+            np.empty(dims, np.int8)  # raises NumPy's error
+            raise ValueError("negative dimensions are not allowed")
     return dims
 
 
-def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
-    """An array filled with one value."""
-    type_ = np.asarray(fill_value).dtype if dtype is None else np.dtype(dtype)
+def _probe(shape: tuple[int, ...], dtype: np.dtype) -> None:
+    """NumPy's ValueError or MemoryError for arrays that cannot exist."""
+    size = dtype.itemsize
+    for n in shape:
+        size *= n
+    if size > PROBE_BYTES or len(shape) > 32:
+        np.empty(shape, dtype)
+
+
+def _ordered(shape: tuple[int, ...], order: Any, make: Any) -> ndarray:
+    """`make(shape)` laid out in `order`."""
+    if order is not None and len(shape) > 1 and order_of(order) == "F":
+        return transpose(make(shape[::-1]))
+    return make(shape)
+
+
+def undefined(shape: tuple[int, ...], dtype: np.dtype) -> ndarray:
+    """An array of a supported dtype with undefined contents."""
+    _probe(shape, dtype)
+    sig = infer.generate_signature("empty", shape, dtype)
+    return wrap(runtime.new_store(runtime.record(sig), sig.type))
+
+
+def filled(shape: tuple[int, ...], item: Any, dtype: np.dtype) -> ndarray:
+    """An array of a supported dtype where every element is the scalar `item`, which is of that dtype already."""
+    _probe(shape, dtype)
+    sig = infer.full_signature(shape, dtype)
+    window.scalars.append(item)
+    return wrap(runtime.new_store(runtime.record(sig), sig.type))
+
+
+# ---- from shapes --------------------------------------------------------------------------------------------------
+
+
+def empty(shape: Any, dtype: Any = float, order: Any = "C", *, device: Any = None, like: Any = None) -> Any:
+    """An array of `shape` with undefined contents."""
+    check_device(device)
+    try:
+        type_ = dtype_of(dtype)
+    except Foreign:
+        return np.empty(shape, dtype, order)
+    return _ordered(shape_of(shape), order, lambda s: undefined(s, type_))
+
+
+def zeros(shape: Any, dtype: Any = float, order: Any = "C", *, device: Any = None, like: Any = None) -> Any:
+    """An array of `shape` filled with zeros."""
+    check_device(device)
+    try:
+        type_ = dtype_of(dtype)
+    except Foreign:
+        return np.zeros(shape, dtype, order)
+    return _ordered(shape_of(shape), order, lambda s: filled(s, type_.type(0), type_))
+
+
+def ones(shape: Any, dtype: Any = None, order: Any = "C", *, device: Any = None, like: Any = None) -> Any:
+    """An array of `shape` filled with ones."""
+    check_device(device)
+    try:
+        type_ = dtype_of(dtype)
+    except Foreign:
+        return np.ones(shape, dtype, order)
+    return _ordered(shape_of(shape), order, lambda s: filled(s, type_.type(1), type_))
+
+
+def full(
+    shape: Any, fill_value: Any, dtype: Any = None, order: Any = "C", *, device: Any = None, like: Any = None
+) -> Any:
+    """An array of `shape` where every element is `fill_value` (which may broadcast)."""
+    check_device(device)
+    given = fill_value if isinstance(fill_value, ndarray) else np.asarray(fill_value)
+    type_ = given.dtype if dtype is None else np.dtype(dtype)
     if not dtypes.is_supported(type_):
-        return np.full(shape, fill_value, type_)
-    sig = infer.full_signature(shape_of(shape), dtypes.canonical(type_))
-    window.scalars.append(np.asarray(fill_value).astype(type_)[()])
-    return wrap(runtime.new_store(runtime.record(sig), sig.type))
+        return np.full(shape, to_numpy_tree(fill_value), type_, order)
+    type_ = dtypes.canonical(type_)
+    dims = shape_of(shape)
+    if isinstance(given, np.ndarray) and given.ndim == 0:
+        probe = np.empty(1, type_)
+        probe[...] = fill_value  # raises NumPy's error for values that do not fit
+        return _ordered(dims, order, lambda s: filled(s, probe[0], type_))
+    made = _ordered(dims, order, lambda s: undefined(s, type_))
+    made[...] = given
+    return made
 
 
-def zeros(shape: Any, dtype: Any = float) -> Any:
-    """Zeros."""
-    return full(shape, 0, dtype)
+def _like(a: Any, dtype: Any, order: Any, shape: Any, fill: Any, name: str) -> Any:
+    x = lift(a)
+    type_ = x.dtype if dtype is None else dtype_of(dtype)
+    dims = x.shape if shape is None else shape_of(shape)
+    fortran = is_fortran(x, order) if shape is None or len(dims) == x.ndim else order_of(order) == "F"
+    letter = "F" if fortran else "C"
+    if name == "empty":
+        return empty(dims, type_, letter)
+    return full(dims, fill, type_, letter)
 
 
-def ones(shape: Any, dtype: Any = float) -> Any:
-    """Ones."""
-    return full(shape, 1, dtype)
+@drop_in
+def empty_like(
+    prototype: Any, /, dtype: Any = None, order: Any = "K", subok: bool = True, shape: Any = None, *, device: Any = None
+) -> Any:
+    """An array with the shape and dtype of another and undefined contents."""
+    check_device(device)
+    return _like(prototype, dtype, order, shape, None, "empty")
 
 
-def empty(shape: Any, dtype: Any = float) -> Any:
-    """Undefined contents."""
-    sig = infer.generate_signature("empty", shape_of(shape), dtypes.canonical(np.dtype(dtype)))
-    return wrap(runtime.new_store(runtime.record(sig), sig.type))
+@drop_in
+def zeros_like(
+    a: Any, dtype: Any = None, order: Any = "K", subok: bool = True, shape: Any = None, *, device: Any = None
+) -> Any:
+    """Zeros with the shape and dtype of another array."""
+    check_device(device)
+    return _like(a, dtype, order, shape, 0, "full")
 
 
-def array(data: Any, dtype: Any = None) -> Any:
-    """A copy of data."""
-    if isinstance(data, ndarray) and dtype is None:
-        return data.copy()
-    a = np.array(data, dtype=dtype)
-    return from_numpy(a) if dtypes.is_supported(a.dtype) else a
+@drop_in
+def ones_like(
+    a: Any, dtype: Any = None, order: Any = "K", subok: bool = True, shape: Any = None, *, device: Any = None
+) -> Any:
+    """Ones with the shape and dtype of another array."""
+    check_device(device)
+    return _like(a, dtype, order, shape, 1, "full")
+
+
+@drop_in
+def full_like(
+    a: Any,
+    fill_value: Any,
+    dtype: Any = None,
+    order: Any = "K",
+    subok: bool = True,
+    shape: Any = None,
+    *,
+    device: Any = None,
+) -> Any:
+    """`fill_value` everywhere, with the shape and dtype of another array."""
+    check_device(device)
+    return _like(a, dtype, order, shape, fill_value, "full")
+
+
+# ---- from data ----------------------------------------------------------------------------------------------------
+
+_NO_COPY = (
+    "Unable to avoid copy while creating an array as requested.\n"
+    "If using `np.array(obj, copy=False)` replace it with `np.asarray(obj)` to allow a copy when needed "
+    "(no behavior change in NumPy 1.x).\nFor more details, see https://numpy.org/devdocs/numpy_2_0_migration_guide.html"
+    "#adapting-to-changes-in-the-copy-keyword."
+)
+
+
+def array(
+    object: Any,
+    dtype: Any = None,
+    *,
+    copy: Any = True,
+    order: Any = "K",
+    subok: bool = False,
+    ndmin: int = 0,
+    ndmax: int = 0,
+    like: Any = None,
+) -> Any:
+    """An array of anything NumPy makes one of. Host data are copied; see `numpy.array`."""
+    if isinstance(object, ndarray):
+        made = _from_ours(object, dtype, copy, order)
+    elif subok and isinstance(object, np.ndarray) and type(object) is not np.ndarray:
+        return np.array(object, dtype, copy=copy, order=order, subok=True, ndmin=ndmin)
+    else:
+        made = _from_host(object, dtype, copy, order)
+    if made.ndim < ndmin:
+        made = made.reshape((1,) * (ndmin - made.ndim) + made.shape)
+    return made
+
+
+def _from_ours(x: ndarray, dtype: Any, copy: Any, order: Any) -> Any:
+    if dtype is not None and np.dtype(dtype) != x.dtype:
+        if copy is False:
+            raise ValueError(_NO_COPY)
+        return x.astype(dtype, order=order)
+    order = order_of(order)
+    c, f = contiguity(x)
+    fits = order in ("K", "A") or (order == "C" and c) or (order == "F" and f)
+    if copy is False and not fits:
+        raise ValueError(_NO_COPY)
+    return x if fits and not copy else fresh_copy(x, order)
+
+
+def _from_host(data: Any, dtype: Any, copy: Any, order: Any) -> Any:
+    if isinstance(data, (list, tuple)) and len(data) and holds_ours(data):
+        return _from_sequence(data, dtype, order)
+    host = np.array(data, dtype, copy=None, order=order) if copy is not False else np.asarray(data, dtype)
+    if not dtypes.is_supported(host.dtype):
+        return np.array(data, dtype, copy=copy, order=order)
+    if copy is False and not isinstance(data, np.ndarray):
+        np.array(data, dtype, copy=False)  # raises NumPy's error
+    if host.ndim > 1 and host.flags.f_contiguous and not host.flags.c_contiguous:
+        return transpose(from_numpy(host.T))
+    if isinstance(data, np.ndarray) or hasattr(data, "__array__") or hasattr(data, "__buffer__"):
+        return from_numpy(host)
+    return adopt(host) if isinstance(data, (list, tuple)) else from_numpy(host)
+
+
+def _from_sequence(data: Any, dtype: Any, order: Any) -> Any:
+    """A nested sequence in which arrays of ours occur: stacked lazily when they are all alike, else by NumPy."""
+    first = data[0]
+    alike = isinstance(first, ndarray) and all(
+        isinstance(x, ndarray) and x.shape == first.shape and x.dtype == first.dtype for x in data
+    )
+    if not alike or len(data) > 256:
+        made = _from_host(np.array(to_numpy_tree(list(data)), dtype), None, True, "C")
+    else:
+        from cupynumeric._joining import stack
+
+        made = stack(list(data))
+    if dtype is not None:
+        made = made.astype(dtype, copy=False)
+    return fresh_copy(made, "F") if order_of(order) == "F" and isinstance(made, ndarray) else made
+
+
+def asarray(
+    a: Any, dtype: Any = None, order: Any = None, *, device: Any = None, copy: Any = None, like: Any = None
+) -> Any:
+    """`a` as an array: itself when it is one of the wanted dtype and order. Host data are copied."""
+    check_device(device)
+    return array(a, dtype, copy=copy, order=order)
+
+
+def asanyarray(
+    a: Any, dtype: Any = None, order: Any = None, *, device: Any = None, copy: Any = None, like: Any = None
+) -> Any:
+    """As `asarray`, letting subclasses of numpy.ndarray pass."""
+    check_device(device)
+    return array(a, dtype, copy=copy, order=order, subok=True)
+
+
+def ascontiguousarray(a: Any, dtype: Any = None, *, like: Any = None) -> Any:
+    """`a` as a C-contiguous array with at least one axis."""
+    return array(a, dtype, copy=None, order="C", ndmin=1)
+
+
+def asfortranarray(a: Any, dtype: Any = None, *, like: Any = None) -> Any:
+    """`a` in Fortran order, with at least one axis."""
+    return array(a, dtype, copy=None, order="F", ndmin=1)
+
+
+def asarray_chkfinite(a: Any, dtype: Any = None, order: Any = None) -> Any:
+    """As `asarray`; ValueError if infs or NaNs are found."""
+    made = asarray(a, dtype, order)
+    if made.dtype.kind in "fc" and not np.isfinite(to_numpy_tree(made)).all():
+        raise ValueError("array must not contain infs or NaNs")
+    return made
+
+
+def require(a: Any, dtype: Any = None, requirements: Any = None, *, like: Any = None) -> Any:
+    """An array that meets requirements on layout ('C', 'F') and ownership; see `numpy.require`."""
+    wanted = [requirements] if isinstance(requirements, str) and len(requirements) > 2 else requirements or []
+    letters = {str(r).upper()[0] for r in wanted}
+    if {"C", "F"} <= letters:
+        raise ValueError('Cannot specify both "C" and "F" order')
+    order = "F" if "F" in letters else "C" if "C" in letters else "A"
+    made = array(a, dtype, order=order, copy=None)
+    locked = isinstance(made, ndarray) and made._locked
+    return made.copy(order) if ("O" in letters and made.base is not None) or ("W" in letters and locked) else made
+
+
+def astype_array(x: ndarray, dtype: Any, order: Any = "K", casting: str = "unsafe", copy: bool = True) -> Any:
+    """`ndarray.astype`."""
+    type_ = np.dtype(dtype)
+    if not np.can_cast(x.dtype, type_, casting):  # type: ignore[arg-type]
+        raise TypeError(
+            f"Cannot cast array data from {x.dtype!r} to {type_!r} according to the rule {casting!r}"
+        )
+    if not dtypes.is_supported(type_):
+        return host_view(x).astype(type_, order=order)  # type: ignore[call-overload]
+    type_ = dtypes.canonical(type_)
+    if type_ == x.dtype:
+        return _from_ours(x, None, copy or None, order)
+    if x._lens is None or order_of(order) == "C" and contiguity(x)[0]:
+        return cast(x, type_)
+    laid = fresh_copy(x, order)
+    if laid._lens is None:
+        return cast(laid, type_)
+    return fresh_copy(cast(laid, type_), "F") if order_of(order) == "F" else _cast_in_layout(laid, type_)
+
+
+def _cast_in_layout(laid: ndarray, type_: np.dtype) -> ndarray:
+    """A cast that keeps the memory order: the store is cast, and shown through the same permutation."""
+    from legate_jit.store import extend
+
+    whole = cast(wrap(laid._store), type_)
+    assert laid._lens is not None
+    view = laid._lens.view
+    assert view is not None
+    return wrap(whole._store, extend(whole._store.type, None, view))
+
+
+def astype(x: Any, dtype: Any, /, *, copy: bool = True, device: Any = None) -> Any:
+    """The array converted to a dtype; see `numpy.astype`."""
+    check_device(device)
+    if not isinstance(x, (ndarray, np.ndarray)):
+        raise TypeError(f"Input should be a NumPy array. It is of type {type(x)}.")
+    return x.astype(dtype, copy=copy)
+
+
+def copyto(dst: Any, src: Any, casting: Any = "same_kind", where: Any = True) -> None:
+    """Write `src` into `dst` (where `where`), broadcast and cast under a rule."""
+    if not isinstance(dst, ndarray):
+        if not isinstance(dst, np.ndarray):
+            raise TypeError(f"copyto() argument 1 must be a numpy.ndarray, not {type(dst).__name__}")
+        np.copyto(dst, to_numpy_tree(src), casting, to_numpy_tree(where))
+        return
+    weak = type(src) in (int, float, complex, bool)
+    given = src if isinstance(src, ndarray) else np.asarray(src)
+    if weak:
+        if not np.can_cast(np.result_type(type(src)(0), dst.dtype), dst.dtype, casting):
+            _refuse_cast(given.dtype, dst.dtype, casting)
+    elif not np.can_cast(given.dtype, dst.dtype, casting):
+        _refuse_cast(given.dtype, dst.dtype, casting)
+    if where is True:
+        dst[...] = src
+        return
+    from cupynumeric._advanced import write_where
+
+    write_where(dst, where, src)
+
+
+def _refuse_cast(source: np.dtype, target: np.dtype, casting: str) -> None:
+    raise TypeError(f"Cannot cast array data from {source!r} to {target!r} according to the rule {casting!r}")
 
 
 def from_constructor(shape: Any, dtype: Any, buffer: Any, offset: int, strides: Any, order: Any) -> Any:
     """`ndarray(...)`."""
-    if buffer is None:
-        return empty(shape, dtype)
-    return array(np.ndarray(shape, dtype, buffer, offset, strides, order))
+    if buffer is None and strides is None:
+        return empty(shape, dtype, order or "C")
+    return array(np.ndarray(shape, dtype, to_numpy_tree(buffer), offset, strides, order))
+
+
+def from_dlpack(x: Any, /, *, device: Any = None, copy: Any = None) -> Any:
+    """An array with the contents of anything that exports DLPack (a copy: stores own their memory)."""
+    check_device(device)
+    if isinstance(x, ndarray):
+        return x.copy() if copy else x
+    return array(np.from_dlpack(x))
+
+
+def frombuffer(buffer: Any, dtype: Any = float, count: int = -1, offset: int = 0, *, like: Any = None) -> Any:
+    """The bytes of a buffer as a one-dimensional array (a copy)."""
+    return array(np.frombuffer(to_numpy_tree(buffer), dtype, count, offset))
+
+
+def fromiter(iter: Any, dtype: Any, count: int = -1, *, like: Any = None) -> Any:
+    """A one-dimensional array of what an iterable yields."""
+    return array(np.fromiter(iter, dtype, count))
+
+
+def fromfile(file: Any, dtype: Any = float, count: int = -1, sep: str = "", offset: int = 0, *, like: Any = None) -> Any:
+    """An array from the data in a file; see `numpy.fromfile`."""
+    return array(np.fromfile(file, dtype, count, sep, offset))
+
+
+def fromstring(string: Any, dtype: Any = float, count: int = -1, *, sep: str, like: Any = None) -> Any:
+    """A one-dimensional array from text; see `numpy.fromstring`."""
+    return array(np.fromstring(string, dtype, count, sep=sep))
+
+
+# ---- matrices -----------------------------------------------------------------------------------------------------
+
+
+def eye(
+    N: int,  # noqa: N803  NumPy's name
+    M: Any = None,  # noqa: N803
+    k: int = 0,
+    dtype: Any = float,
+    order: Any = "C",
+    *,
+    device: Any = None,
+    like: Any = None,
+) -> Any:
+    """Ones on the k-th diagonal of an N x M matrix, zeros elsewhere."""
+    check_device(device)
+    try:
+        dtype_of(dtype)
+    except Foreign:
+        return np.eye(N, M, k, dtype, order)
+    from cupynumeric._shape import diagonal_view
+
+    rows = operator.index(N)
+    columns = rows if M is None else operator.index(M)
+    k = operator.index(k)
+    made = zeros((rows, columns), dtype, order)
+    if -rows < k < columns:
+        diagonal_view(made, k, 0, 1)[...] = 1
+    return made
+
+
+def identity(n: int, dtype: Any = None, *, like: Any = None) -> Any:
+    """The n x n identity matrix."""
+    return eye(n, dtype=float if dtype is None else dtype)
+
+
+def tri(N: int, M: Any = None, k: int = 0, dtype: Any = float, *, like: Any = None) -> Any:  # noqa: N803
+    """Ones at and below the k-th diagonal, zeros above."""
+    rows = operator.index(N)
+    columns = rows if M is None else operator.index(M)
+    type_ = np.dtype(dtype)
+    if not dtypes.is_supported(type_):
+        return np.tri(N, M, k, dtype)
+    return lower_mask((rows, columns), k).astype(type_, copy=False)
+
+
+def coordinates(shape: tuple[int, ...], axis: int) -> ndarray:
+    """The int64 coordinate of every element along one axis; costs no memory inside fused kernels."""
+    sig = infer.generate_signature("index", shape, dtypes.INT64, axis)
+    return wrap(runtime.new_store(runtime.record(sig), sig.type))
+
+
+def lower_mask(shape: tuple[int, ...], k: int) -> Any:
+    """True where column <= row + k, over the last two axes."""
+    n = len(shape)
+    return coordinates(shape, n - 1) <= coordinates(shape, n - 2) + int(k)
+
+
+@drop_in
+def tril(m: Any, k: int = 0) -> Any:
+    """Zeros above the k-th diagonal."""
+    return _triangle(lift(m), k, True)
+
+
+@drop_in
+def triu(m: Any, k: int = 0) -> Any:
+    """Zeros below the k-th diagonal."""
+    return _triangle(lift(m), k - 1, False)
+
+
+def _triangle(m: ndarray, k: int, lower: bool) -> Any:
+    from cupynumeric._advanced import choose_where
+
+    if m.ndim == 0:
+        raise IndexError("tuple index out of range")
+    shape = m.shape if m.ndim > 1 else (m.shape[0], m.shape[0])
+    mask = lower_mask(shape, k)
+    zero = m.dtype.type(0)
+    return choose_where(mask, m, zero) if lower else choose_where(mask, zero, m)
+
+
+@drop_in
+def diag(v: Any, k: int = 0) -> Any:
+    """The k-th diagonal of a matrix (a read-only view), or a matrix with the given diagonal."""
+    from cupynumeric._shape import diagonal, diagonal_view
+
+    x = lift(v)
+    if x.ndim == 2:
+        return diagonal(x, k)
+    if x.ndim != 1:
+        raise ValueError("Input must be 1- or 2-d.")
+    n = x.shape[0] + abs(k)
+    made = zeros((n, n), x.dtype)
+    diagonal_view(made, k, 0, 1)[...] = x
+    return made
+
+
+@drop_in
+def diagflat(v: Any, k: int = 0) -> Any:
+    """A matrix with the flattened input as its k-th diagonal."""
+    return diag(lift(v).ravel(), k)
+
+
+@drop_in
+def vander(x: Any, N: Any = None, increasing: bool = False) -> Any:  # noqa: N803
+    """Powers of the input as columns; see `numpy.vander`."""
+    return by_numpy(np.vander, (x, N, increasing), {})
+
+
+__all__ = [
+    "array",
+    "asanyarray",
+    "asarray",
+    "asarray_chkfinite",
+    "ascontiguousarray",
+    "asfortranarray",
+    "astype",
+    "copyto",
+    "diag",
+    "diagflat",
+    "empty",
+    "empty_like",
+    "eye",
+    "from_dlpack",
+    "frombuffer",
+    "fromfile",
+    "fromiter",
+    "fromstring",
+    "full",
+    "full_like",
+    "identity",
+    "ones",
+    "ones_like",
+    "require",
+    "tri",
+    "tril",
+    "triu",
+    "vander",
+    "zeros",
+    "zeros_like",
+]

@@ -28,6 +28,8 @@ _new_store = Store.__new__
 
 #: elements a window inside a loop should compute before it is worth a flush
 LOOP_WORK = 2_000_000
+#: bytes of inputs a window may keep alive: dead arrays should not wait long for the kernels that read them
+WINDOW_BYTES = 1 << 30
 #: values a window may hold before it is flushed by itself
 WINDOW_VALUES = 600
 
@@ -52,7 +54,7 @@ class Counters:
 class Window:
     """The open window: the tape, its stores, input buffers and scalars. There is one, `window`; hot paths append to it."""
 
-    __slots__ = ("code", "n", "stores", "inputs", "input_values", "scalars", "limit", "serial")
+    __slots__ = ("code", "n", "stores", "inputs", "input_values", "scalars", "limit", "serial", "held")
 
     def __init__(self) -> None:
         self.serial = 0
@@ -67,6 +69,7 @@ class Window:
         self.inputs: list[Buffer] = []
         self.input_values: list[int] = []
         self.scalars: list[Any] = []
+        self.held = 0  # bytes of input buffers the window keeps alive
         self.serial += 1
 
     def enter(self, store: Store) -> int:
@@ -84,6 +87,9 @@ class Window:
         self.input_values.append(v)
         buffer.slot, buffer.serial = v, self.serial
         store.value = v
+        self.held += buffer.nbytes
+        if self.held > WINDOW_BYTES:
+            self.limit = -1
         return v
 
     def code_type(self, value: int) -> ArrayType:
@@ -119,8 +125,8 @@ def new_store(value: int, type_: ArrayType) -> Store:
     s = _new_store(Store)
     s.value, s.buffer, s.type = value, None, type_
     window.stores.append(s)
-    if value >= window.limit:
-        flush()
+    if value > window.limit:
+        full()
     return s
 
 
@@ -159,8 +165,8 @@ def write(store: Store, lens: Lens | None, value: int, value_type: ArrayType) ->
         lens_chain = lens.chain
     old = value_of(store)
     store.value = _put(old, store.type, lens_chain, value, value_type)
-    if window.n >= window.limit:
-        flush()
+    if window.n > window.limit + 1:
+        full()
 
 
 def _put(old: int, old_type: ArrayType, chain: tuple[Any, ...], value: int, value_type: ArrayType) -> int:
@@ -182,7 +188,7 @@ def _put(old: int, old_type: ArrayType, chain: tuple[Any, ...], value: int, valu
         case Reshaped():
             return record(infer.reshape_signature(sig.type, old_type.shape), inner)
         case Bitcast():
-            return record(infer.bitcast_signature(sig.type, old_type.dtype), inner)
+            return record(read_step(sig.type, Bitcast(old_type.dtype)), inner)
         case Part():
             other = infer.map_signature(OPS["imag" if step.name == "real" else "real"], (old_type,))
             kept = record(other, old)
@@ -301,6 +307,35 @@ def host(store: Store) -> np.ndarray:
     return store.buffer.as_numpy(store.type.shape, store.type.dtype, False)
 
 
+def writable(store: Store) -> np.ndarray:
+    """The store's contents as a writable NumPy array of the base shape, for changing them in place; flushes first.
+
+    Memory shared with another store or with a host view is copied before, so that only this store changes. The array must not
+    be kept.
+    """
+    if store.value is not None:
+        flush()
+    elif _suspended:
+        resume()
+    assert store.buffer is not None
+    if sys.getrefcount(store.buffer) > _HELD:
+        shared = store.buffer.as_numpy(store.type.shape, store.type.dtype, False)
+        store.buffer = memory.allocate(store.type.nbytes)
+        store.buffer.as_numpy(store.type.shape, store.type.dtype, True)[...] = shared
+        counters.copied_bytes += store.type.nbytes
+    return store.buffer.as_numpy(store.type.shape, store.type.dtype, True)
+
+
+def _held_refcount() -> int:
+    """What sys.getrefcount says, in `writable`, of a buffer only its store refers to."""
+    store = _new_store(Store)
+    store.buffer = memory.allocate(0)
+    return sys.getrefcount(store.buffer)
+
+
+_HELD = _held_refcount()
+
+
 def from_host(array: np.ndarray) -> Store:
     """A Store with a copy of a NumPy array of a supported dtype."""
     from legate_jit.ir.node import array_type
@@ -342,6 +377,10 @@ def full() -> None:
     """The window holds as much as it may: run it, at a loop boundary if the program is in a loop."""
     w, pace = window, _pace
     recorded = w.n - len(w.inputs)
+    if w.held > WINDOW_BYTES:
+        flush()
+        pace.trace, pace.goal, w.limit = None, 0, WINDOW_VALUES
+        return
     if recorded < pace.goal:
         w.limit = w.n + pace.goal - recorded - 2
         return

@@ -12,6 +12,7 @@ import numpy as np
 
 from legate_jit.backends.memory import Buffer
 from legate_jit.ir import dtypes, index, infer
+from legate_jit.ir.build import CallSpec
 from legate_jit.ir.index import Affine
 from legate_jit.ir.node import ArrayType, Signature, array_type
 from legate_jit.ir.ops import OPS
@@ -37,7 +38,7 @@ class Reshaped(NamedTuple):
 
 
 class Bitcast(NamedTuple):
-    """Lens step: the same bytes under another dtype of equal item size."""
+    """Lens step: the same bytes under another dtype; another item size scales the last axis."""
 
     dtype: np.dtype
 
@@ -85,7 +86,10 @@ def step_type(source: ArrayType, step: LensStep) -> ArrayType:
         case Reshaped():
             return array_type(step.shape, source.dtype)
         case Bitcast():
-            return array_type(source.shape, step.dtype)
+            if step.dtype.itemsize == source.dtype.itemsize:
+                return array_type(source.shape, step.dtype)
+            last = source.shape[-1] * source.dtype.itemsize // step.dtype.itemsize
+            return array_type((*source.shape[:-1], last), step.dtype)
         case Part():
             return array_type(source.shape, dtypes.canonical(np.empty(0, source.dtype).real.dtype))
 
@@ -122,6 +126,8 @@ def read_step(source: ArrayType, step: LensStep) -> Signature:
         case Reshaped():
             return infer.reshape_signature(source, step.shape)
         case Bitcast():
-            return infer.bitcast_signature(source, step.dtype)
+            if step.dtype.itemsize == source.dtype.itemsize:
+                return infer.bitcast_signature(source, step.dtype)
+            return infer.call_signature((source,), step_type(source, step), CallSpec("regroup"))
         case Part():
             return infer.map_signature(OPS[step.name], (source,))

@@ -5,6 +5,7 @@ A call reads strided views and fills preallocated C-contiguous results. Knows ar
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -174,6 +175,24 @@ def _correlate(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]
 
 
 from legate_jit.backends import gathering as _gathering  # noqa: E402, F401  registers its implementations
+
+
+def _fft_library() -> tuple[Any, dict[str, Any]]:
+    """SciPy's transforms run batches on all threads; NumPy's are the same algorithm on one."""
+    try:
+        import scipy.fft
+    except ImportError:
+        return np.fft, {}
+    return scipy.fft, {"workers": len(os.sched_getaffinity(0))}
+
+
+@implementation("fft")
+def _fft(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -> None:
+    """A transform by name; small ones by NumPy, whose call is cheaper."""
+    rest = dict(options)
+    name = rest.pop("name")
+    library, extra = (np.fft, {}) if args[0].size < 1 << 14 else _fft_library()
+    outs[0][...] = getattr(library, name)(args[0], **rest, **extra)
 
 
 def call(name: str, args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -> None:

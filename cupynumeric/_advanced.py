@@ -1,0 +1,326 @@
+"""Advanced indexing: integer-array and boolean keys, get and set, with NumPy's semantics (the last write wins).
+
+Boolean assignment of what broadcasts is a lazy select. Gathers along one axis are recorded once their indices are known to be in
+bounds. Everything else is carried out at once by NumPy on the store's own memory, so order and errors are NumPy's.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from cupynumeric import _elementwise
+from cupynumeric._array import ndarray, value, wrap
+from cupynumeric._convert import (
+    Foreign,
+    by_numpy,
+    drop_in,
+    from_numpy,
+    from_numpy_tree,
+    host_view,
+    lift,
+    strided,
+    to_numpy_tree,
+)
+from cupynumeric._indexing import reshaped
+from cupynumeric._shape import broadcast_to, cast, normalize_axis_index, ravel_array
+from legate_jit import runtime
+from legate_jit.ir import dtypes, infer
+from legate_jit.ir.build import CallSpec
+from legate_jit.ir.node import array_type
+from legate_jit.ir.ops import OPS
+
+#: gathers of fewer elements are carried out at once: recording them would cost more
+SMALL_GATHER = 512
+
+
+# ---- helpers ------------------------------------------------------------------------------------------------------
+
+
+def mutate(array: ndarray, change: Callable[[np.ndarray], Any]) -> Any:
+    """Let NumPy change the elements `array` shows, in place in its store's memory; returns what `change` returns."""
+    if array._locked or (array._lens is not None and not array._lens.writable):
+        raise ValueError("assignment destination is read-only")
+    base = runtime.writable(array._store)
+    if array._lens is None:
+        return change(base)
+    view = strided(base, array._lens)
+    if view is not None:
+        return change(view)
+    host = host_view(array).copy()
+    done = change(host)
+    array[...] = host
+    return done
+
+
+def choose_where(mask: Any, x: Any, y: Any) -> Any:
+    """Elementwise x where mask, else y; lazy."""
+    return _elementwise.call(OPS["where"], (mask, x, y))
+
+
+def fitting_scalar(item: Any, dtype: np.dtype) -> Any:
+    """A scalar converted to `dtype` as assignment does; OverflowError, TypeError and ValueError as NumPy."""
+    spot = np.empty(1, dtype)
+    spot[0] = item
+    return spot[0]
+
+
+def in_dtype(item: Any, dtype: np.dtype) -> Any:
+    """An assigned value as a scalar of `dtype`, or an array of ours cast to it."""
+    if _elementwise.is_scalar(item):
+        return fitting_scalar(item, dtype)
+    if isinstance(item, ndarray):
+        return cast(item, dtype)
+    host = np.asarray(item)
+    return from_numpy(host if host.dtype == dtype else host.astype(dtype))
+
+
+def write_where(array: ndarray, mask: Any, item: Any) -> None:
+    """`array[...] = item` where the broadcast `mask` holds, as a select."""
+    condition = lift(mask)
+    if condition.dtype != dtypes.BOOL:
+        np.can_cast(condition.dtype, bool) or _refuse_mask(condition.dtype)
+    source = in_dtype(item, array.dtype)
+    if isinstance(source, ndarray):
+        source = broadcast_to(source, array.shape)
+    chosen = choose_where(broadcast_to(condition, array.shape), source, array)
+    array[...] = chosen
+
+
+def _refuse_mask(dtype: np.dtype) -> None:
+    raise TypeError(f"Cannot cast array data from {dtype!r} to dtype('bool') according to the rule 'safe'")
+
+
+# ---- keys ---------------------------------------------------------------------------------------------------------
+
+
+def _plain(key: Any) -> Any:
+    """0-d integer arrays of ours in a key become Python ints, so that a key of them stays basic."""
+    if isinstance(key, tuple):
+        return tuple([_plain(e) for e in key])
+    if isinstance(key, ndarray) and key.ndim == 0 and key.dtype.kind in "iu":
+        return int(key)
+    return key
+
+
+def getitem(array: ndarray, key: Any) -> Any:
+    """`array[key]` for a key that is not basic."""
+    from cupynumeric import _indexing
+
+    key = _plain(key)
+    if _indexing.is_basic(key):
+        return _indexing.getitem(array, key)
+    gathered = _gather(array, key)
+    if gathered is not None:
+        return gathered
+    found = host_view(array)[to_numpy_tree(key)]
+    return from_numpy_tree(np.asarray(found) if found.base is None else found.copy())
+
+
+def _gather(array: ndarray, key: Any) -> ndarray | None:
+    """`array[indices]` (possibly after full slices) as a recorded gather; None when it is not that, or small."""
+    axis = 0
+    if isinstance(key, tuple):
+        rest = [k for k, e in enumerate(key) if not (isinstance(e, slice) and e == slice(None))]
+        if len(rest) != 1 or any(e is Ellipsis or e is None for e in key):
+            return None
+        axis = rest[0]
+        key = key[axis]
+    if axis >= array.ndim or not isinstance(key, (ndarray, np.ndarray, list)):
+        return None
+    host = np.asarray(to_numpy_tree(key))
+    if host.dtype.kind not in "iu" or host.ndim == 0 or array.shape[axis] == 0:
+        return None
+    total = host.size * (array.size // array.shape[axis])
+    if total < SMALL_GATHER:
+        return None
+    check_bounds(host, array.shape[axis], axis)
+    return gather(array, key if isinstance(key, ndarray) else from_numpy(host), axis)
+
+
+def check_bounds(indices: np.ndarray, n: int, axis: int) -> None:
+    """IndexError with NumPy's text for the first index outside [-n, n)."""
+    if not indices.size:
+        return
+    if int(indices.max()) < n and int(indices.min()) >= -n:
+        return
+    bad = indices.ravel()[np.flatnonzero((indices.ravel() >= n) | (indices.ravel() < -n))[0]]
+    raise IndexError(f"index {bad} is out of bounds for axis {axis} with size {n}")
+
+
+def gather(array: ndarray, indices: ndarray, axis: int) -> ndarray:
+    """Record the gather of in-bounds (possibly negative) indices along an axis."""
+    shape = (*array.shape[:axis], *indices.shape, *array.shape[axis + 1 :])
+    sig = infer.call_signature(
+        (array._type, indices._type), array_type(shape, array.dtype), CallSpec("take", (("axis", axis),))
+    )
+    return wrap(runtime.new_store(runtime.record(sig, value(array), value(indices)), sig.type))
+
+
+def setitem(array: ndarray, key: Any, item: Any) -> None:
+    """`array[key] = item` for a key that is not basic."""
+    from cupynumeric import _indexing
+
+    key = _plain(key)
+    if _indexing.is_basic(key):
+        _indexing.setitem(array, key, item)
+        return
+    if _select(array, key, item):
+        return
+    host_key, host_item = to_numpy_tree(key), to_numpy_tree(item)
+
+    def put(target: np.ndarray) -> None:
+        target[host_key] = host_item
+
+    mutate(array, put)
+
+
+def _select(array: ndarray, key: Any, item: Any) -> bool:
+    """Boolean assignment whose right side needs no counting of the mask, as a select; False when it does."""
+    if not isinstance(key, (ndarray, np.ndarray)) or key.dtype != dtypes.BOOL or not key.ndim:
+        return False
+    if key.ndim > array.ndim or key.shape != array.shape[: key.ndim]:
+        return False
+    trailing = array.shape[key.ndim :]
+    if not _elementwise.is_scalar(item):
+        if isinstance(item, np.generic) or not isinstance(item, (ndarray, np.ndarray)):
+            return False
+        shape = item.shape
+        lead = len(shape) - len(trailing)
+        if lead > 0 and shape[:lead] != (1,) * lead:
+            return False
+        item = lift(item)
+        if lead > 0:
+            item = reshaped(item, shape[lead:])
+        if any(n not in (1, m) for n, m in zip(item.shape[::-1], trailing[::-1], strict=False)):
+            return False
+    mask = reshaped(lift(key), (*key.shape, *(1 for _ in trailing)))
+    write_where(array, mask, item)
+    return True
+
+
+# ---- functions ----------------------------------------------------------------------------------------------------
+
+
+@drop_in
+def take(a: Any, indices: Any, axis: Any = None, out: Any = None, mode: str = "raise") -> Any:
+    """Elements at `indices` along an axis (of the flattened array by default)."""
+    x = lift(a)
+    where = lift(indices)
+    if axis is None:
+        flat, along = ravel_array(x), 0
+    else:
+        flat, along = x, normalize_axis_index(operator.index(axis), x.ndim)
+    simple = out is None and mode == "raise" and where.dtype.kind in "iu" and flat.ndim and flat.shape[along]
+    if not simple or where.size * (flat.size // flat.shape[along]) < SMALL_GATHER:
+        return by_numpy(np.take, (a, indices, axis), {"out": out, "mode": mode})
+    check_bounds(host_view(where), flat.shape[along], along)
+    return gather(flat, where, along)
+
+
+def where(condition: Any, *choices: Any) -> Any:
+    """`where(condition, x, y)`: x where the condition holds, else y. `where(condition)`: its non-zero positions."""
+    if not choices:
+        return nonzero(condition)
+    if len(choices) != 2:
+        raise ValueError("either both or neither of x and y should be given")
+    try:
+        mask = lift(condition)
+        if any(isinstance(c, (np.ndarray, list, tuple, str, bytes)) for c in choices):
+            choices = tuple([c if _elementwise.is_scalar(c) else lift(c) for c in choices])
+    except Foreign:
+        return by_numpy(np.where, (condition, *choices), {})
+    return choose_where(mask, *choices)
+
+
+def nonzero(a: Any) -> Any:
+    """Positions of non-zero elements, one index array per axis."""
+    return by_numpy(np.nonzero, (a,), {})
+
+
+@drop_in
+def put(a: Any, ind: Any, v: Any, mode: str = "raise") -> None:
+    """`a.flat[ind] = v`."""
+    if not isinstance(a, (ndarray, np.ndarray)):
+        raise TypeError(f"argument 1 must be numpy.ndarray, not {type(a).__name__}")
+    _in_place(np.put, a, ind, v, mode=mode)
+
+
+def putmask(a: Any, mask: Any, values: Any) -> None:
+    """Where the mask holds, elements of `values` (repeated to a's size) replace those of `a`."""
+    if isinstance(a, ndarray) and isinstance(mask, ndarray) and mask.shape == a.shape and mask.dtype == dtypes.BOOL:
+        shaped = isinstance(values, ndarray) and (values.shape == a.shape or values.ndim == 0)
+        if (shaped or _elementwise.is_scalar(values)) and np.can_cast(np.result_type(values.dtype if shaped else values, a.dtype), a.dtype):
+            write_where(a, mask, values)
+            return
+    _in_place(np.putmask, a, mask, values)
+
+
+def place(arr: Any, mask: Any, vals: Any) -> None:
+    """Where the mask holds, the next elements of `vals` replace those of `arr`."""
+    _in_place(np.place, arr, mask, vals)
+
+
+def put_along_axis(arr: Any, indices: Any, values: Any, axis: Any) -> None:
+    """Values written at matching one-dimensional positions along an axis."""
+    _in_place(np.put_along_axis, arr, indices, values, axis)
+
+
+def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:
+    """Write the main diagonal in place."""
+    from cupynumeric._shape import diagonal_view
+
+    if isinstance(a, ndarray) and a.ndim == 2 and not wrap and a.shape[0] >= 1 and np.ndim(to_shape(val)) == 0:
+        diagonal_view(a, 0, 0, 1)[...] = val
+        return
+    _in_place(np.fill_diagonal, a, val, wrap)
+
+
+def to_shape(x: Any) -> Any:
+    """x, or a stand-in with as many axes when x is ours."""
+    return np.empty((1,) * x.ndim) if isinstance(x, ndarray) else x
+
+
+def _in_place(function: Callable[..., Any], a: Any, *args: Any, **kwargs: Any) -> Any:
+    """NumPy's in-place `function` on an array of ours or of NumPy's."""
+    hosts = [to_numpy_tree(x) for x in args]
+    if isinstance(a, ndarray):
+        return mutate(a, lambda target: function(target, *hosts, **kwargs))
+    return function(a, *hosts, **kwargs)
+
+
+@drop_in
+def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
+    """For each element, the choice of the first condition that holds."""
+    if len(condlist) != len(choicelist):
+        raise ValueError("list of cases must be same length as list of conditions")
+    if not len(condlist):
+        raise ValueError("select with an empty condition list is not possible")
+    conditions = [lift(c) for c in condlist]
+    choices = [c if _elementwise.is_scalar(c) else lift(c) for c in (*choicelist, default)]
+    for k, c in enumerate(conditions):
+        if c.dtype != dtypes.BOOL:
+            raise TypeError(f"invalid entry {k} in condlist: should be boolean ndarray")
+    dtype = np.result_type(*(c.dtype if isinstance(c, ndarray) else c for c in choices))
+    if not dtypes.is_supported(dtype):
+        raise Foreign
+    result = in_dtype(choices[-1], dtypes.canonical(dtype))
+    for c, x in zip(reversed(conditions), reversed(choices[:-1]), strict=True):
+        result = choose_where(c, in_dtype(x, dtypes.canonical(dtype)), result)
+    return result
+
+
+__all__ = [
+    "fill_diagonal",
+    "nonzero",
+    "place",
+    "put",
+    "put_along_axis",
+    "putmask",
+    "select",
+    "take",
+    "where",
+]

@@ -1,0 +1,351 @@
+"""What `ndarray`'s attributes and methods do that is no public function: flags, parts, views of bytes, powers, in-place sorting."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+
+import cupynumeric
+from cupynumeric import _elementwise
+from cupynumeric._advanced import fitting_scalar, mutate
+from cupynumeric._array import ndarray, wrap
+from cupynumeric._convert import by_numpy, from_numpy, host_view
+from cupynumeric._shape import contiguity, strides_of, swapaxes, viewed
+from legate_jit.ir import dtypes, index
+from legate_jit.ir.ops import OPS
+from legate_jit.store import Bitcast, Part, extend
+
+# ---- parts and views ----------------------------------------------------------------------------------------------
+
+
+def part(array: ndarray, name: str) -> ndarray:
+    """The real or imaginary part: views of complex arrays; of real ones the array itself, or read-only zeros."""
+    if array.dtype.kind == "c":
+        return wrap(array._store, extend(array._store.type, array._lens, Part(name)), array._locked)
+    if name == "real":
+        return viewed(array, index.identity(array.shape))
+    zeros = cupynumeric.zeros(array.shape, array.dtype)
+    zeros._locked = True
+    return zeros  # type: ignore[no-any-return]
+
+
+def set_imag(array: ndarray, item: Any) -> None:
+    """`array.imag = item`."""
+    if array.dtype.kind != "c":
+        raise TypeError("array does not have imaginary part to set")
+    part(array, "imag")[...] = item
+
+
+def matrix_transposed(array: ndarray) -> Any:
+    """`array.mT`."""
+    if array.ndim < 2:
+        raise ValueError("matrix transpose with ndim < 2 is undefined")
+    return swapaxes(array, -1, -2)
+
+
+def strides(array: ndarray) -> tuple[int, ...]:
+    """`array.strides`."""
+    found = strides_of(array)
+    return host_view(array).strides if found is None else found
+
+
+def base(array: ndarray) -> Any:
+    """`array.base`."""
+    return None if array._lens is None else wrap(array._store)
+
+
+def to_device(array: ndarray, device: Any, stream: Any) -> ndarray:
+    """`array.to_device`."""
+    if stream is not None:
+        raise ValueError("The stream argument in to_device() is not supported")
+    if device != "cpu":
+        raise ValueError(f"Unsupported device: {device}. Only 'cpu' is accepted.")
+    return array
+
+
+def view(array: ndarray, dtype: Any = None, type_: Any = None) -> Any:
+    """`array.view`: the same memory, under another dtype of the same item size as a view; other item sizes go to NumPy."""
+    if isinstance(dtype, type) and issubclass(dtype, (ndarray, np.ndarray)):
+        dtype, type_ = None, dtype
+    if type_ is not None and not issubclass(type_, ndarray):
+        return host_view(array).view(type_) if dtype is None else host_view(array).view(dtype, type_)
+    if dtype is None:
+        return viewed(array, index.identity(array.shape))
+    target = np.dtype(dtype)
+    if not dtypes.is_supported(target):
+        return host_view(array).view(target)
+    target = dtypes.canonical(target)
+    if target == array.dtype:
+        return viewed(array, index.identity(array.shape))
+    if target.itemsize == array.itemsize:
+        return wrap(array._store, extend(array._store.type, array._lens, Bitcast(target)), array._locked)
+    return _regrouped(array, target)
+
+
+def _regrouped(array: ndarray, target: np.dtype) -> Any:
+    """A view under a dtype of another item size."""
+    if array.ndim == 0:
+        raise ValueError("Changing the dtype of a 0d array is only supported if the itemsize is unchanged")
+    steps = strides_of(array)
+    n = array.shape[-1]
+    if steps is None or (n != 1 and steps[-1] != array.itemsize and array.size):
+        raise ValueError("To change to a dtype of a different size, the last axis must be contiguous")
+    total = n * array.itemsize
+    if total % target.itemsize:
+        if target.itemsize > array.itemsize:
+            raise ValueError(
+                "When changing to a larger dtype, its size must be a divisor of the total size in bytes of the last axis "
+                "of the array."
+            )
+        raise ValueError("When changing to a smaller dtype, its size must be a divisor of the size of original dtype")
+    return wrap(array._store, extend(array._store.type, array._lens, Bitcast(target)), array._locked)
+
+
+def byteswap(array: ndarray, inplace: bool) -> Any:
+    """`array.byteswap`."""
+    if not inplace:
+        return from_numpy(host_view(array).byteswap())
+    mutate(array, lambda host: host.byteswap(inplace=True))
+    return array
+
+
+def resize(array: ndarray, *new_shape: Any) -> None:
+    """`array.resize`: the array gets a new store; views keep the old one."""
+    if not new_shape or new_shape == (None,):
+        return
+    given = new_shape[0] if len(new_shape) == 1 else new_shape
+    dims = tuple(given) if hasattr(given, "__iter__") else (operator.index(given),)
+    if any(n < 0 for n in dims):
+        raise ValueError("all elements of `new_shape` must be non-negative")
+    if array._lens is not None:
+        raise ValueError("cannot resize this array: it does not own its data")
+    host = host_view(array).copy()
+    host.resize(dims, refcheck=False)
+    made = from_numpy(host)
+    array._store, array._lens, array._type, array._key = made._store, made._lens, made._type, made._key
+
+
+# ---- flags --------------------------------------------------------------------------------------------------------
+
+
+class Flags:
+    """`ndarray.flags`: layout and access of one array, by attribute or by NumPy's key."""
+
+    __slots__ = ("_array",)
+
+    _KEYS = {
+        "C_CONTIGUOUS": "c_contiguous",
+        "C": "c_contiguous",
+        "CONTIGUOUS": "c_contiguous",
+        "F_CONTIGUOUS": "f_contiguous",
+        "F": "f_contiguous",
+        "FORTRAN": "f_contiguous",
+        "OWNDATA": "owndata",
+        "O": "owndata",
+        "WRITEABLE": "writeable",
+        "W": "writeable",
+        "ALIGNED": "aligned",
+        "A": "aligned",
+        "WRITEBACKIFCOPY": "writebackifcopy",
+        "X": "writebackifcopy",
+        "FNC": "fnc",
+        "FORC": "forc",
+        "BEHAVED": "behaved",
+        "B": "behaved",
+        "CARRAY": "carray",
+        "CA": "carray",
+        "FARRAY": "farray",
+        "FA": "farray",
+    }
+
+    def __init__(self, array: ndarray) -> None:
+        self._array = array
+
+    @property
+    def c_contiguous(self) -> bool:
+        """Elements in C order without gaps."""
+        return contiguity(self._array)[0]
+
+    @property
+    def f_contiguous(self) -> bool:
+        """Elements in Fortran order without gaps."""
+        return contiguity(self._array)[1]
+
+    contiguous = c_contiguous
+    fortran = f_contiguous
+
+    @property
+    def owndata(self) -> bool:
+        """Whether the array is no view."""
+        return self._array._lens is None
+
+    @property
+    def writeable(self) -> bool:
+        """Whether elements can be assigned."""
+        array = self._array
+        return not array._locked and (array._lens is None or array._lens.writable)
+
+    @writeable.setter
+    def writeable(self, flag: Any) -> None:
+        setflags(self._array, write=flag)
+
+    @property
+    def aligned(self) -> bool:
+        """Always."""
+        return True
+
+    @property
+    def writebackifcopy(self) -> bool:
+        """Never."""
+        return False
+
+    @property
+    def fnc(self) -> bool:
+        """Fortran- but not C-contiguous."""
+        return self.f_contiguous and not self.c_contiguous
+
+    @property
+    def forc(self) -> bool:
+        """Contiguous in either order."""
+        return self.f_contiguous or self.c_contiguous
+
+    @property
+    def behaved(self) -> bool:
+        """Aligned and writable."""
+        return self.writeable
+
+    @property
+    def carray(self) -> bool:
+        """Behaved and C-contiguous."""
+        return self.behaved and self.c_contiguous
+
+    @property
+    def farray(self) -> bool:
+        """Behaved, Fortran- and not C-contiguous."""
+        return self.behaved and self.fnc
+
+    @property
+    def num(self) -> int:
+        """The flags as NumPy's bits."""
+        bits = ((1, self.c_contiguous), (2, self.f_contiguous), (4, self.owndata), (256, True), (1024, self.writeable))
+        return sum(bit for bit, on in bits if on)
+
+    def __getitem__(self, key: str) -> bool:
+        if key not in self._KEYS:
+            raise KeyError("Unknown flag")
+        return bool(getattr(self, self._KEYS[key]))
+
+    def __setitem__(self, key: str, flag: Any) -> None:
+        if self._KEYS.get(key) != "writeable":
+            raise KeyError("Unknown flag")
+        setflags(self._array, write=flag)
+
+    def __eq__(self, other: object) -> bool:
+        return self.num == other.num if isinstance(other, (Flags, np._core.multiarray.flagsobj)) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        shown = ("C_CONTIGUOUS", "F_CONTIGUOUS", "OWNDATA", "WRITEABLE", "ALIGNED", "WRITEBACKIFCOPY")
+        return "\n".join(f"  {key} : {self[key]}" for key in shown) + "\n"
+
+
+def setflags(array: ndarray, write: Any = None, align: Any = None, uic: Any = None) -> None:
+    """`array.setflags`."""
+    if write is None:
+        return
+    if write and array._lens is not None and not array._lens.writable:
+        raise ValueError("cannot set WRITEABLE flag to True of this array")
+    array._locked = not write
+
+
+# ---- values -------------------------------------------------------------------------------------------------------
+
+
+def fill(array: ndarray, item: Any) -> None:
+    """`array.fill`."""
+    if isinstance(item, (ndarray, np.ndarray)) and item.ndim:
+        host = np.empty((), array.dtype)
+        host.fill(np.asarray(item))  # raises NumPy's error
+    array[...] = item if isinstance(item, ndarray) else fitting_scalar(item, array.dtype)
+
+
+def sort(array: ndarray, axis: Any, kind: Any, order: Any, stable: Any) -> None:
+    """`array.sort`: in place, by NumPy on the store's memory."""
+    options = {} if stable is None else {"stable": stable}
+    mutate(array, lambda host: host.sort(axis, kind, order, **options))
+
+
+def partition(array: ndarray, kth: Any, axis: Any, kind: Any, order: Any) -> None:
+    """`array.partition`."""
+    where = host_view(kth) if isinstance(kth, ndarray) else kth
+    mutate(array, lambda host: host.partition(where, axis, kind, order))
+
+
+# ---- powers -------------------------------------------------------------------------------------------------------
+
+_FAST_POWERS = {2.0: "square", 1.0: "positive", 0.5: "sqrt", -1.0: "reciprocal"}
+
+
+def power(array: ndarray, other: Any, modulo: Any = None) -> Any:
+    """`array ** other`, with NumPy's fast scalar powers."""
+    if modulo is not None or _elementwise.is_foreign(other):
+        return NotImplemented
+    fast = _fast_power(array, other)
+    if fast is not None:
+        return _elementwise.call(OPS[fast], (array,))
+    _refuse_negative(array, other)
+    return _elementwise.operator(OPS["power"], array, other)
+
+
+def power_in_place(array: ndarray, other: Any) -> Any:
+    """`array **= other`."""
+    if _elementwise.is_foreign(other):
+        return NotImplemented
+    fast = _fast_power(array, other)
+    if fast is not None:
+        return _elementwise.call(OPS[fast], (array,), out=array)
+    _refuse_negative(array, other)
+    return _elementwise.in_place_operator(OPS["power"], array, other)
+
+
+def _fast_power(array: ndarray, other: Any) -> str | None:
+    """The op NumPy uses for this exponent instead of power; only Python numbers, and only where the dtype stays."""
+    if type(other) not in (int, float):
+        return None
+    name = _FAST_POWERS.get(other)
+    if name is None:
+        return None
+    kind = array.dtype.kind
+    if kind in "fc":
+        return name if kind == "f" or name != "reciprocal" else None
+    if kind in "iu" and type(other) is int and other == 2:
+        return "square"
+    return None
+
+
+def _refuse_negative(array: ndarray, other: Any) -> None:
+    """ValueError for integers to negative integer powers, which has no integer answer."""
+    if array.dtype.kind not in "iu":
+        return
+    if type(other) is int or isinstance(other, np.signedinteger):
+        negative = other < 0
+    elif isinstance(other, (ndarray, np.ndarray)) and other.dtype.kind == "i":
+        host = host_view(other) if isinstance(other, ndarray) else other
+        negative = bool((host < 0).any())
+    else:
+        return
+    if negative:
+        raise ValueError("Integers to negative integer powers are not allowed.")
+
+
+def matmul_in_place(array: ndarray, other: Any) -> Any:
+    """`array @= other`."""
+    made = cupynumeric.matmul(array, other)
+    if made.shape != array.shape:
+        return by_numpy(np.matmul, (array, other), {"out": array})
+    array[...] = made
+    return array
+

@@ -1,0 +1,253 @@
+"""Names this package does not implement: NumPy does the work on host views, with the documented warning.
+
+Also the coverage report (how many of a program's calls were ours), and the modules that are NumPy's own (`ma`, `polynomial`, ...).
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import importlib
+import os
+import sys
+import traceback
+import types
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from cupynumeric._convert import by_numpy
+from cupynumeric.settings import settings
+
+_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+
+_TEXT = (
+    "cuPyNumeric has not implemented {name} and is falling back to canonical NumPy. "
+    "You may notice significantly decreased performance for this function call."
+)
+_HINT = "\n\nSet CUPYNUMERIC_FALLBACK_STACKTRACE=1 and re-run to include a full stack trace with this warning."
+
+
+def _user_level() -> int:
+    """How many frames up (as `stacklevel` counts, from our caller) the first one outside this package and NumPy is."""
+    frame, level = sys._getframe(2), 2
+    while frame.f_back is not None and _is_inside(frame.f_code.co_filename):
+        frame, level = frame.f_back, level + 1
+    return level
+
+
+_NUMPY = os.path.dirname(os.path.abspath(np.__file__)) + os.sep
+
+
+def _is_inside(filename: str) -> bool:
+    return filename.startswith((_PACKAGE, _NUMPY))
+
+
+def warn_fallback(name: str) -> None:
+    """The warning, at the user's line (Python shows it once per line)."""
+    message = _TEXT.format(name=name)
+    if settings.fallback_stacktrace():
+        stack = "".join(traceback.format_list(traceback.extract_stack()[:-3]))
+        message += f"\n\nStack trace:\n{stack}"
+    else:
+        message += _HINT
+    warnings.warn(message, RuntimeWarning, stacklevel=_user_level() + 1)
+
+
+def run(function: Callable[..., Any], name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Call NumPy's `function` in place of one we do not have."""
+    if coverage.active:
+        coverage.note(name, False)
+    else:
+        warn_fallback(name)
+    return by_numpy(function, args, kwargs)
+
+
+def fallback(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """A function that warns and lets NumPy's `function` work on host views."""
+
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return run(function, name, args, kwargs)
+
+    functools.update_wrapper(wrapper, function)
+    return wrapper
+
+
+def quiet(function: Callable[..., Any]) -> Callable[..., Any]:
+    """NumPy's `function` on host views, without a warning: it computes nothing a kernel could do better."""
+
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return by_numpy(function, args, kwargs)
+
+    functools.update_wrapper(wrapper, function)
+    return wrapper
+
+
+def is_function(x: Any) -> bool:
+    """Whether x computes: a function of NumPy's in any of its forms, but not a class or a constant."""
+    return callable(x) and not isinstance(x, (type, types.ModuleType))
+
+
+def resolve(target: types.ModuleType, name: str, warn: bool = True) -> Any:
+    """NumPy's attribute `name` of module `target`, as a name of ours: functions wrapped, everything else as it is."""
+    found = getattr(target, name)
+    if isinstance(found, types.ModuleType):
+        return module(found.__name__) if found.__name__.startswith("numpy.") else found
+    if not is_function(found):
+        return found
+    if not warn:
+        return quiet(found)
+    return fallback(found, f"{target.__name__}.{name}")
+
+
+#: functions of NumPy's top level that compute nothing on arrays: no warning
+_QUIET_NAMES = frozenset(
+    """array2string array_repr array_str asmatrix base_repr binary_repr bmat broadcast_shapes busday_count busday_offset
+    datetime_as_string datetime_data errstate format_float_positional format_float_scientific get_include get_printoptions
+    getbufsize geterr geterrcall info is_busday isdtype isnat issubdtype iterable mintypecode nested_iters printoptions
+    promote_types result_type set_printoptions setbufsize seterr seterrcall show_config show_runtime test typename
+    matrix""".split()
+)
+
+
+def top_level(name: str) -> Any:
+    """The attribute `cupynumeric.name` for a name that is not ours; AttributeError if it is not NumPy's either."""
+    if not hasattr(np, name):
+        raise AttributeError(f"module 'cupynumeric' has no attribute {name!r}")
+    return resolve(np, name, name not in _QUIET_NAMES)
+
+
+# ---- modules ------------------------------------------------------------------------------------------------------
+
+#: modules of NumPy that show through under our name; functions of the first kind warn, of the second do not
+_WARNING_MODULES = ("emath", "lib", "lib.scimath", "lib.stride_tricks", "polynomial", "rec", "char", "strings", "ma")
+_QUIET_MODULES = (
+    "exceptions",
+    "dtypes",
+    "typing",
+    "testing",
+    "ctypeslib",
+    "lib.array_utils",
+    "lib.format",
+    "lib.introspect",
+    "lib.mixins",
+    "lib.npyio",
+    "ma.extras",
+    "ma.core",
+    "ma.mrecords",
+    "polynomial.chebyshev",
+    "polynomial.hermite",
+    "polynomial.hermite_e",
+    "polynomial.laguerre",
+    "polynomial.legendre",
+    "polynomial.polynomial",
+    "polynomial.polyutils",
+    "core",
+    "version",
+)
+_OWN = ("linalg", "fft", "random")
+
+
+class FallbackModule(types.ModuleType):
+    """A module of NumPy under our name, imported when it is first used."""
+
+    def __init__(self, name: str, target: str, warn: bool) -> None:
+        super().__init__(name, f"NumPy's `{target}`, working on our arrays.")
+        self.__dict__["_target_name"] = target
+        self.__dict__["_warn"] = warn
+        self.__dict__["__path__"] = []
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") and name not in ("__all__", "__version__"):
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        target = importlib.import_module(self._target_name)
+        found = resolve(target, name, self._warn)
+        self.__dict__[name] = found
+        return found
+
+    def __dir__(self) -> list[str]:
+        return dir(importlib.import_module(self._target_name))
+
+
+def module(numpy_name: str) -> types.ModuleType:
+    """Our module for one of NumPy's, by its dotted name."""
+    tail = numpy_name.removeprefix("numpy.")
+    if tail in _OWN:
+        return importlib.import_module(f"cupynumeric.{tail}")
+    name = f"cupynumeric.{tail}"
+    found = sys.modules.get(name)
+    if found is None:
+        found = sys.modules[name] = FallbackModule(name, numpy_name, tail in _WARNING_MODULES)
+    return found
+
+
+def register_modules() -> None:
+    """Let `import cupynumeric.ma` and its like find the modules that are NumPy's."""
+    for tail in (*_WARNING_MODULES, *_QUIET_MODULES):
+        module(f"numpy.{tail}")
+
+
+def completed(name: str, target_name: str) -> Callable[[str], Any]:
+    """A module-level `__getattr__` for a module of ours: names it lacks come from NumPy's module."""
+
+    def getattr_(attribute: str) -> Any:
+        target = importlib.import_module(target_name)
+        if attribute.startswith("__") or not hasattr(target, attribute):
+            raise AttributeError(f"module {name!r} has no attribute {attribute!r}")
+        return resolve(target, attribute)
+
+    return getattr_
+
+
+# ---- coverage -----------------------------------------------------------------------------------------------------
+
+
+class Coverage:
+    """Which calls a program made, and which of them were ours."""
+
+    def __init__(self) -> None:
+        self.active = settings.report_coverage()
+        self.calls: list[tuple[str, str, bool]] = []
+        if self.active:
+            atexit.register(self.report)
+
+    def note(self, name: str, implemented: bool) -> None:
+        """Count one call, with the user's line."""
+        frame = sys._getframe(1)
+        while frame.f_back is not None and _is_inside(frame.f_code.co_filename):
+            frame = frame.f_back
+        where = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        if settings.report_dump_callstack():
+            where = "".join(traceback.format_stack(frame)).replace("\n", "|")
+        self.calls.append((name, where, implemented))
+
+    def counted(self, function: Callable[..., Any], name: str) -> Callable[..., Any]:
+        """`function`, its calls counted as implemented."""
+
+        @functools.wraps(function)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            self.note(name, True)
+            return function(*args, **kwargs)
+
+        return wrapper
+
+    def report(self) -> None:
+        """Print the summary and write the table, as documented."""
+        total = len(self.calls)
+        implemented = sum(ours for _, _, ours in self.calls)
+        if total:
+            print(f"cuPyNumeric API coverage: {implemented}/{total} ({implemented / total * 100}%)")
+        else:
+            print("cuPyNumeric API coverage: 0/0")
+        path = settings.report_dump_csv()
+        if path is None:
+            return
+        with open(path, "w", encoding="utf-8") as f:
+            print("function_name,location,implemented", file=f)
+            for name, where, ours in self.calls:
+                print(f"{name},{where},{ours}", file=f)
+
+
+coverage = Coverage()

@@ -1,0 +1,272 @@
+"""Public functions that NumPy carries out on host views: data-dependent shapes, small metadata, text and files.
+
+No warning is given for them: a fused kernel would not do them better, or they move no array data at all.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from cupynumeric._array import ndarray
+from cupynumeric._convert import hosted, lift, to_numpy_tree
+
+argwhere = hosted("argwhere")
+choose = hosted("choose")
+compress = hosted("compress")
+extract = hosted("extract")
+flatnonzero = hosted("flatnonzero")
+take_along_axis = hosted("take_along_axis")
+ix_ = hosted("ix_")
+unravel_index = hosted("unravel_index")
+ravel_multi_index = hosted("ravel_multi_index")
+diag_indices = hosted("diag_indices")
+mask_indices = hosted("mask_indices")
+tril_indices = hosted("tril_indices")
+triu_indices = hosted("triu_indices")
+packbits = hosted("packbits")
+unpackbits = hosted("unpackbits")
+apply_along_axis = hosted("apply_along_axis")
+apply_over_axes = hosted("apply_over_axes")
+bartlett = hosted("bartlett")
+blackman = hosted("blackman")
+hamming = hosted("hamming")
+hanning = hosted("hanning")
+kaiser = hosted("kaiser")
+poly = hosted("poly")
+polyadd = hosted("polyadd")
+polyder = hosted("polyder")
+polydiv = hosted("polydiv")
+polyfit = hosted("polyfit")
+polyint = hosted("polyint")
+polymul = hosted("polymul")
+polysub = hosted("polysub")
+roots = hosted("roots")
+array_repr = hosted("array_repr")
+array_str = hosted("array_str")
+array2string = hosted("array2string")
+save = hosted("save")
+savez = hosted("savez")
+savez_compressed = hosted("savez_compressed")
+savetxt = hosted("savetxt")
+loadtxt = hosted("loadtxt")
+genfromtxt = hosted("genfromtxt")
+fromregex = hosted("fromregex")
+can_cast = hosted("can_cast")
+common_type = hosted("common_type")
+min_scalar_type = hosted("min_scalar_type")
+iterable = hosted("iterable")
+einsum_path = hosted("einsum_path")
+
+
+def load(file: Any, mmap_mode: Any = None, allow_pickle: Any = False, *args: Any, **kwargs: Any) -> Any:
+    """An array from an `.npy` file (or an archive of NumPy arrays from an `.npz`); see `numpy.load`."""
+    from cupynumeric._convert import from_numpy_tree
+
+    return from_numpy_tree(np.load(file, mmap_mode, allow_pickle, *args, **kwargs))
+
+
+def result_type(*arrays_and_dtypes: Any) -> Any:
+    """The dtype NumPy's promotion rules give the arguments."""
+    return np.result_type(*(x.dtype if isinstance(x, ndarray) else x for x in arrays_and_dtypes))
+
+
+def isscalar(element: Any) -> bool:
+    """Whether the element is a scalar."""
+    return np.isscalar(element)
+
+
+def iscomplexobj(x: Any) -> bool:
+    """Whether x has a complex dtype."""
+    return x.dtype.kind == "c" if isinstance(x, ndarray) else np.iscomplexobj(x)
+
+
+def isrealobj(x: Any) -> bool:
+    """Whether x has a dtype that is not complex."""
+    return not iscomplexobj(x)
+
+
+def isfortran(a: Any) -> bool:
+    """Whether a is Fortran- but not C-contiguous."""
+    return bool(a.flags.fnc)
+
+
+def ndim(a: Any) -> int:
+    """Number of axes."""
+    return a.ndim if hasattr(a, "ndim") else np.ndim(to_numpy_tree(a))
+
+
+def shape(a: Any) -> tuple[int, ...]:
+    """Extent of each axis."""
+    return a.shape if hasattr(a, "shape") else np.shape(to_numpy_tree(a))
+
+
+def size(a: Any, axis: Any = None) -> int:
+    """Number of elements, or along given axes."""
+    return np.size(np.broadcast_to(np.empty(()), shape(a)), axis)
+
+
+def shares_memory(a: Any, b: Any, /, max_work: Any = None) -> bool:
+    """Whether two arrays have an element in common."""
+    return _overlap(np.shares_memory, a, b, max_work)
+
+
+def may_share_memory(a: Any, b: Any, /, max_work: Any = None) -> bool:
+    """Whether the memory bounds of two arrays overlap."""
+    return _overlap(np.may_share_memory, a, b, max_work)
+
+
+def _overlap(judge: Any, a: Any, b: Any, max_work: Any) -> bool:
+    if isinstance(a, ndarray) and isinstance(b, ndarray):
+        if a._store is not b._store:
+            return False
+        options = {} if max_work is None else {"max_work": max_work}
+        return bool(judge(*to_numpy_tree((a, b)), **options))
+    if isinstance(a, ndarray) or isinstance(b, ndarray):
+        return False
+    return bool(judge(a, b) if max_work is None else judge(a, b, max_work))
+
+
+def diag_indices_from(arr: Any) -> Any:
+    """Indices of the main diagonal of a square array."""
+    from cupynumeric._convert import from_numpy_tree
+    from cupynumeric._shape import stand_in
+
+    return from_numpy_tree(np.diag_indices_from(stand_in(lift(arr))))
+
+
+def tril_indices_from(arr: Any, k: int = 0) -> Any:
+    """Indices of the lower triangle of a matrix."""
+    if ndim(arr) != 2:
+        raise ValueError("input array must be 2-d")
+    return tril_indices(shape(arr)[0], k, shape(arr)[1])
+
+
+def triu_indices_from(arr: Any, k: int = 0) -> Any:
+    """Indices of the upper triangle of a matrix."""
+    if ndim(arr) != 2:
+        raise ValueError("input array must be 2-d")
+    return triu_indices(shape(arr)[0], k, shape(arr)[1])
+
+
+class ndenumerate:  # noqa: N801  NumPy's name
+    """Pairs of index and value over an array."""
+
+    def __init__(self, arr: Any) -> None:
+        self._iterator = np.ndenumerate(to_numpy_tree(arr))
+
+    def __next__(self) -> Any:
+        return next(self._iterator)
+
+    def __iter__(self) -> ndenumerate:
+        return self
+
+
+class broadcast:  # noqa: N801  NumPy's name
+    """What broadcasting the arguments against each other gives: shape, size, and an iterator over tuples of elements."""
+
+    def __init__(self, *args: Any) -> None:
+        self._broadcast = np.broadcast(*(to_numpy_tree(x) for x in args))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._broadcast, name)
+
+    def __iter__(self) -> Any:
+        return iter(self._broadcast)
+
+    def __next__(self) -> Any:
+        return next(self._broadcast)
+
+
+class _Concatenator:
+    """`r_` and `c_`: joining by index syntax, carried out by NumPy."""
+
+    def __init__(self, numpys: Any) -> None:
+        self._numpys = numpys
+
+    def __getitem__(self, key: Any) -> Any:
+        from cupynumeric._convert import from_numpy_tree
+
+        return from_numpy_tree(self._numpys[to_numpy_tree(key)])
+
+    def __len__(self) -> int:
+        return 0
+
+
+r_ = _Concatenator(np.r_)
+c_ = _Concatenator(np.c_)
+
+
+def nditer(op: Any, *args: Any, **kwargs: Any) -> Any:
+    """NumPy's iterator over snapshots of the operands."""
+    return np.nditer(to_numpy_tree(op), *args, **kwargs)
+
+
+__all__ = [
+    "apply_along_axis",
+    "apply_over_axes",
+    "argwhere",
+    "array2string",
+    "array_repr",
+    "array_str",
+    "bartlett",
+    "blackman",
+    "broadcast",
+    "c_",
+    "can_cast",
+    "choose",
+    "common_type",
+    "compress",
+    "diag_indices",
+    "diag_indices_from",
+    "einsum_path",
+    "extract",
+    "flatnonzero",
+    "fromregex",
+    "genfromtxt",
+    "hamming",
+    "hanning",
+    "iscomplexobj",
+    "isfortran",
+    "isrealobj",
+    "isscalar",
+    "iterable",
+    "ix_",
+    "kaiser",
+    "load",
+    "loadtxt",
+    "mask_indices",
+    "may_share_memory",
+    "min_scalar_type",
+    "ndenumerate",
+    "ndim",
+    "nditer",
+    "packbits",
+    "poly",
+    "polyadd",
+    "polyder",
+    "polydiv",
+    "polyfit",
+    "polyint",
+    "polymul",
+    "polysub",
+    "r_",
+    "ravel_multi_index",
+    "result_type",
+    "roots",
+    "save",
+    "savetxt",
+    "savez",
+    "savez_compressed",
+    "shape",
+    "shares_memory",
+    "size",
+    "take_along_axis",
+    "tril_indices",
+    "tril_indices_from",
+    "triu_indices",
+    "triu_indices_from",
+    "unpackbits",
+    "unravel_index",
+]

@@ -1,0 +1,535 @@
+"""Joining, splitting, repeating and padding: results are filled region by region, which fuses with what makes the pieces."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from cupynumeric._array import ndarray, value, wrap
+from cupynumeric._convert import Foreign, by_numpy, drop_in, from_numpy_tree, host_view, lift
+from cupynumeric._creation import undefined
+from cupynumeric._indexing import reshaped
+from cupynumeric._shape import (
+    atleast_1d,
+    atleast_2d,
+    atleast_3d,
+    broadcast_to,
+    cast,
+    moveaxis,
+    normalize_axis_index,
+    normalize_axis_tuple,
+    ravel_array,
+
+)
+from legate_jit import runtime
+from legate_jit.ir import dtypes, infer
+from legate_jit.ir.build import CallSpec
+from legate_jit.ir.node import array_type
+
+#: above this many pieces one library call joins them, instead of one region update each
+MANY_PIECES = 32
+
+
+# ---- joining ------------------------------------------------------------------------------------------------------
+
+
+def _common_dtype(arrays: Sequence[ndarray], dtype: Any, casting: str) -> np.dtype:
+    common = np.result_type(*(x.dtype for x in arrays)) if dtype is None else np.dtype(dtype)
+    if not dtypes.is_supported(common):
+        raise Foreign
+    for x in arrays:
+        if not np.can_cast(x.dtype, common, casting):  # type: ignore[arg-type]
+            raise TypeError(
+                f"Cannot cast array data from {x.dtype!r} to {common!r} according to the rule {casting!r}"
+            )
+    return dtypes.canonical(common)
+
+
+def _check_pieces(arrays: Sequence[ndarray], axis: int) -> None:
+    first = arrays[0]
+    for k, x in enumerate(arrays):
+        if x.ndim != first.ndim:
+            raise ValueError(
+                "all the input arrays must have same number of dimensions, but the array at index 0 has "
+                f"{first.ndim} dimension(s) and the array at index {k} has {x.ndim} dimension(s)"
+            )
+        for d, (n, m) in enumerate(zip(first.shape, x.shape, strict=True)):
+            if d != axis and n != m:
+                raise ValueError(
+                    "all the input array dimensions except for the concatenation axis must match exactly, but along "
+                    f"dimension {d}, the array at index 0 has size {n} and the array at index {k} has size {m}"
+                )
+
+
+def join(arrays: Sequence[ndarray], axis: int, dtype: np.dtype) -> ndarray:
+    """The pieces one after another along an axis, as `dtype`."""
+    shape = list(arrays[0].shape)
+    shape[axis] = sum(x.shape[axis] for x in arrays)
+    if len(arrays) == 1:
+        return cast(arrays[0], dtype).copy()
+    if len(arrays) > MANY_PIECES:
+        return _join_many(arrays, axis, tuple(shape), dtype)
+    made = undefined(tuple(shape), dtype)
+    _fill(made, arrays, axis)
+    return made
+
+
+def _join_many(arrays: Sequence[ndarray], axis: int, shape: tuple[int, ...], dtype: np.dtype) -> ndarray:
+    sig = infer.call_signature(
+        tuple(x._type for x in arrays), array_type(shape, dtype), CallSpec("concatenate", (("axis", axis),))
+    )
+    v = runtime.record(sig, *[value(x) for x in arrays])
+    return wrap(runtime.new_store(v, sig.type))
+
+
+def _fill(made: ndarray, arrays: Sequence[ndarray], axis: int) -> None:
+    lead = (slice(None),) * axis
+    at = 0
+    for x in arrays:
+        n = x.shape[axis]
+        if n:
+            made[(*lead, slice(at, at + n))] = x
+        at += n
+
+
+def _sequence(arrays: Any) -> list[ndarray]:
+    if isinstance(arrays, ndarray):
+        if not arrays.ndim:
+            raise TypeError("iteration over a 0-d array")
+        return list(arrays)
+    return [lift(x) for x in arrays]
+
+
+@drop_in
+def concatenate(arrays: Any, /, axis: Any = 0, out: Any = None, *, dtype: Any = None, casting: str = "same_kind") -> Any:
+    """Arrays joined along an existing axis (flattened first when axis is None)."""
+    pieces = _sequence(arrays)
+    if not pieces:
+        raise ValueError("need at least one array to concatenate")
+    if out is not None and dtype is not None:
+        raise TypeError("concatenate() only takes `out` or `dtype` as an argument, but both were provided.")
+    if axis is None:
+        pieces = [ravel_array(x) for x in pieces]
+        axis = 0
+    if not all(x.ndim for x in pieces):
+        raise ValueError("zero-dimensional arrays cannot be concatenated")
+    axis = normalize_axis_index(operator.index(axis), pieces[0].ndim)
+    _check_pieces(pieces, axis)
+    if out is None:
+        return join(pieces, axis, _common_dtype(pieces, dtype, casting))
+    if not isinstance(out, ndarray):
+        return by_numpy(np.concatenate, (pieces, axis), {"out": out, "casting": casting})
+    shape = tuple(sum(x.shape[axis] for x in pieces) if d == axis else n for d, n in enumerate(pieces[0].shape))
+    if out.shape != shape:
+        raise ValueError("Output array is the wrong shape")
+    _common_dtype(pieces, out.dtype, casting)
+    _fill(out, [x.copy() if x._store is out._store else x for x in pieces], axis)
+    return out
+
+
+concat = concatenate
+
+
+@drop_in
+def stack(arrays: Any, axis: int = 0, out: Any = None, *, dtype: Any = None, casting: str = "same_kind") -> Any:
+    """Arrays of one shape joined along a new axis."""
+    pieces = _sequence(arrays)
+    if not pieces:
+        raise ValueError("need at least one array to stack")
+    if any(x.shape != pieces[0].shape for x in pieces):
+        raise ValueError("all input arrays must have the same shape")
+    shape = pieces[0].shape
+    axis = normalize_axis_index(axis, len(shape) + 1)
+    raised = [reshaped(x, (*shape[:axis], 1, *shape[axis:])) for x in pieces]
+    return concatenate(raised, axis, out, dtype=dtype, casting=casting)
+
+
+@drop_in
+def unstack(x: Any, /, *, axis: int = 0) -> Any:
+    """The slices along an axis, as a tuple of views."""
+    array = lift(x)
+    if array.ndim == 0:
+        raise ValueError("Input array must be at least 1-d.")
+    axis = normalize_axis_index(axis, array.ndim)
+    lead = (slice(None),) * axis
+    return tuple(array[(*lead, k)] for k in range(array.shape[axis]))
+
+
+def _pieces(tup: Any, raise_: Any) -> list[Any]:
+    lifted = [lift(x) for x in tup] if not isinstance(tup, ndarray) else list(tup)
+    made = raise_(*lifted)
+    return list(made) if isinstance(made, tuple) else [made]
+
+
+@drop_in
+def vstack(tup: Any, *, dtype: Any = None, casting: str = "same_kind") -> Any:
+    """Arrays stacked row by row."""
+    return concatenate(_pieces(tup, atleast_2d), 0, dtype=dtype, casting=casting)
+
+
+row_stack = vstack
+
+
+@drop_in
+def hstack(tup: Any, *, dtype: Any = None, casting: str = "same_kind") -> Any:
+    """Arrays stacked column by column."""
+    pieces = _pieces(tup, atleast_1d)
+    axis = 0 if pieces and pieces[0].ndim == 1 else 1
+    return concatenate(pieces, axis, dtype=dtype, casting=casting)
+
+
+@drop_in
+def dstack(tup: Any) -> Any:
+    """Arrays stacked along the third axis."""
+    return concatenate(_pieces(tup, atleast_3d), 2)
+
+
+@drop_in
+def column_stack(tup: Any) -> Any:
+    """One-dimensional arrays as the columns of a matrix."""
+    pieces = [lift(x) for x in tup]
+    raised = [reshaped(x, (x.size, 1)) if x.ndim < 2 else x for x in pieces]
+    return concatenate(raised, 1)
+
+
+@drop_in
+def block(arrays: Any) -> Any:
+    """An array assembled from nested lists of blocks."""
+    if isinstance(arrays, tuple):
+        raise TypeError(
+            "arrays is a tuple. Only lists can be used to arrange blocks, and np.block does not allow implicit "
+            "conversion from tuple to ndarray."
+        )
+    depth = _depth(arrays, "arrays")
+    ndim = max(depth, _deepest(arrays))
+    return _assemble(arrays, depth, ndim, 0)
+
+
+def _depth(x: Any, name: str) -> int:
+    if isinstance(x, tuple):
+        raise TypeError(
+            f"{name} is a tuple. Only lists can be used to arrange blocks, and np.block does not allow implicit "
+            "conversion from tuple to ndarray."
+        )
+    if not isinstance(x, list):
+        return 0
+    if not x:
+        raise ValueError(f"List at {name} cannot be empty")
+    depths = [_depth(e, f"{name}[{k}]") for k, e in enumerate(x)]
+    for k, d in enumerate(depths):
+        if d != depths[0]:
+            raise ValueError(
+                f"List depths are mismatched. First element was at depth {depths[0] + 1}, but there is an element at "
+                f"depth {d + 1} ({name}[{k}])"
+            )
+    return depths[0] + 1
+
+
+def _deepest(x: Any) -> int:
+    return max(_deepest(e) for e in x) if isinstance(x, list) else lift(x).ndim
+
+
+def _assemble(x: Any, depth: int, ndim: int, level: int) -> ndarray:
+    if level == depth:
+        leaf = lift(x)
+        return reshaped(leaf, (1,) * (ndim - leaf.ndim) + leaf.shape)
+    parts = [_assemble(e, depth, ndim, level + 1) for e in x]
+    return concatenate(parts, ndim - depth + level)  # type: ignore[no-any-return]
+
+
+@drop_in
+def append(arr: Any, values: Any, axis: Any = None) -> Any:
+    """Values at the end of an array, as a new array."""
+    x = lift(arr)
+    if axis is None:
+        return concatenate((ravel_array(x), ravel_array(lift(values))))
+    return concatenate((x, lift(values)), axis)
+
+
+# ---- inserting and deleting ---------------------------------------------------------------------------------------
+
+
+@drop_in
+def delete(arr: Any, obj: Any, axis: Any = None) -> Any:
+    """A copy without the sub-arrays `obj` along an axis."""
+    x = lift(arr)
+    if axis is None:
+        x, axis = ravel_array(x), 0
+    axis = normalize_axis_index(operator.index(axis), x.ndim)
+    n = x.shape[axis]
+    if isinstance(obj, slice) or (isinstance(obj, (int, np.integer)) and not isinstance(obj, bool)):
+        kept = np.delete(np.arange(n), obj)
+    else:
+        host = host_view(obj) if isinstance(obj, ndarray) else obj
+        kept = np.delete(np.arange(n), host)
+    lead = (slice(None),) * axis
+    runs = np.split(kept, np.flatnonzero(np.diff(kept) != 1) + 1)
+    if len(runs) > MANY_PIECES:
+        from cupynumeric._advanced import take
+
+        return take(x, kept, axis)
+    pieces = [x[(*lead, slice(int(r[0]), int(r[-1]) + 1))] for r in runs if r.size]
+    return join(pieces or [x[(*lead, slice(0, 0))]], axis, x.dtype)
+
+
+@drop_in
+def insert(arr: Any, obj: Any, values: Any, axis: Any = None) -> Any:
+    """Values inserted before the given positions; see `numpy.insert`."""
+    x, v = lift(arr), lift(values)
+    single = isinstance(obj, (int, np.integer)) and not isinstance(obj, bool)
+    if axis is None:
+        x, axis = ravel_array(x), 0
+    if not single or x.ndim == 0:
+        return by_numpy(np.insert, (x, obj, v, axis), {})
+    axis = normalize_axis_index(operator.index(axis), x.ndim)
+    n = x.shape[axis]
+    at = operator.index(obj)
+    if not -n <= at <= n:
+        raise IndexError(f"index {obj} is out of bounds for axis {axis} with size {n}")
+    at += n if at < 0 else 0
+    v = cast(v, x.dtype)
+    v = reshaped(v, (1,) * (x.ndim - v.ndim) + v.shape)
+    v = moveaxis(v, 0, axis)  # NumPy lays the values along the first axis, then moves it
+    count = v.shape[axis]
+    shape = tuple(count if d == axis else m for d, m in enumerate(x.shape))
+    lead = (slice(None),) * axis
+    pieces = [x[(*lead, slice(0, at))], broadcast_to(v, shape), x[(*lead, slice(at, None))]]
+    return join(pieces, axis, x.dtype)
+
+
+# ---- splitting ----------------------------------------------------------------------------------------------------
+
+
+@drop_in
+def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> Any:
+    """Views of consecutive parts, as equal as can be."""
+    x = lift(ary)
+    n = x.shape[axis]
+    if hasattr(indices_or_sections, "__len__") and np.ndim(indices_or_sections):
+        given = host_view(indices_or_sections) if isinstance(indices_or_sections, ndarray) else indices_or_sections
+        points = [0, *(operator.index(k) for k in given), n]
+    else:
+        sections = int(indices_or_sections)
+        if sections <= 0:
+            raise ValueError("number sections must be larger than 0.")
+        each, extra = divmod(n, sections)
+        points = [0]
+        for k in range(sections):
+            points.append(points[-1] + each + (k < extra))
+    axis = normalize_axis_index(axis, x.ndim)
+    lead = (slice(None),) * axis
+    return [x[(*lead, slice(a, b))] for a, b in zip(points, points[1:], strict=False)]
+
+
+@drop_in
+def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> Any:
+    """Views of consecutive equal parts."""
+    x = lift(ary)
+    if not (hasattr(indices_or_sections, "__len__") and np.ndim(indices_or_sections)):
+        if x.shape[axis] % int(indices_or_sections):
+            raise ValueError("array split does not result in an equal division")
+    return array_split(x, indices_or_sections, axis)
+
+
+@drop_in
+def hsplit(ary: Any, indices_or_sections: Any) -> Any:
+    """Split along the second axis (the first, of a vector)."""
+    x = lift(ary)
+    if x.ndim == 0:
+        raise ValueError("hsplit only works on arrays of 1 or more dimensions")
+    return split(x, indices_or_sections, 1 if x.ndim > 1 else 0)
+
+
+@drop_in
+def vsplit(ary: Any, indices_or_sections: Any) -> Any:
+    """Split along the first axis."""
+    x = lift(ary)
+    if x.ndim < 2:
+        raise ValueError("vsplit only works on arrays of 2 or more dimensions")
+    return split(x, indices_or_sections, 0)
+
+
+@drop_in
+def dsplit(ary: Any, indices_or_sections: Any) -> Any:
+    """Split along the third axis."""
+    x = lift(ary)
+    if x.ndim < 3:
+        raise ValueError("dsplit only works on arrays of 3 or more dimensions")
+    return split(x, indices_or_sections, 2)
+
+
+# ---- repeating ----------------------------------------------------------------------------------------------------
+
+
+@drop_in
+def tile(A: Any, reps: Any) -> Any:  # noqa: N803  NumPy's name
+    """The array repeated along each axis."""
+    times = tuple(reps) if hasattr(reps, "__iter__") else (reps,)
+    times = tuple(operator.index(t) for t in times)
+    x = lift(A)
+    n = max(x.ndim, len(times))
+    shape = (1,) * (n - x.ndim) + x.shape
+    times = (1,) * (n - len(times)) + times
+    if all(t == 1 for t in times):
+        return reshaped(x, shape).copy()
+    apart = reshaped(x, tuple(e for m in shape for e in (1, m)))
+    spread = broadcast_to(apart, tuple(e for t, m in zip(times, shape, strict=True) for e in (t, m)))
+    return _flattened(spread, tuple(t * m for t, m in zip(times, shape, strict=True)))
+
+
+def _flattened(spread: ndarray, shape: tuple[int, ...]) -> ndarray:
+    """A reshape that is always a new array."""
+    sig = infer.reshape_signature(spread._type, shape)
+    return wrap(runtime.new_store(runtime.record(sig, value(spread)), sig.type))
+
+
+@drop_in
+def repeat(a: Any, repeats: Any, axis: Any = None) -> Any:
+    """Each element repeated, along an axis (of the flattened array by default)."""
+    x = lift(a)
+    if not isinstance(repeats, (int, np.integer)) or isinstance(repeats, bool):
+        return by_numpy(np.repeat, (x, repeats, axis), {})
+    if axis is None:
+        x, axis = ravel_array(x), 0
+    axis = normalize_axis_index(operator.index(axis), x.ndim)
+    times = int(repeats)
+    if times < 0:
+        raise ValueError("repeats may not contain negative values.")
+    lead, rest = x.shape[: axis + 1], x.shape[axis + 1 :]
+    spread = broadcast_to(reshaped(x, (*lead, 1, *rest)), (*lead, times, *rest))
+    return _flattened(spread, (*lead[:-1], lead[-1] * times, *rest))
+
+
+@drop_in
+def resize(a: Any, new_shape: Any) -> Any:
+    """A new array of a shape, filled with repeated copies of `a`."""
+    x = ravel_array(lift(a))
+    shape = (new_shape,) if isinstance(new_shape, (int, np.integer)) else tuple(new_shape)
+    if any(n < 0 for n in shape):
+        raise ValueError("all elements of `new_shape` must be non-negative")
+    size = math.prod(shape)
+    if x.size == 0 or size == 0:
+        return by_numpy(np.resize, (x, shape), {})
+    times = -(-size // x.size)
+    return _flattened(tile(x, times)[:size], shape)
+
+
+@drop_in
+def roll(a: Any, shift: Any, axis: Any = None) -> Any:
+    """Elements moved along axes, those pushed out coming back at the other end."""
+    x = lift(a)
+    if axis is None:
+        return _flattened(roll(ravel_array(x), shift, 0), x.shape)
+    axes = normalize_axis_tuple(axis, x.ndim, allow_duplicate=True)
+    pairs = np.broadcast(*(host_view(s) if isinstance(s, ndarray) else s for s in (shift,)), axes)
+    if pairs.ndim > 1:
+        raise ValueError("'shift' and 'axis' should be scalars or 1D sequences")
+    moves = dict.fromkeys(range(x.ndim), 0)
+    for by, d in pairs:
+        moves[d] += int(by)
+    made = x
+    for d, by in moves.items():
+        n = x.shape[d]
+        if n and by % n:
+            lead = (slice(None),) * d
+            cut = n - by % n
+            made = join([made[(*lead, slice(cut, None))], made[(*lead, slice(0, cut))]], d, x.dtype)
+    return made.copy() if made is x else made
+
+
+# ---- padding ------------------------------------------------------------------------------------------------------
+
+
+@drop_in
+def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> Any:
+    """The array with margins; see `numpy.pad`."""
+    x = lift(array)
+    known = set(kwargs) <= {"constant_values"}
+    if mode not in ("constant", "edge", "empty") or not known or not x.size or not x.ndim:
+        return by_numpy(np.pad, (x, pad_width), {"mode": mode, **kwargs})
+    widths = _pairs(pad_width, x.ndim)
+    if widths is None:
+        return by_numpy(np.pad, (x, pad_width), {"mode": mode, **kwargs})
+    shape = tuple(n + a + b for n, (a, b) in zip(x.shape, widths, strict=True))
+    made = undefined(shape, x.dtype)
+    made[tuple(slice(a, a + n) for n, (a, _) in zip(x.shape, widths, strict=True))] = x
+    if mode == "edge":
+        _pad_edges(made, widths)
+    elif mode == "constant":
+        values = kwargs.get("constant_values", 0)
+        _pad_constant(made, widths, np.broadcast_to(host_view(values) if isinstance(values, ndarray) else values, (x.ndim, 2)))
+    return made
+
+
+def _pairs(pad_width: Any, ndim: int) -> list[tuple[int, int]] | None:
+    """Margins per axis, or None for the forms NumPy judges itself (dictionaries, floats, negative widths)."""
+    if isinstance(pad_width, dict):
+        return None
+    widths = np.asarray(host_view(pad_width) if isinstance(pad_width, ndarray) else pad_width)
+    if widths.dtype.kind != "i" or widths.size == 0 or widths.min() < 0 or widths.ndim > 2:
+        return None
+    try:
+        spread = np.broadcast_to(widths, (ndim, 2))
+    except ValueError:
+        return None
+    return [(int(a), int(b)) for a, b in spread]
+
+
+def _pad_constant(made: ndarray, widths: list[tuple[int, int]], values: np.ndarray) -> None:
+    for d, (a, b) in enumerate(widths):
+        lead = (slice(None),) * d
+        if a:
+            made[(*lead, slice(0, a))] = values[d, 0].astype(made.dtype)
+        if b:
+            made[(*lead, slice(made.shape[d] - b, None))] = values[d, 1].astype(made.dtype)
+
+
+def _pad_edges(made: ndarray, widths: list[tuple[int, int]]) -> None:
+    for d, (a, b) in enumerate(widths):
+        lead = (slice(None),) * d
+        n = made.shape[d]
+        if a:
+            made[(*lead, slice(0, a))] = made[(*lead, slice(a, a + 1))]
+        if b:
+            made[(*lead, slice(n - b, None))] = made[(*lead, slice(n - b - 1, n - b))]
+
+
+def trim_zeros(filt: Any, trim: str = "fb", axis: Any = None) -> Any:
+    """The array without leading and trailing zeros; see `numpy.trim_zeros`."""
+    if isinstance(filt, ndarray) and filt.ndim == 1 and axis is None and set(trim.lower()) <= {"f", "b"}:
+        found = np.flatnonzero(host_view(filt))
+        first, last = (int(found[0]), int(found[-1]) + 1) if found.size else (filt.size, filt.size)
+        return filt[first if "f" in trim.lower() else 0 : last if "b" in trim.lower() else filt.size]
+    return from_numpy_tree(np.trim_zeros(host_view(filt) if isinstance(filt, ndarray) else filt, trim, axis))
+
+
+__all__ = [
+    "append",
+    "array_split",
+    "block",
+    "column_stack",
+    "concat",
+    "concatenate",
+    "delete",
+    "dsplit",
+    "dstack",
+    "hsplit",
+    "hstack",
+    "insert",
+    "pad",
+    "repeat",
+    "resize",
+    "roll",
+    "row_stack",
+    "split",
+    "stack",
+    "tile",
+    "trim_zeros",
+    "unstack",
+    "vsplit",
+    "vstack",
+]

@@ -1,0 +1,150 @@
+"""Layouts: where the elements a view shows lie in its store's buffer, as NumPy's strides. Pure arithmetic on lenses.
+
+Stores are C-contiguous, so the layout of an array follows from its lens; a Fortran-ordered array is a transposed view of one.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from legate_jit.ir.index import Affine
+from legate_jit.ir.node import ArrayType
+from legate_jit.store import Bitcast, Lens, Part, Reshaped, step_type
+
+
+class Layout(NamedTuple):
+    """Byte offset of the first element in the buffer, and byte strides."""
+
+    offset: int
+    strides: tuple[int, ...]
+
+
+def c_strides(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+    """Byte strides of a C-contiguous array."""
+    strides, unit = [], itemsize
+    for n in reversed(shape):
+        strides.append(unit)
+        unit *= max(n, 1)
+    return tuple(reversed(strides))
+
+
+_layouts: dict[Lens, Layout | None] = {}
+
+
+def layout(type_: ArrayType, lens: Lens | None) -> Layout | None:
+    """Layout of what `lens` shows of a store of `type_`; None when no strides describe it (a flat view of a strided view)."""
+    if lens is None:
+        return Layout(0, c_strides(type_.shape, type_.dtype.itemsize))
+    if lens not in _layouts:
+        _layouts[lens] = _walk(lens)
+    return _layouts[lens]
+
+
+def _walk(lens: Lens) -> Layout | None:
+    type_ = lens.base
+    offset, strides = 0, c_strides(type_.shape, type_.dtype.itemsize)
+    for step in lens.chain:
+        match step:
+            case Affine():
+                offset += sum(start * s for (start, _, _), s in zip(step.axes, strides, strict=True))
+                strides = _through(step, strides)
+            case Reshaped():
+                moved = reshape_strides(type_.shape, strides, step.shape, type_.dtype.itemsize)
+                if moved is None:
+                    return None
+                strides = moved
+            case Part():
+                offset += type_.dtype.itemsize // 2 if step.name == "imag" else 0
+            case Bitcast():
+                if step.dtype.itemsize != type_.dtype.itemsize:
+                    strides = (*strides[:-1], step.dtype.itemsize)
+        type_ = step_type(type_, step)
+    return Layout(offset, strides)
+
+
+def _through(step: Affine, strides: tuple[int, ...]) -> tuple[int, ...]:
+    out = [0] * len(step.shape)
+    for (_, k, axis), s in zip(step.axes, strides, strict=True):
+        if axis >= 0:
+            out[axis] += k * s
+    return tuple(out)
+
+
+def reshape_strides(
+    shape: tuple[int, ...], strides: tuple[int, ...], to: tuple[int, ...], itemsize: int
+) -> tuple[int, ...] | None:
+    """Byte strides that show a strided array in C order under shape `to`; None when that takes a copy.
+
+    Source and target axes are matched in groups of equal size; within a group the source must be evenly spaced.
+    """
+    if 0 in to:
+        return c_strides(to, itemsize)
+    old = [(n, s) for n, s in zip(shape, strides, strict=True) if n != 1]
+    out: list[int] = []
+    at, k = 0, 0
+    while at < len(old):
+        first = at
+        size, target, group = old[at][0], 1, []
+        at += 1
+        while not group or target != size:
+            if target < size:
+                target *= to[k]
+                group.append(to[k])
+                k += 1
+            else:
+                size *= old[at][0]
+                at += 1
+        if any(old[j][1] != old[j + 1][0] * old[j + 1][1] for j in range(first, at - 1)):
+            return None
+        unit = old[at - 1][1]
+        spaced = []
+        for n in reversed(group):
+            spaced.append(unit)
+            unit *= n
+        out.extend(reversed(spaced))
+    rest = out[-1] if out else itemsize
+    return tuple(out + [rest] * (len(to) - k))
+
+
+def is_c_contiguous(shape: tuple[int, ...], strides: tuple[int, ...], itemsize: int) -> bool:
+    """Whether the elements lie in C order without gaps (NumPy's relaxed rule: unit axes do not count)."""
+    unit = itemsize
+    for n, s in zip(reversed(shape), reversed(strides), strict=True):
+        if n == 0:
+            return True
+        if n != 1:
+            if s != unit:
+                return False
+            unit *= n
+    return True
+
+
+def is_f_contiguous(shape: tuple[int, ...], strides: tuple[int, ...], itemsize: int) -> bool:
+    """Whether the elements lie in Fortran order without gaps."""
+    return is_c_contiguous(shape[::-1], strides[::-1], itemsize)
+
+
+def memory_order(shape: tuple[int, ...], strides: tuple[int, ...]) -> tuple[int, ...]:
+    """Axes from the slowest to the fastest in memory ('K' order); C order where strides do not tell."""
+    order = list(range(len(shape)))
+    for i in range(1, len(order)):  # insertion sort: an axis moves past those it is certainly slower than
+        j = i
+        while j > 0 and _slower(strides, shape, order[j], order[j - 1]):
+            order[j - 1], order[j] = order[j], order[j - 1]
+            j -= 1
+    return tuple(order)
+
+
+def _slower(strides: tuple[int, ...], shape: tuple[int, ...], a: int, b: int) -> bool:
+    return abs(strides[a]) > abs(strides[b]) and shape[a] != 1 and shape[b] != 1 and strides[b] != 0
+
+
+__all__ = [
+    "Layout",
+    "c_strides",
+    "is_c_contiguous",
+    "is_f_contiguous",
+    "layout",
+    "memory_order",
+    "reshape_strides",
+]

@@ -1,0 +1,150 @@
+"""Protocols by which other libraries meet our arrays: NumPy's dispatch, the buffer, array and DLPack interfaces, pickles.
+
+NumPy functions given our arrays come back here and run as ours (`numpy.add(ours, x)` is lazy). What is exported is a read-only
+snapshot of the elements.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+from typing import Any
+
+import numpy as np
+
+import cupynumeric
+from cupynumeric import _elementwise, _fallback
+from cupynumeric._array import ndarray
+from cupynumeric._convert import adopt, by_numpy, host_view, to_numpy_tree
+from legate_jit.ir import dtypes
+from legate_jit.ir.ops import OPS
+
+# ---- NumPy's dispatch ---------------------------------------------------------------------------------------------
+
+#: functions of other libraries that are rows of the op table under the same name
+_SPECIAL = ("erf", "erfc")
+
+
+def array_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """`ndarray.__array_ufunc__`: a NumPy ufunc (or a user's) applied where one operand or `out` is ours."""
+    for x in (*inputs, *_outs(kwargs)):
+        if not _known(x):
+            return NotImplemented
+    ours = getattr(cupynumeric, ufunc.__name__, None) if _is_numpy(ufunc) else None
+    outs = _outs(kwargs)
+    if any(isinstance(o, np.ndarray) for o in outs):
+        return _into_numpy(ufunc, method, inputs, kwargs)
+    if len(outs) == 1:
+        kwargs = {**kwargs, "out": outs[0]}
+    if ours is not None:
+        return getattr(ours, method)(*inputs, **kwargs)
+    if ufunc.__name__ in _SPECIAL and method == "__call__" and set(kwargs) <= {"out"}:
+        return _elementwise.call(OPS[ufunc.__name__], inputs, kwargs.get("out"))
+    return by_numpy(getattr(ufunc, method), inputs, kwargs)
+
+
+def _outs(kwargs: dict[str, Any]) -> tuple[Any, ...]:
+    out = kwargs.get("out")
+    if out is None:
+        return ()
+    return out if isinstance(out, tuple) else (out,)
+
+
+def _known(x: Any) -> bool:
+    """Whether we can work with x: ours, NumPy's, or anything without an override of its own."""
+    if isinstance(x, (ndarray, np.ndarray, np.generic)) or x is None:
+        return True
+    return not hasattr(type(x), "__array_ufunc__")
+
+
+def _is_numpy(ufunc: Any) -> bool:
+    return getattr(np, ufunc.__name__, None) is ufunc
+
+
+def _into_numpy(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """A result wanted in NumPy's own array: computed by NumPy."""
+    outs = tuple(o if isinstance(o, np.ndarray) or o is None else np.asarray(o) for o in _outs(kwargs))
+    rest = {k: to_numpy_tree(v) for k, v in kwargs.items() if k != "out"}
+    return getattr(ufunc, method)(*[to_numpy_tree(x) for x in inputs], out=outs if len(outs) > 1 else outs[0], **rest)
+
+
+def array_function(func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+    """`ndarray.__array_function__`: a NumPy function where some argument is ours runs as our function of that name."""
+    if not all(issubclass(t, (ndarray, np.ndarray)) for t in types):
+        return NotImplemented
+    out = kwargs.get("out")
+    if isinstance(out, np.ndarray):
+        return func(*[to_numpy_tree(a) for a in args], **{k: to_numpy_tree(v) for k, v in kwargs.items()})
+    ours = _our_function(func)
+    if ours is not None:
+        return ours(*args, **kwargs)
+    return _fallback.run(func, f"{func.__module__}.{func.__name__}", args, kwargs)
+
+
+def _our_function(func: Any) -> Any:
+    """Our function for a dispatching NumPy function, found by module and name."""
+    module = getattr(func, "__module__", "") or ""
+    name = func.__name__
+    if module == "numpy" or module.startswith("numpy.lib") or module.startswith("numpy._core"):
+        return getattr(cupynumeric, name, None) if getattr(np, name, None) is func else None
+    if module in ("numpy.linalg", "numpy.fft"):
+        return getattr(getattr(cupynumeric, module.rpartition(".")[2]), name, None)
+    return None
+
+
+# ---- memory interfaces --------------------------------------------------------------------------------------------
+
+
+def array_interface(array: ndarray) -> dict[str, Any]:
+    """`__array_interface__` of a read-only snapshot; the dictionary keeps it alive."""
+    host = host_view(array)
+    described = dict(host.__array_interface__)
+    described["_keeps"] = host
+    return described
+
+
+def dlpack(array: ndarray, **options: Any) -> Any:
+    """A DLPack capsule. Consumers that know of read-only memory get a snapshot, the others a copy."""
+    host = host_view(array)
+    version = options.get("max_version")
+    if version is None or version < (1, 0) or options.get("copy"):
+        host = host.copy()
+    return host.__dlpack__(**options)
+
+
+def array_namespace(api_version: Any) -> Any:
+    """The module whose functions take our arrays."""
+    if api_version is not None and api_version not in ("2021.12", "2022.12", "2023.12", "2024.12", "2025.12"):
+        raise ValueError(
+            f'Version "{api_version}" of the Array API Standard is not supported.'
+        )
+    return cupynumeric
+
+
+def legate_data_interface(array: ndarray) -> dict[str, Any]:
+    """How tasks and other Legate libraries take our arrays."""
+    return {"version": 2, "data": {"cuPyNumeric Array": array}}
+
+
+# ---- pickles ------------------------------------------------------------------------------------------------------
+
+
+def unpickle(host: np.ndarray) -> Any:
+    """An array from its pickled form."""
+    return adopt(host) if dtypes.is_supported(host.dtype) else host
+
+
+def dumps(array: ndarray) -> bytes:
+    """`ndarray.dumps`: NumPy's pickle, which plain NumPy can read."""
+    return pickle.dumps(host_view(array).copy(), protocol=2)
+
+
+def dump(array: ndarray, file: Any) -> None:
+    """`ndarray.dump`."""
+    if hasattr(file, "write"):
+        pickle.dump(host_view(array).copy(), file, protocol=2)
+        return
+    with open(os.fspath(file), "wb") as target:
+        pickle.dump(host_view(array).copy(), target, protocol=2)
+
+

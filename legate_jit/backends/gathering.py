@@ -1,0 +1,27 @@
+"""Library calls that move elements by index or join pieces: take, concatenate, and views of bytes under another item size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from legate_jit.backends.library import Arrays, implementation
+
+
+@implementation("take")
+def _take(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -> None:
+    """(array, indices in [-n, n)); mode 'wrap' spares NumPy a second check of the bounds and a buffer."""
+    np.take(args[0], args[1], axis=options["axis"], out=outs[0], mode="wrap")
+
+
+@implementation("concatenate")
+def _concatenate(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -> None:
+    np.concatenate(args, axis=options["axis"], out=outs[0], casting="unsafe")
+
+
+@implementation("regroup")
+def _regroup(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -> None:
+    """The bytes of the last axis under a dtype of another item size."""
+    outs[0][...] = np.ascontiguousarray(args[0]).view(outs[0].dtype)

@@ -1,0 +1,8 @@
+"""Puts the tests' folder on the path, so that test modules can share helpers."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
