@@ -109,16 +109,14 @@ def half_to_float(code: Code, x: str) -> str:
     """float16 bits to float32: exact; the exponent is rebased by a multiplication, which also normalizes subnormals."""
     word = code.convert("zext", x, "i16", "i32")
     magnitude = code.binary("and", "i4", word, code.number("i32", 0x7FFF))
-    shifted = code.binary("shl", "i4", magnitude, code.number("i32", 13))
+    shifted = code.shift("shl", "i4", magnitude, 13)
     scaled = code.binary(
         "fmul", "f4", code.convert("bitcast", shifted, "i32", "float"), code.const("f4", 2.0**112)
     )
     special = code.compare("icmp uge", "i4", magnitude, code.number("i32", 0x7C00))
     raised = code.binary("or", "i4", shifted, code.number("i32", 0x7F800000))
     bits = code.select(special, "i4", raised, code.convert("bitcast", scaled, "float", "i32"))
-    sign = code.binary(
-        "shl", "i4", code.binary("and", "i4", word, code.number("i32", 0x8000)), code.number("i32", 16)
-    )
+    sign = code.shift("shl", "i4", code.binary("and", "i4", word, code.number("i32", 0x8000)), 16)
     return code.convert("bitcast", code.binary("or", "i4", bits, sign), "i32", "float")
 
 
@@ -162,11 +160,9 @@ def _float_to_half(code: Code, x: str) -> str:
     word = code.convert("bitcast", x, "float", "i32")
     magnitude = code.binary("and", "i4", word, code.number("i32", 0x7FFFFFFF))
     # Normal results: rebase the exponent and round on the 13 lost bits.
-    odd = code.binary(
-        "and", "i4", code.binary("lshr", "i4", magnitude, code.number("i32", 13)), code.number("i32", 1)
-    )
+    odd = code.binary("and", "i4", code.shift("lshr", "i4", magnitude, 13), code.number("i32", 1))
     rebased = code.binary("add", "i4", magnitude, code.number("i32", 0xFFF - (112 << 23)))
-    normal = code.binary("lshr", "i4", code.binary("add", "i4", rebased, odd), code.number("i32", 13))
+    normal = code.shift("lshr", "i4", code.binary("add", "i4", rebased, odd), 13)
     # Subnormal results: adding 0.5 leaves the wanted bits, rounded by the addition, in the low end.
     shifted = code.binary(
         "fadd", "f4", code.convert("bitcast", magnitude, "i32", "float"), code.const("f4", 0.5)
@@ -176,15 +172,11 @@ def _float_to_half(code: Code, x: str) -> str:
     )
     small = code.compare("icmp ult", "i4", magnitude, code.number("i32", 113 << 23))
     finite = code.select(small, "i4", tiny, normal)
-    payload = code.binary(
-        "and", "i4", code.binary("lshr", "i4", magnitude, code.number("i32", 13)), code.number("i32", 0x3FF)
-    )
+    payload = code.binary("and", "i4", code.shift("lshr", "i4", magnitude, 13), code.number("i32", 0x3FF))
     quiet = code.binary("or", "i4", payload, code.number("i32", 0x7E00))
     is_nan = code.compare("icmp ugt", "i4", magnitude, code.number("i32", 0x7F800000))
     special = code.select(is_nan, "i4", quiet, code.number("i32", 0x7C00))
     large = code.compare("icmp uge", "i4", magnitude, code.number("i32", 143 << 23))
     bits = code.select(large, "i4", special, finite)
-    sign = code.binary(
-        "and", "i4", code.binary("lshr", "i4", word, code.number("i32", 16)), code.number("i32", 0x8000)
-    )
+    sign = code.binary("and", "i4", code.shift("lshr", "i4", word, 16), code.number("i32", 0x8000))
     return code.convert("trunc", code.binary("or", "i4", bits, sign), "i32", "i16")

@@ -41,7 +41,11 @@ class Flow:
 
     def code(self, width: int = 1, lines: list[object] | None = None) -> Code:
         """Straight-line code of `width` lanes, here or at an insertion point."""
-        return Code(self.module, width, self.lines if lines is None else lines)
+        return (
+            Code(self.module, width, self.lines, self.entry)
+            if lines is None
+            else Code(self.module, width, lines)
+        )
 
     def start(self, label: str) -> None:
         """Begin block `label`."""

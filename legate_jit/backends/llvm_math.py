@@ -169,15 +169,17 @@ def philox(code: Code, key: str, counter: str) -> str:
     def op(name: str, a: str, b: str) -> str:
         return code.binary(name, "u8", a, b)
 
+    def high(a: str) -> str:
+        return code.shift("lshr", "u8", a, 32)
+
     low = code.number("i64", 0xFFFFFFFF)
-    shift = code.number("i64", 32)
     words = [
         op("and", counter, low),
-        op("lshr", counter, shift),
+        high(counter),
         code.number("i64", 0),
         code.number("i64", 0),
     ]
-    keys = [op("and", key, low), op("lshr", key, shift)]
+    keys = [op("and", key, low), high(key)]
     for round_number in range(10):
         if round_number:
             keys = [
@@ -187,12 +189,13 @@ def philox(code: Code, key: str, counter: str) -> str:
         first = op("mul", words[0], code.number("i64", _PHILOX_M[0]))
         second = op("mul", words[2], code.number("i64", _PHILOX_M[1]))
         words = [
-            op("xor", op("xor", op("lshr", second, shift), words[1]), keys[0]),
+            op("xor", op("xor", high(second), words[1]), keys[0]),
             op("and", second, low),
-            op("xor", op("xor", op("lshr", first, shift), words[3]), keys[1]),
+            op("xor", op("xor", high(first), words[3]), keys[1]),
             op("and", first, low),
         ]
-    bits = op("lshr", op("or", op("shl", words[1], shift), words[0]), code.number("i64", 11))
+    whole = op("or", code.shift("shl", "u8", words[1], 32), words[0])
+    bits = code.shift("lshr", "u8", whole, 11)
     # Unsigned: LLVM has a vector sequence for that conversion on every x86.
     return code.binary(
         "fmul", "f8", code.convert("uitofp", bits, "i64", "double"), code.const("f8", 2.0**-53)

@@ -21,6 +21,8 @@ _REGISTER = {
     "f2": "i16", "f4": "float", "f8": "double", "c8": "float", "c16": "double",
 }  # fmt: skip
 _INTRINSIC = {"float": "f32", "double": "f64"}
+#: Constants that take one cheap instruction anywhere.
+_FREE = ("0", "-1", "0x0000000000000000")
 _PART = {"c8": "f4", "c16": "f8"}
 
 
@@ -80,7 +82,7 @@ def spread(width: int, element: str, text: str) -> str:
 class Module:
     """What a compilation unit collects besides its entry point: declarations, helper functions, fresh names."""
 
-    __slots__ = ("_names", "declarations", "has_symbol", "helpers", "metadata", "vector_bytes")
+    __slots__ = ("_names", "_pooled", "declarations", "has_symbol", "helpers", "metadata", "vector_bytes")
 
     def __init__(self, vector_bytes: int, has_symbol: Callable[[str], bool]) -> None:
         self.vector_bytes = vector_bytes
@@ -89,11 +91,20 @@ class Module:
         self.helpers: dict[str, list[str]] = {}
         self.metadata: dict[str, str] = {}
         self._names = 0
+        self._pooled: dict[tuple[str, str], str] = {}
 
     def fresh(self) -> str:
         """A new local name."""
         self._names += 1
         return f"%v{self._names}"
+
+    def pooled(self, kind: str, text: str, pool: list[object]) -> str:
+        """A register holding the constant `text` of LLVM type `kind`, made at the insertion point `pool`."""
+        name = self._pooled.get((kind, text))
+        if name is None:
+            name = self._pooled[kind, text] = self.fresh()
+            pool.append(f"  {name} = freeze {kind} {text}")
+        return name
 
     def label(self, hint: str) -> str:
         """A new block label (without the percent sign)."""
@@ -108,18 +119,29 @@ class Module:
 
 
 class Code:
-    """Straight-line code of `width` lanes appended to `lines`."""
+    """Straight-line code of `width` lanes appended to `lines`.
 
-    __slots__ = ("lines", "module", "width")
+    Vector constants are made once, at `pool`, where one is given: the code generator, which looks at one block at a time,
+    would make them anew in every turn of a loop.
+    """
 
-    def __init__(self, module: Module, width: int, lines: list[object]) -> None:
+    __slots__ = ("lines", "module", "pool", "width")
+
+    def __init__(
+        self,
+        module: Module,
+        width: int,
+        lines: list[object],
+        pool: list[object] | None = None,
+    ) -> None:
         self.module = module
         self.width = width
         self.lines = lines
+        self.pool = pool
 
     def at(self, width: int) -> Code:
         """The same place at another number of lanes."""
-        return Code(self.module, width, self.lines)
+        return Code(self.module, width, self.lines, self.pool)
 
     def put(self, text: str) -> None:
         """Append an instruction without a result."""
@@ -137,15 +159,29 @@ class Code:
 
     def const(self, dtype: str, value: object) -> str:
         """A constant of a real dtype at this width."""
-        return spread(self.width, _REGISTER[dtype], literal(dtype, value)[0])
+        return self.constant(_REGISTER[dtype], literal(dtype, value)[0])
 
     def number(self, element: str, value: int) -> str:
         """An integer constant of LLVM type `element` at this width."""
-        return spread(self.width, element, str(value))
+        return self.constant(element, str(value))
+
+    def constant(self, element: str, text: str) -> str:
+        """A scalar literal at this width."""
+        direct = spread(self.width, element, text)
+        if self.pool is None or self.width == 1 or element == "i1" or text in _FREE:
+            return direct
+        return self.module.pooled(vector(self.width, element), direct, self.pool)
 
     def binary(self, op: str, dtype: str, a: str, b: str) -> str:
         """`op` on two registers of `dtype`."""
         return self.let(f"{op} {self.type(dtype)} {a}, {b}")
+
+    def shift(self, op: str, dtype: str, value: str, count: int) -> str:
+        """A shift of every lane by the same number of bits, which stays part of the instruction."""
+        element = _REGISTER[dtype]
+        return self.let(
+            f"{op} {vector(self.width, element)} {value}, {spread(self.width, element, str(count))}"
+        )
 
     def compare(self, predicate: str, dtype: str, a: str, b: str) -> str:
         """A comparison; `predicate` includes the family ('fcmp olt', 'icmp eq')."""
@@ -192,7 +228,7 @@ class Code:
 
     def _splat_one(self, element: str, value: str) -> str:
         if not value.startswith("%"):
-            return spread(self.width, element, value)
+            return self.constant(element, value)
         t = vector(self.width, element)
         one = self.let(f"insertelement {t} poison, {element} {value}, i64 0")
         return self.let(f"shufflevector {t} {one}, {t} poison, <{self.width} x i32> zeroinitializer")

@@ -129,7 +129,11 @@ class Values:
         return known
 
     def body(
-        self, width: int, first: int, count: int, source: Callable[[Code, int], Value]
+        self,
+        width: int,
+        first: int,
+        count: int,
+        source: Callable[[Code, int], Value],
     ) -> Callable[[int], Value]:
         """Compute the BODY instrs among [first, first + count) as vectors, here; gives the lookup of any instr's vector."""
         local: dict[int, Value] = {}
