@@ -35,9 +35,14 @@ def _ufunc(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) ->
         np.copyto(outs[0], args[1], casting="unsafe", where=np.asarray(args[0], np.bool_))
         return
     function = getattr(np, options["name"])
-    loop = (*options["loop"], *(out.dtype for out in outs))
+    loop = options["loop"]
     with np.errstate(all="ignore"):
-        function(*args, out=tuple(outs), casting="unsafe", signature=loop)
+        if len(set(loop)) == 1:
+            signature = (*loop, *(out.dtype for out in outs))
+            function(*args, out=tuple(outs), casting="unsafe", signature=signature)
+        else:  # some mixed loops (int64 with uint64) cannot be named, but are what NumPy chooses for these dtypes
+            converted = [np.asarray(a).astype(d, copy=False) for a, d in zip(args, loop, strict=True)]
+            function(*converted, out=tuple(outs), casting="unsafe")
 
 
 @implementation("frexp")

@@ -56,7 +56,7 @@ def data(shape: tuple[int, ...], dtype: str, seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
     numbers = rng.integers(0 if dtype[0] in "u?" else -9, 10, shape)
     if dtype[0] == "c":
-        return (numbers + 1j * rng.integers(-9, 10, shape)).astype(dtype)
+        return np.asarray(numbers + 1j * rng.integers(-9, 10, shape), dtype)
     return np.asarray(numbers).astype(dtype)
 
 

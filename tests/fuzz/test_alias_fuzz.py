@@ -1,0 +1,38 @@
+"""Random programs over views, updates, reductions and flush points give NumPy's results, bit for bit.
+
+Every seed is also a choice of window limits, block sizes and fusion (see `programs.settings`). Run more of them with
+`python -m tests.fuzz.programs FIRST LAST HOW_MANY_FAILURES`.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.fuzz import programs
+
+CHUNK = 20
+
+
+@pytest.mark.parametrize("first", range(0, 200, CHUNK))
+def test_random_programs(first: int) -> None:
+    reports = [r for seed in range(first, first + CHUNK) if (r := programs.check(seed)) is not None]
+    assert not reports, "\n\n".join(reports)
+
+
+def test_short_programs() -> None:
+    """Few statements, so that windows, plans and fusion have little to hide behind."""
+    reports = [r for seed in range(10_000, 10_150) if (r := programs.check(seed, steps=6)) is not None]
+    assert not reports, "\n\n".join(reports)
+
+
+def test_the_comparison_notices() -> None:
+    """The harness is worth something only if a wrong engine fails: make one with a planted fault."""
+    lines = ["v1 = data((4,), 'i8', 1)", "v2 = v1[::-1]", "v2 += 1"]
+    assert programs.difference(lines) is None
+    wrong = dict(programs.our_names(), data=lambda *a: programs.our_data(*a) + 1)
+    original = programs.our_names
+    programs.our_names = lambda: dict(wrong)  # type: ignore[assignment]
+    try:
+        assert programs.difference(lines) is not None
+    finally:
+        programs.our_names = original
