@@ -43,7 +43,7 @@ class _Segment(NamedTuple):
 class Runnable:
     """A schedule bound to a target: argument blocks, native programs, and the layout of the table."""
 
-    __slots__ = ("schedule", "items", "_pack", "_words", "_table", "_table_addr", "_keep", "_program", "_storages", "_complex")
+    __slots__ = ("schedule", "items", "_pack", "_words", "_table", "_table_addr", "_keep", "_program", "_storages", "_direct", "_only")
 
     def __init__(self, schedule: Schedule, target: Target) -> None:
         self.schedule = schedule
@@ -55,11 +55,12 @@ class Runnable:
             formats.append(_FORMATS[code])
             at += 2 if code == "c16" else 1
         self._words = words
-        self._complex = [code in ("c8", "c16") for code in schedule.scalars]
         self._pack = struct.Struct("=" + "q" * count + "".join(formats)).pack_into
         self._table = (ctypes.c_int64 * max(at, 1))()
         self._table_addr = ctypes.addressof(self._table)
         self._storages = [(s.source, s.slot) for s in schedule.storages]
+        slots = [s.slot for s in schedule.storages if s.source < 0]
+        self._direct = [(s.source, s.nbytes) for s in schedule.storages] if len(set(slots)) == len(slots) else None
         self._keep: list[Any] = []
         self.items: list[_Segment | Call] = []
         self._build(target)
@@ -86,6 +87,8 @@ class Runnable:
                 self.items.append(step)
         self._close(start, number, work)
         self._program = ctypes.addressof(program)
+        only = self.items[0] if len(self.items) == 1 else None
+        self._only = only if isinstance(only, _Segment) and not only.release else None
 
     def _close(self, first: int, last: int, work: int) -> tuple[int, int]:
         if first < last:
@@ -106,11 +109,25 @@ class Runnable:
         self._keep.append(block)
         return ctypes.addressof(block)
 
-    def start(self, inputs: list[Buffer], scalars: list[Any]) -> Execution:
-        """Allocate what the schedule needs and begin a run. MemoryError leaves everything as it was."""
-        slots = [memory.allocate(n) for n in self.schedule.slots]
-        buffers = [inputs[source] if source >= 0 else slots[slot] for source, slot in self._storages]
-        return Execution(self, buffers, scalars)
+    def allocate(self, inputs: list[Buffer]) -> list[Buffer]:
+        """The buffer of every storage, fresh ones allocated. MemoryError leaves everything as it was."""
+        allocate = memory.allocate
+        if self._direct is not None:
+            return [inputs[source] if source >= 0 else allocate(nbytes) for source, nbytes in self._direct]
+        slots = [allocate(n) for n in self.schedule.slots]
+        return [inputs[source] if source >= 0 else slots[slot] for source, slot in self._storages]
+
+    def run(self, buffers: list[Buffer], scalars: list[Any]) -> bool:
+        """Run at once a schedule that is one short native program; False (nothing done) for others: those need an Execution."""
+        only = self._only
+        if only is None:
+            return False
+        try:
+            self._pack(self._table, 0, *[b.addr for b in buffers], *scalars)
+        except (struct.error, OverflowError, TypeError):
+            return False
+        threads.run_program(self._program, only.first, only.last, self._table_addr, 0)
+        return True
 
     def write_table(self, buffers: list[Buffer], scalars: list[Any]) -> None:
         """Fill the table with addresses and scalar bits."""
@@ -154,10 +171,6 @@ class Execution:
             else:
                 self._call(item)
             self.position += 1
-
-    def outputs(self) -> list[Buffer]:
-        """The buffers of the schedule's roots, in order."""
-        return [self.buffers[k] for k in self.runnable.schedule.outputs]
 
     def _call(self, step: Call) -> None:
         args = [self._argument(a) for a in step.arguments]

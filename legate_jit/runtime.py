@@ -222,50 +222,47 @@ _SOLE = _sole_refcount()
 
 
 def flush() -> None:
-    """Compile (or look up) and run everything recorded. Stores that are still referred to hold buffers afterwards."""
-    resume()
+    """Compile (or look up) and run everything recorded. Stores that are still referred to hold buffers afterwards.
+
+    MemoryError, and an error while planning, leave everything recorded as it was. An error or an interruption while running
+    leaves the run to be resumed.
+    """
+    if _suspended:
+        resume()
     w = window
-    if not w.stores:
-        if w.code:
-            w.clear()
-        return
     getrefcount = sys.getrefcount
-    live: list[Store] = []
+    pending: list[Store] = []
     for s in w.stores:
         if getrefcount(s) > _DEAD:
-            live.append(s)
-            if s.buffer is not None and s.buffer.slot != s.value:
+            if s.buffer is None:
+                pending.append(s)
+            elif s.buffer.slot != s.value:
                 s.buffer = None
+                pending.append(s)
+            else:
+                s.value = None  # read, not changed
         else:
             s.buffer = None
-    pending = [s for s in live if s.buffer is None]
     if not pending:
-        _finish(live, pending, {})
+        w.clear()
         return
-    exclusive = tuple([getrefcount(b) <= _SOLE for b in w.inputs])
     values = tuple([s.value for s in pending])
-    key = (tuple(w.code), values, exclusive)
-    roots = dict.fromkeys(values)
+    key = (tuple(w.code), values, tuple([getrefcount(b) <= _SOLE for b in w.inputs]))
     runnable = _plans.get(key)
     counters.flushes += 1
     if runnable is None:
-        runnable = _plan(key, list(roots), exclusive)
-        _plans[key] = runnable
+        runnable = _plans[key] = _plan(*key)
     else:
         counters.hits += 1
-    execution = runnable.start(w.inputs, w.scalars)
-    outputs = dict(zip(roots, execution.outputs(), strict=True))
-    counters.values += w.n
-    _finish(live, pending, outputs)
-    _run(execution)
-
-
-def _finish(live: list[Store], pending: list[Store], outputs: dict[Any, Buffer]) -> None:
-    for s in pending:
-        s.buffer = outputs[s.value]
-    for s in live:
+    buffers = runnable.allocate(w.inputs)
+    scalars = w.scalars
+    for s, k in zip(pending, runnable.schedule.outputs, strict=True):
+        s.buffer = buffers[k]
         s.value = None
-    window.clear()
+    counters.values += w.n
+    w.clear()
+    if not runnable.run(buffers, scalars):
+        _run(Execution(runnable, buffers, scalars))
 
 
 def _run(execution: Execution) -> None:
@@ -284,14 +281,14 @@ def resume() -> None:
         _suspended.remove(execution)
 
 
-def _plan(key: Any, roots: list[int], exclusive: tuple[bool, ...]) -> Runnable:
+def _plan(code: tuple[Any, ...], values: tuple[int, ...], exclusive: tuple[bool, ...]) -> Runnable:
     from legate_jit.backends import cpu
 
     counters.plans += 1
     collecting = gc.isenabled()
     gc.disable()  # planning makes many small objects, none of them garbage
     try:
-        return Runnable(compile_window(key[0], roots, exclusive), cpu)
+        return Runnable(compile_window(code, values, exclusive), cpu)
     finally:
         if collecting:
             gc.enable()
