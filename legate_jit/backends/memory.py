@@ -240,8 +240,13 @@ class Buffer:
 
     @staticmethod
     def wrap(array: NDArray[Any]) -> Buffer:
-        """The memory of a C-contiguous array, without a copy; the array is kept alive. ValueError if not
-        contiguous."""
+        """The memory of a C-contiguous array, without a copy; the array is kept alive.
+
+        ValueError if it is not contiguous, TypeError for what is not an array (a NumPy scalar, say).
+        """
+        # Checked in spite of the annotation: a scalar would be read as an array and give a wild address.
+        if not issubclass(type(array), np.ndarray):
+            raise TypeError(f"only arrays can be wrapped, not {type(array).__name__}")
         if not array.flags.c_contiguous:
             raise ValueError("only C-contiguous arrays can be wrapped")
         return Buffer(_data_address(array), array.nbytes, None, array)
