@@ -162,15 +162,19 @@ def dtype_of(x: Any) -> np.dtype:
 
 
 def drop_in(function: F) -> F:
-    """A public function whose NumPy namesake takes over when an argument is `Foreign`."""
+    """A public function whose NumPy namesake has the last word.
+
+    NumPy takes over when an argument is `Foreign`, and when the function refuses its arguments: the error is then NumPy's own.
+    """
     name = function.__name__
 
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         try:
             return function(*args, **kwargs)
-        except Foreign:
-            return by_numpy(getattr(np, name), args, kwargs)
+        except (Foreign, TypeError, ValueError, IndexError):
+            judge = getattr(np, name)
+        return by_numpy(judge, args, kwargs)
 
     return wrapper  # type: ignore[return-value]
 
@@ -179,8 +183,10 @@ def by_numpy(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[s
     """NumPy's `function` on host views; results of supported dtypes become arrays of ours, `out=` arrays are written back."""
     out = kwargs.get("out")
     if out is None or not _any_ours(out):
-        kwargs = {k: to_numpy_tree(v) for k, v in kwargs.items()}
-        return from_numpy_tree(function(*[to_numpy_tree(a) for a in args], **kwargs))
+        found = function(*[to_numpy_tree(a) for a in args], **{k: to_numpy_tree(v) for k, v in kwargs.items()})
+        if isinstance(found, np.ndarray) and any(found is a for a in (*args, *kwargs.values())):
+            return from_numpy(found) if dtypes.is_supported(found.dtype) else found
+        return from_numpy_tree(found)
     outs = out if isinstance(out, tuple) else (out,)
     hosts = tuple(host_view(o).copy() if isinstance(o, ndarray) else o for o in outs)
     rest = {k: to_numpy_tree(v) for k, v in kwargs.items() if k != "out"}
@@ -221,3 +227,12 @@ def to_host(array: Any, dtype: Any = None, copy: bool | None = None) -> np.ndarr
             raise ValueError("Unable to avoid copy while creating an array as requested.")
         return host.astype(dtype)
     return host.copy() if copy else host
+
+
+def number(array: ndarray) -> Any:
+    """What `float()`, `int()`, `bool()` convert: the Python number of a 0-d array, else its host view (which judges)."""
+    if array._lens is None:
+        found = runtime.number(array._store)
+        if found is not None:
+            return found
+    return host_view(array)

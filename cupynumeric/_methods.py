@@ -37,19 +37,19 @@ class ArrayMethods:
         return np._convert.host_view(self).tolist()
 
     def __float__(self) -> float:
-        return float(np._convert.host_view(self))
+        return float(np._convert.number(self))
 
     def __int__(self) -> int:
-        return int(np._convert.host_view(self))
+        return int(np._convert.number(self))
 
     def __complex__(self) -> complex:
-        return complex(np._convert.host_view(self))
+        return complex(np._convert.number(self))
 
     def __index__(self) -> int:
         return np._convert.host_view(self).__index__()
 
     def __bool__(self) -> bool:
-        return bool(np._convert.host_view(self))
+        return bool(np._convert.number(self))
 
     def __repr__(self) -> str:
         return repr(np._convert.host_view(self))

@@ -7,6 +7,7 @@ a repeated window costs a lookup, binding, and one native call. Knows no NumPy s
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import sys
 from dataclasses import dataclass
@@ -331,6 +332,25 @@ def _held_refcount() -> int:
 
 
 _HELD = _held_refcount()
+
+
+_READERS = {
+    np.dtype(t): getattr(ctypes, name).from_address
+    for t, name in (("f8", "c_double"), ("f4", "c_float"), ("i8", "c_int64"), ("i4", "c_int32"), ("?", "c_bool"))
+}
+
+
+def number(store: Store) -> Any:
+    """The value of a 0-d store as a Python number, or None for dtypes that need NumPy to read them; flushes first."""
+    reader = _READERS.get(store.type.dtype)
+    if reader is None or store.type.ndim:
+        return None
+    if store.value is not None:
+        flush()
+    elif _suspended:
+        resume()
+    assert store.buffer is not None
+    return reader(store.buffer.addr).value
 
 
 def from_host(array: np.ndarray) -> Store:
