@@ -1,0 +1,165 @@
+"""NumPy's generators with results that are ours: same seeds, same numbers.
+
+Large fills go straight into our own memory where NumPy's method takes `out`.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from cupynumeric import _ufunc
+from cupynumeric._array import assign, ndarray, wrap
+from cupynumeric._calls import lift, wrapped
+from cupynumeric._convert import host_view, to_numpy_tree
+from cupynumeric._creation import shape_of
+from cupynumeric.random._counter import CounterBits, CounterGenerator
+from legate_jit import runtime
+from legate_jit.ir import dtypes
+from legate_jit.ir.node import array_type
+
+#: bytes from which a fill goes into our own (warm) memory instead of NumPy's fresh one
+_DIRECT_BYTES = 1 << 16
+
+
+def _wrapping(base: type, name: str) -> Callable[..., Any]:
+    method = getattr(base, name)
+
+    @functools.wraps(method)
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        out = kwargs.get("out")
+        if isinstance(out, ndarray):
+            target = host_view(out).copy()
+            method(self, *to_numpy_tree(args), **to_numpy_tree(kwargs | {"out": None}) | {"out": target})
+            assign(out, out._lens, wrapped(target))
+            return out
+        return _result(method(self, *to_numpy_tree(args), **to_numpy_tree(kwargs)))
+
+    return call
+
+
+def _result(x: Any) -> Any:
+    """Arrays become ours; single draws stay the scalars NumPy gives."""
+    return x if isinstance(x, np.generic) else wrapped(x)
+
+
+def _shuffled(base: type) -> Callable[..., None]:
+    method = base.shuffle  # type: ignore[attr-defined]
+
+    @functools.wraps(method)
+    def call(self: Any, x: Any, *args: Any, **kwargs: Any) -> None:
+        if not isinstance(x, ndarray):
+            method(self, x, *args, **kwargs)
+            return
+        host = host_view(x).copy()
+        method(self, host, *args, **kwargs)
+        assign(x, x._lens, wrapped(host))
+
+    return call
+
+
+def _filled(fill: Callable[..., Any], size: Any, dtype: Any) -> Any:
+    """A new array of ours that `fill(out=...)` has written, or None when the size is small or absent."""
+    if size is None:
+        return None
+    kind = np.dtype(dtype)
+    if kind not in (dtypes.FLOAT32, dtypes.FLOAT64):
+        return None
+    type_ = array_type(shape_of(size), dtypes.canonical(kind))
+    if type_.nbytes < _DIRECT_BYTES:
+        return None
+    store, memory = runtime.fresh(type_)
+    fill(out=memory, dtype=kind.type)
+    return wrap(store)
+
+
+class RandomState(np.random.RandomState):
+    """`numpy.random.RandomState` with arrays of ours as results."""
+
+    def __reduce__(self) -> Any:
+        return _restored_state, (self.get_state(legacy=False),)
+
+
+class Generator(np.random.Generator):
+    """`numpy.random.Generator` with arrays of ours as results. On a counter-based bit generator: a `CounterGenerator`."""
+
+    def __new__(cls, bit_generator: Any) -> Any:
+        if isinstance(bit_generator, CounterBits):
+            return CounterGenerator(bit_generator)
+        return super().__new__(cls, bit_generator)
+
+    def __reduce__(self) -> Any:
+        return Generator, (self.bit_generator,)
+
+    def random(self, size: Any = None, dtype: Any = np.float64, out: Any = None) -> Any:
+        """Uniform numbers in [0, 1)."""
+        done = _filled(super().random, size, dtype) if out is None else None
+        return _plain_random(self, size, dtype, out) if done is None else done
+
+    def standard_normal(self, size: Any = None, dtype: Any = np.float64, out: Any = None) -> Any:
+        """Normal numbers of mean 0 and deviation 1."""
+        done = _filled(super().standard_normal, size, dtype) if out is None else None
+        return _plain_normal(self, size, dtype, out) if done is None else done
+
+    def uniform(self, low: Any = 0.0, high: Any = 1.0, size: Any = None) -> Any:
+        """Uniform numbers in [low, high): a fill, scaled by recorded operations."""
+        plain = all(isinstance(x, (int, float)) for x in (low, high)) and size is not None
+        if not plain or not np.isfinite(high - low) or high < low:
+            return _plain_uniform(self, low, high, size)
+        done = _filled(super().random, size, np.float64)
+        if done is None:
+            return _plain_uniform(self, low, high, size)
+        return _ufunc.add(float(low), _ufunc.multiply(float(high) - float(low), done))
+
+    def normal(self, loc: Any = 0.0, scale: Any = 1.0, size: Any = None) -> Any:
+        """Normal numbers: a fill, scaled by recorded operations."""
+        plain = all(isinstance(x, (int, float)) for x in (loc, scale)) and size is not None
+        if not plain or scale < 0:
+            return _plain_general_normal(self, loc, scale, size)
+        done = _filled(super().standard_normal, size, np.float64)
+        if done is None:
+            return _plain_general_normal(self, loc, scale, size)
+        return _ufunc.add(float(loc), _ufunc.multiply(float(scale), done))
+
+
+_plain_random = _wrapping(np.random.Generator, "random")
+_plain_normal = _wrapping(np.random.Generator, "standard_normal")
+_plain_uniform = _wrapping(np.random.Generator, "uniform")
+_plain_general_normal = _wrapping(np.random.Generator, "normal")
+
+_OWN = {"bit_generator", "bytes", "shuffle", "spawn", "seed", "get_state", "set_state"}
+for _base, _class in ((np.random.RandomState, RandomState), (np.random.Generator, Generator)):
+    for _name in dir(_base):
+        if not _name.startswith("_") and _name not in _OWN and _name not in vars(_class):
+            setattr(_class, _name, _wrapping(_base, _name))
+    _class.shuffle = _shuffled(_base)  # type: ignore[attr-defined]
+
+
+def _restored_state(state: Any) -> RandomState:
+    done = RandomState()
+    done.set_state(state)
+    return done
+
+
+def default_rng(seed: Any = None) -> Any:
+    """A `Generator` with NumPy's default bit generator; generators and bit generators are used as they are."""
+    if isinstance(seed, (Generator, CounterGenerator)):
+        return seed
+    if isinstance(seed, CounterBits):
+        return CounterGenerator(seed)
+    if isinstance(seed, ndarray):
+        seed = host_view(seed)
+    return Generator(np.random.default_rng(seed).bit_generator)
+
+
+def shuffle(x: Any) -> None:
+    """Permute an array in place along its first axis, with the global stream."""
+    if not isinstance(x, ndarray):
+        np.random.shuffle(x)
+        return
+    host = host_view(x).copy()
+    np.random.shuffle(host)
+    assign(x, x._lens, lift(host))
