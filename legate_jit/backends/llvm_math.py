@@ -29,12 +29,17 @@ def known(op: str) -> bool:
 
 def call(code: Code, op: str, dtype: str, args: list[str]) -> str:
     """Call function `op` on float registers of `code.width` lanes."""
+    if (
+        op == "cbrt" and dtype == "f4"
+    ):  # libmvec's misses most exact cubes; its float64 one, rounded, does not
+        wide = call(code, op, "f8", [code.convert("fpext", args[0], "float", "double")])
+        return code.convert("fptrunc", wide, "double", "float")
     base, count = _FUNCTIONS[op]
     name = base + ("f" if dtype == "f4" else "")
     lanes = code.module.vector_bytes // item_size(dtype)
     symbol = f"_ZGV{_FAMILIES[code.module.vector_bytes]}N{lanes}{'v' * count}_{name}"
     element = register_type(dtype)
-    if not code.module.has_symbol(symbol):
+    if op == "log10" or not code.module.has_symbol(symbol):  # libmvec's log10 misses exact powers of ten
         return _per_lane(code, name, element, args, [element] * count, element)
     t = vector(lanes, element)
     code.module.declare("@" + symbol, t, ", ".join([t] * count))

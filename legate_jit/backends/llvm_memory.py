@@ -20,7 +20,6 @@ from legate_jit.backends.llvm_text import (
     vector,
 )
 
-
 _BYTES = {"i8": 1, "i16": 2, "i32": 4, "i64": 8, "float": 4, "double": 8}
 #: AVX2's masked loads and stores, by element and lanes: they take masks as they come, without a detour through bits.
 _AVX_MASKED = {
