@@ -223,8 +223,8 @@ class Flags:
 
     @property
     def farray(self) -> bool:
-        """Behaved, Fortran- and not C-contiguous."""
-        return self.behaved and self.fnc
+        """Not C-contiguous: NumPy asks of aligned, writable and Fortran-contiguous that one of them holds."""
+        return not self.c_contiguous
 
     @property
     def num(self) -> int:

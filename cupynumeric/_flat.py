@@ -60,10 +60,12 @@ class FlatIterator:
         return item
 
     def __getitem__(self, key: Any) -> Any:
+        self._check(key)
         found = flat_view(self._array)[key]
         return found.copy() if isinstance(key, slice) or key is Ellipsis else found
 
     def __setitem__(self, key: Any, item: Any) -> None:
+        self._check(key)
         flat = flat_view(self._array)
         if not isinstance(key, (slice, type(Ellipsis))):
             flat[key] = item
@@ -75,6 +77,17 @@ class FlatIterator:
             flat[key] = host
             return
         flat[key] = given.ravel() if given.ndim else item
+
+    def _check(self, key: Any) -> None:
+        """IndexError with NumPy's text for positions outside the array."""
+        if isinstance(key, (slice, type(Ellipsis))):
+            return
+        places = np.asarray(host_view(key) if isinstance(key, ndarray) else key)
+        n = self._array.size
+        if places.dtype.kind in "iu" and places.size:
+            bad = places.ravel()[(places.ravel() >= n) | (places.ravel() < -n)]
+            if bad.size:
+                raise IndexError(f"index {bad[0]} is out of bounds for size {n}")
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         flat = host_view(self._array).ravel()

@@ -14,6 +14,7 @@ from cupynumeric import _array
 from cupynumeric._array import ndarray, value, wrap
 from cupynumeric._elementwise import is_scalar
 from cupynumeric._elementwise import operand as as_operand
+from cupynumeric._layout import layout, reshape_strides
 from legate_jit import runtime
 from legate_jit.ir import infer
 from legate_jit.ir.index import Affine, unit_reshape
@@ -204,36 +205,22 @@ def reshaped(array: ndarray, shape: tuple[int, ...]) -> ndarray:
     unit = unit_reshape(array.shape, shape)
     if unit is not None:
         return wrap(array._store, extend(array._store.type, array._lens, unit), array._locked)
-    if array._lens is None or _contiguous(array._lens):
+    if array._lens is None or _keeps_strides(array, shape):
         return wrap(array._store, extend(array._store.type, array._lens, Reshaped(shape)), array._locked)
     sig = infer.reshape_signature(array._type, shape)
     return _array.result(sig, value(array))
 
 
-def _contiguous(lens: Lens) -> bool:
-    """Whether what the lens shows lies in memory in C order without gaps."""
-    from legate_jit.ir.index import elem_strides
-
-    base = lens.base
-    for step in lens.chain:
-        if isinstance(step, Affine):
-            _, strides = elem_strides(step, base.shape)
-            unit = 1
-            for n, s in zip(reversed(step.shape), reversed(strides), strict=True):
-                if n != 1 and s != unit:
-                    return False
-                unit *= n
-            from legate_jit.ir.node import array_type
-
-            base = array_type(step.shape, base.dtype)
-        elif not isinstance(step, Reshaped):
-            return False
-    return True
+def _keeps_strides(array: ndarray, shape: tuple[int, ...]) -> bool:
+    """Whether strides can describe the view under another shape."""
+    place = layout(array._store.type, array._lens)
+    if place is None:
+        return False
+    return reshape_strides(array.shape, place.strides, shape, array.itemsize) is not None
 
 
 def reshape_in_place(array: ndarray, shape: Any) -> None:
     """`array.shape = shape`."""
-    new = array.reshape(shape)
-    if new._store is not array._store:
-        raise AttributeError("Incompatible shape for in-place modification. Use `.reshape()` to make a copy")
-    array._lens, array._type, array._key = new._lens, new._type, new._key
+    from cupynumeric import _shape
+
+    _shape.reshape_in_place(array, shape)

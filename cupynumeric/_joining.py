@@ -448,7 +448,7 @@ def roll(a: Any, shift: Any, axis: Any = None) -> Any:
 def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> Any:
     """The array with margins; see `numpy.pad`."""
     x = lift(array)
-    known = set(kwargs) <= {"constant_values"}
+    known = not kwargs or (mode == "constant" and set(kwargs) == {"constant_values"})
     if mode not in ("constant", "edge", "empty") or not known or not x.size or not x.ndim:
         return by_numpy(np.pad, (x, pad_width), {"mode": mode, **kwargs})
     widths = _pairs(pad_width, x.ndim)

@@ -44,7 +44,7 @@ def same(theirs: Any, ours: Any, exact: bool = True) -> None:
     if isinstance(theirs, Exception) or isinstance(ours, Exception):
         assert isinstance(ours, Exception) and isinstance(theirs, Exception), f"NumPy: {theirs!r}; ours: {ours!r}"
         assert type(ours) is type(theirs), f"NumPy: {theirs!r}; ours: {ours!r}"
-        assert str(ours) == str(theirs)
+        assert str(ours) == str(theirs), f"text: {ours!s} instead of {theirs!s}"
         return
     if isinstance(theirs, list):
         assert isinstance(ours, list) and len(ours) == len(theirs), f"NumPy: {theirs!r}; ours: {ours!r}"
