@@ -119,7 +119,9 @@ def _position_of_out(function: Callable[..., Any]) -> int | None:
     return names.index("out") if "out" in names else None
 
 
-def lazy(name: str, arrays: tuple[ndarray, ...], shape: tuple[int, ...], dtype: Any, /, **options: Any) -> ndarray:
+def lazy(
+    name: str, arrays: tuple[ndarray, ...], shape: tuple[int, ...], dtype: Any, /, **options: Any
+) -> ndarray:
     """Record the library call `name` with one result. Options must be hashable; the call must not be able to fail."""
     spec = CallSpec(name, tuple(options.items()))
     type_ = array_type(shape, dtypes.canonical(np.dtype(dtype)))

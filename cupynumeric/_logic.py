@@ -234,8 +234,8 @@ def clip(
     a_max: Any = NO_VALUE,
     out: Any = None,
     *,
-    min: Any = NO_VALUE,  # noqa: A002
-    max: Any = NO_VALUE,  # noqa: A002
+    min: Any = NO_VALUE,
+    max: Any = NO_VALUE,
     **kwargs: Any,
 ) -> Any:
     """Elements limited to [a_min, a_max]; either may be None. Keywords are those of ufuncs."""
@@ -275,7 +275,7 @@ def _open_bound(x: Any, bound: Any, k: int) -> Any:
     return bound
 
 
-def round(a: Any, decimals: int = 0, out: Any = None) -> Any:  # noqa: A001
+def round(a: Any, decimals: int = 0, out: Any = None) -> Any:
     """Rounded to `decimals` places, halves to even, by NumPy's formula."""
     x = lift(a)
     if x.__class__ is not ndarray:
@@ -308,5 +308,3 @@ around = round
 def fix(x: Any, out: Any = None) -> Any:
     """Rounded towards zero."""
     return _ufunc.trunc(x, out=out)
-
-

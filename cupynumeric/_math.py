@@ -124,7 +124,9 @@ def _slope(f: ndarray, axis: int, h: float, edge_order: int) -> Any:
         last = (at(slice(-1, None)) - at(slice(-2, -1))) / h
     else:
         first = (-1.5 / h) * at(slice(0, 1)) + (2.0 / h) * at(slice(1, 2)) + (-0.5 / h) * at(slice(2, 3))
-        last = (0.5 / h) * at(slice(-3, -2)) + (-2.0 / h) * at(slice(-2, -1)) + (1.5 / h) * at(slice(-1, None))
+        last = (
+            (0.5 / h) * at(slice(-3, -2)) + (-2.0 / h) * at(slice(-2, -1)) + (1.5 / h) * at(slice(-1, None))
+        )
     out[_along(axis, slice(0, 1), f.ndim)] = first
     out[_along(axis, slice(-1, None), f.ndim)] = last
     return out
@@ -149,9 +151,7 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
     return _reductions.sum(_ufunc.divide(_ufunc.multiply(steps, both), 2.0), axis)
 
 
-def cross(
-    a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: Any = None
-) -> Any:
+def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: Any = None) -> Any:
     """The vector product of vectors of 3 (or 2) components along given axes."""
     pair = lift_all(a, b)
     if axis is not None:

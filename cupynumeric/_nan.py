@@ -91,17 +91,32 @@ def nanprod(
 def nancumsum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
     """Running sum with NaN as 0."""
     x = lift(a)
-    return _reductions.cumsum(_filled(x, 0), axis, dtype, out) if x.__class__ is ndarray else on_host(np.nancumsum, x)
+    return (
+        _reductions.cumsum(_filled(x, 0), axis, dtype, out)
+        if x.__class__ is ndarray
+        else on_host(np.nancumsum, x)
+    )
 
 
 def nancumprod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
     """Running product with NaN as 1."""
     x = lift(a)
-    return _reductions.cumprod(_filled(x, 1), axis, dtype, out) if x.__class__ is ndarray else on_host(np.nancumprod, x)
+    return (
+        _reductions.cumprod(_filled(x, 1), axis, dtype, out)
+        if x.__class__ is ndarray
+        else on_host(np.nancumprod, x)
+    )
 
 
 def _extremum(
-    name: str, function: Callable[..., Any], a: Any, axis: Any, out: Any, keepdims: Any, initial: Any, where: Any
+    name: str,
+    function: Callable[..., Any],
+    a: Any,
+    axis: Any,
+    out: Any,
+    keepdims: Any,
+    initial: Any,
+    where: Any,
 ) -> Any:
     x = lift(a)
     if x.__class__ is ndarray and x.dtype.kind != "c" and (out is None or isinstance(out, ndarray)):
@@ -113,20 +128,32 @@ def _extremum(
 
 
 def nanmax(
-    a: Any, axis: Any = None, out: Any = None, keepdims: Any = NO_VALUE, initial: Any = NO_VALUE, where: Any = NO_VALUE
+    a: Any,
+    axis: Any = None,
+    out: Any = None,
+    keepdims: Any = NO_VALUE,
+    initial: Any = NO_VALUE,
+    where: Any = NO_VALUE,
 ) -> Any:
     """Maximum over axes ignoring NaN; NaN where there is nothing else."""
     return _extremum("fmax_reduce", np.nanmax, a, axis, out, keepdims, initial, where)
 
 
 def nanmin(
-    a: Any, axis: Any = None, out: Any = None, keepdims: Any = NO_VALUE, initial: Any = NO_VALUE, where: Any = NO_VALUE
+    a: Any,
+    axis: Any = None,
+    out: Any = None,
+    keepdims: Any = NO_VALUE,
+    initial: Any = NO_VALUE,
+    where: Any = NO_VALUE,
 ) -> Any:
     """Minimum over axes ignoring NaN; NaN where there is nothing else."""
     return _extremum("fmin_reduce", np.nanmin, a, axis, out, keepdims, initial, where)
 
 
-def _arg(function: Callable[..., Any], plain: Callable[..., Any], fill: float, *args: Any, **kwargs: Any) -> Any:
+def _arg(
+    function: Callable[..., Any], plain: Callable[..., Any], fill: float, *args: Any, **kwargs: Any
+) -> Any:
     x, axis = lift(args[0]), args[1]
     if x.__class__ is not ndarray or x.dtype.kind == "c":
         return on_host(function, x, axis, **kwargs)
@@ -148,7 +175,13 @@ def nanargmin(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = NO_V
 
 
 def nanmean(
-    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = NO_VALUE, *, where: Any = NO_VALUE
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    out: Any = None,
+    keepdims: Any = NO_VALUE,
+    *,
+    where: Any = NO_VALUE,
 ) -> Any:
     """Mean over axes ignoring NaN; NaN where there is nothing else."""
     x = lift(a)
@@ -159,7 +192,9 @@ def nanmean(
     return _reductions.mean(x, axis, dtype, out, keepdims, where=_and_valid(x, where))
 
 
-def _nan_variance(plain: Callable[..., Any], function: Callable[..., Any], a: Any, options: dict[str, Any]) -> Any:
+def _nan_variance(
+    plain: Callable[..., Any], function: Callable[..., Any], a: Any, options: dict[str, Any]
+) -> Any:
     x = lift(a)
     if x.__class__ is not ndarray:
         return on_host(function, x, **options)
@@ -188,7 +223,9 @@ def nanvar(
     correction: Any = NO_VALUE,
 ) -> Any:
     """Variance over axes ignoring NaN; NaN where fewer than ddof + 1 elements count."""
-    return _nan_variance(_reductions.var, np.nanvar, a, _moments(axis, dtype, out, ddof, keepdims, where, mean, correction))
+    return _nan_variance(
+        _reductions.var, np.nanvar, a, _moments(axis, dtype, out, ddof, keepdims, where, mean, correction)
+    )
 
 
 def nanstd(
@@ -204,7 +241,9 @@ def nanstd(
     correction: Any = NO_VALUE,
 ) -> Any:
     """Standard deviation over axes ignoring NaN; NaN where fewer than ddof + 1 elements count."""
-    return _nan_variance(_reductions.std, np.nanstd, a, _moments(axis, dtype, out, ddof, keepdims, where, mean, correction))
+    return _nan_variance(
+        _reductions.std, np.nanstd, a, _moments(axis, dtype, out, ddof, keepdims, where, mean, correction)
+    )
 
 
 def _moments(*values: Any) -> dict[str, Any]:

@@ -132,7 +132,11 @@ def dot(a: Any, b: Any, out: Any = None) -> Any:
     if x.ndim == 0 or y.ndim == 0:
         left = a if _elementwise.is_scalar(a) else x
         right = b if _elementwise.is_scalar(b) else y
-        done = _ufunc.multiply(x, y, dtype=np.result_type(x.dtype, y.dtype)) if left is x and right is y else None
+        done = (
+            _ufunc.multiply(x, y, dtype=np.result_type(x.dtype, y.dtype))
+            if left is x and right is y
+            else None
+        )
         return _checked_out(_ufunc.multiply(x, y) if done is None else done, out)
     inner_b = -2 if y.ndim > 1 else -1
     if x.shape[-1] != y.shape[inner_b]:
@@ -159,7 +163,9 @@ def _checked_out(done: Any, out: Any) -> Any:
     if out is None:
         return done
     if out.shape != done.shape or out.dtype != done.dtype:
-        raise ValueError("output array is not acceptable (must have the right datatype, number of dimensions, and be a C-Array)")
+        raise ValueError(
+            "output array is not acceptable (must have the right datatype, number of dimensions, and be a C-Array)"
+        )
     return deliver(done, out)
 
 
@@ -297,11 +303,18 @@ def _plan_of(subscripts: str, arrays: tuple[ndarray, ...]) -> tuple[list[str], s
     if not arrow:
         result = "".join(sorted(c for c in set(letters) if letters.count(c) == 1))
     known = letters.isalpha() if letters else True
-    if not known or len(terms) != len(arrays) or len(set(result)) != len(result) or not set(result) <= set(letters):
+    if (
+        not known
+        or len(terms) != len(arrays)
+        or len(set(result)) != len(result)
+        or not set(result) <= set(letters)
+    ):
         return None
     sizes: dict[str, int] = {}
     for term, x in zip(terms, arrays, strict=True):
-        if len(term) != x.ndim or any(sizes.setdefault(c, n) != n for c, n in zip(term, x.shape, strict=True)):
+        if len(term) != x.ndim or any(
+            sizes.setdefault(c, n) != n for c, n in zip(term, x.shape, strict=True)
+        ):
             return None
     return terms, result, sizes
 
@@ -316,7 +329,9 @@ def _is_map(terms: list[str], result: str, arrays: tuple[ndarray, ...], dtype: n
     return len(terms) <= 3 and all(set(t) == set(terms[0]) for t in terms)
 
 
-def _as_graph(terms: list[str], result: str, sizes: dict[str, int], arrays: tuple[ndarray, ...], dtype: np.dtype) -> Any:
+def _as_graph(
+    terms: list[str], result: str, sizes: dict[str, int], arrays: tuple[ndarray, ...], dtype: np.dtype
+) -> Any:
     """Operands aligned to a common index space, multiplied, summed over what the result lacks."""
     summed = "".join(dict.fromkeys(c for t in terms for c in t if c not in result))
     space = result + summed
@@ -331,5 +346,3 @@ def _as_graph(terms: list[str], result: str, sizes: dict[str, int], arrays: tupl
     if summed:
         return _reductions.sum(done, tuple(range(len(result), len(space))), dtype=dtype)
     return done if len(aligned) > 1 or done._store is not arrays[0]._store else done.copy()
-
-

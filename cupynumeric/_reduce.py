@@ -58,7 +58,7 @@ def normalize_axes(axis: Any, ndim: int) -> tuple[int, ...]:
 
 def loop_dtype(name: str, source: np.dtype, dtype: np.dtype | None) -> np.dtype:
     """The dtype NumPy reduces `source` in; its TypeError when there is no such loop."""
-    loops = UFUNCS[name].resolve_dtypes((None, source, None), signature=(dtype, None, None), reduction=True)  # type: ignore[arg-type]
+    loops = UFUNCS[name].resolve_dtypes((None, source, None), signature=(dtype, None, None), reduction=True)
     loop = loops[1]
     if not dtypes.is_supported(loop) or loops[2] != loop:
         raise HostOnly(name)
@@ -149,7 +149,9 @@ def _identity(name: str, loop: np.dtype) -> Any:
     """The value that leaves a combination as it is, as a NumPy scalar; ValueError when there is none."""
     identity = UFUNCS[name].identity
     if identity is None:
-        raise ValueError(f"zero-size array to reduction operation {UFUNCS[name].__name__} which has no identity")
+        raise ValueError(
+            f"zero-size array to reduction operation {UFUNCS[name].__name__} which has no identity"
+        )
     return np.asarray(identity).astype(loop)[()]
 
 
@@ -159,7 +161,9 @@ def _of_nothing(name: str, sig: Signature, initial: Any) -> ndarray:
     if initial is NO_VALUE:
         start = _identity(name, sig.loop[0])
     elif initial is None:
-        raise ValueError(f"zero-size array to reduction operation {UFUNCS[name].__name__} which has no identity")
+        raise ValueError(
+            f"zero-size array to reduction operation {UFUNCS[name].__name__} which has no identity"
+        )
     else:
         start = np.asarray(initial).astype(sig.loop[0])[()]
     return full(sig.type.shape, start, sig.type.dtype)  # type: ignore[no-any-return]
@@ -181,7 +185,9 @@ def _masked(name: str, a: ndarray, where: Any, initial: Any, loop: np.dtype) -> 
         start = np.asarray(initial).astype(loop)[()]
     mask = _calls.lift(where)
     if mask.dtype != dtypes.BOOL:
-        raise TypeError(f"Cannot cast array data from {mask.dtype!r} to dtype('bool') according to the rule 'safe'")
+        raise TypeError(
+            f"Cannot cast array data from {mask.dtype!r} to dtype('bool') according to the rule 'safe'"
+        )
     return _elementwise.call(OPS["where"], (mask, _calls.cast(a, loop), start))  # type: ignore[no-any-return]
 
 
@@ -222,7 +228,9 @@ def scan(name: str, a: ndarray, axis: Any, dtype: Any, out: Any) -> Any:
     if dtype is None and out is not None:
         dtype = out.dtype
     wanted = None if dtype is None else np.dtype(dtype)
-    loop = ufunc.resolve_dtypes((None, a._type.dtype, None), signature=(wanted, None, None), reduction=True)[1]  # type: ignore[arg-type]
+    loop = ufunc.resolve_dtypes((None, a._type.dtype, None), signature=(wanted, None, None), reduction=True)[
+        1
+    ]
     if not dtypes.is_supported(loop):
         raise HostOnly(name)
     if a._type.ndim == 0:

@@ -16,7 +16,7 @@ from cupynumeric._array import ndarray, result, value
 from cupynumeric._calls import cast, deliver, lift, on_host
 from cupynumeric._indexing import reshaped
 from cupynumeric._reduce import NO_VALUE
-from legate_jit.ir import dtypes, infer
+from legate_jit.ir import dtypes, index, infer
 from legate_jit.ir.ops import OPS
 
 __all__ = [
@@ -45,7 +45,15 @@ _builtin_max = max
 
 
 def _reduction(
-    name: str, function: Callable[..., Any], a: Any, axis: Any, dtype: Any, out: Any, keepdims: Any, initial: Any, where: Any
+    name: str,
+    function: Callable[..., Any],
+    a: Any,
+    axis: Any,
+    dtype: Any,
+    out: Any,
+    keepdims: Any,
+    initial: Any,
+    where: Any,
 ) -> Any:
     """Op `name` over an array-like; what graphs do not hold goes to the NumPy function."""
     x = a if a.__class__ is ndarray else lift(a)
@@ -54,13 +62,20 @@ def _reduction(
             return _reduce.reduce(name, x, axis, dtype, out, keepdims, initial, where)
         except _reduce.HostOnly:
             pass  # no graph form of this loop: NumPy reduces
-    given = {"axis": axis, "dtype": dtype, "out": out, "keepdims": keepdims, "initial": initial, "where": where}
+    given = {
+        "axis": axis,
+        "dtype": dtype,
+        "out": out,
+        "keepdims": keepdims,
+        "initial": initial,
+        "where": where,
+    }
     blank = {"dtype": None, "out": None, "keepdims": NO_VALUE, "initial": NO_VALUE, "where": NO_VALUE}
     used = {k: v for k, v in given.items() if k == "axis" or v is not blank[k]}
     return on_host(function, x, **used)
 
 
-def sum(  # noqa: A001
+def sum(
     a: Any,
     axis: Any = None,
     dtype: Any = None,
@@ -86,15 +101,25 @@ def prod(
     return _reduction("prod", np.prod, a, axis, dtype, out, keepdims, initial, where)
 
 
-def max(  # noqa: A001
-    a: Any, axis: Any = None, out: Any = None, keepdims: Any = NO_VALUE, initial: Any = NO_VALUE, where: Any = NO_VALUE
+def max(
+    a: Any,
+    axis: Any = None,
+    out: Any = None,
+    keepdims: Any = NO_VALUE,
+    initial: Any = NO_VALUE,
+    where: Any = NO_VALUE,
 ) -> Any:
     """Maximum over axes, NaN if there is one; ValueError for nothing without `initial`."""
     return _reduction("max", np.max, a, axis, None, out, keepdims, initial, where)
 
 
-def min(  # noqa: A001
-    a: Any, axis: Any = None, out: Any = None, keepdims: Any = NO_VALUE, initial: Any = NO_VALUE, where: Any = NO_VALUE
+def min(
+    a: Any,
+    axis: Any = None,
+    out: Any = None,
+    keepdims: Any = NO_VALUE,
+    initial: Any = NO_VALUE,
+    where: Any = NO_VALUE,
 ) -> Any:
     """Minimum over axes, NaN if there is one; ValueError for nothing without `initial`."""
     return _reduction("min", np.min, a, axis, None, out, keepdims, initial, where)
@@ -103,16 +128,12 @@ def min(  # noqa: A001
 amax, amin = max, min
 
 
-def any(  # noqa: A001
-    a: Any, axis: Any = None, out: Any = None, keepdims: Any = NO_VALUE, *, where: Any = NO_VALUE
-) -> Any:
+def any(a: Any, axis: Any = None, out: Any = None, keepdims: Any = NO_VALUE, *, where: Any = NO_VALUE) -> Any:
     """Whether anything along the axes is true (NaN is)."""
     return _reduction("any", np.any, a, axis, None, out, keepdims, NO_VALUE, where)
 
 
-def all(  # noqa: A001
-    a: Any, axis: Any = None, out: Any = None, keepdims: Any = NO_VALUE, *, where: Any = NO_VALUE
-) -> Any:
+def all(a: Any, axis: Any = None, out: Any = None, keepdims: Any = NO_VALUE, *, where: Any = NO_VALUE) -> Any:
     """Whether everything along the axes is true."""
     return _reduction("all", np.all, a, axis, None, out, keepdims, NO_VALUE, where)
 
@@ -220,9 +241,11 @@ def _count(x: ndarray, axes: tuple[int, ...], keepdims: bool, where: Any) -> Any
     if not _is_given(where):
         return _reduce.extent(x.shape, axes)
     mask = lift(where)
-    spread = result(
-        infer.move_signature(mask._type, infer.index.broadcast(mask.shape, x.shape)), value(mask)
-    ) if mask.shape != x.shape else mask
+    spread = (
+        result(infer.move_signature(mask._type, index.broadcast(mask.shape, x.shape)), value(mask))
+        if mask.shape != x.shape
+        else mask
+    )
     return sum(spread, axes, dtypes.INT64, keepdims=keepdims)
 
 
@@ -253,7 +276,13 @@ def _elementwise_real(dtype: np.dtype) -> np.dtype:
 
 
 def mean(
-    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = NO_VALUE, *, where: Any = NO_VALUE
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    out: Any = None,
+    keepdims: Any = NO_VALUE,
+    *,
+    where: Any = NO_VALUE,
 ) -> Any:
     """Arithmetic mean over axes: float64 for integers, the array's own dtype otherwise (float16 summed in float32)."""
     x = lift(a)
@@ -297,7 +326,15 @@ def _variance(
     x = lift(a)
     if x.__class__ is not ndarray or (dtype is not None and not dtypes.is_supported(np.dtype(dtype))):
         return on_host(
-            function, x, axis=axis, dtype=dtype, out=out, ddof=ddof, keepdims=keepdims, where=where, mean=center
+            function,
+            x,
+            axis=axis,
+            dtype=dtype,
+            out=out,
+            ddof=ddof,
+            keepdims=keepdims,
+            where=where,
+            mean=center,
         )
     axes = _reduce.normalize_axes(axis, x.ndim)
     keep = keepdims is not NO_VALUE and bool(keepdims)
@@ -358,5 +395,3 @@ def std(
 ) -> Any:
     """Standard deviation over axes: the square root of `var`."""
     return _variance(np.std, a, axis, dtype, out, ddof, keepdims, where, mean, correction)
-
-

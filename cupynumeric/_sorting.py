@@ -31,7 +31,7 @@ __all__ = [
     "unique_values",
 ]
 if hasattr(np, "in1d"):
-    in1d = hosted(np.in1d)
+    in1d = hosted(np.in1d)  # noqa: NPY201
     __all__ += ["in1d"]
 
 intersect1d = hosted(np.intersect1d)

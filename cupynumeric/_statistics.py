@@ -57,7 +57,9 @@ def average(
 
         n = x.size / done.size if done.size else 0
         return done, full(done.shape, n, done.dtype)
-    common = np.result_type(x.dtype, w.dtype, "f8") if x.dtype.kind in "biu" else np.result_type(x.dtype, w.dtype)
+    common = (
+        np.result_type(x.dtype, w.dtype, "f8") if x.dtype.kind in "biu" else np.result_type(x.dtype, w.dtype)
+    )
     if w.shape != x.shape:
         w = _aligned_weights(x, w, axis)
     total = _reductions.sum(w, axis, dtype=common, keepdims=keepdims)
@@ -86,17 +88,23 @@ def _aligned_weights(x: ndarray, w: ndarray, axis: Any) -> Any:
     return moved.reshape(tuple(n if d in axes else 1 for d, n in enumerate(x.shape)))
 
 
-def median(a: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, keepdims: bool = False) -> Any:
+def median(
+    a: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, keepdims: bool = False
+) -> Any:
     """The middle value along axes, the mean of the two middle ones for even counts; recorded as a library call."""
     x = lift(a)
     if x.__class__ is not ndarray or out is not None or x.size == 0:
         return on_host(np.median, x, axis, out=out, keepdims=keepdims)
     axes = _reduce.normalize_axes(axis, x.ndim)
-    shape = _reduce.unit_axes(x.shape, axes) if keepdims else tuple(
-        n for d, n in enumerate(x.shape) if d not in axes
+    shape = (
+        _reduce.unit_axes(x.shape, axes)
+        if keepdims
+        else tuple(n for d, n in enumerate(x.shape) if d not in axes)
     )
     dtype = np.median(np.zeros(1, x.dtype)).dtype
-    return lazy("numpy", (x,), shape, dtype, function="median", axis=axes if axes else None, keepdims=bool(keepdims))
+    return lazy(
+        "numpy", (x,), shape, dtype, function="median", axis=axes if axes else None, keepdims=bool(keepdims)
+    )
 
 
 def cov(
@@ -112,7 +120,9 @@ def cov(
 ) -> Any:
     """Covariance of variables in rows (or columns)."""
     x = lift(m)
-    plain = y is None and fweights is None and aweights is None and x.__class__ is ndarray and 1 <= x.ndim <= 2
+    plain = (
+        y is None and fweights is None and aweights is None and x.__class__ is ndarray and 1 <= x.ndim <= 2
+    )
     if not plain or x.size == 0 or (ddof is not None and ddof != int(ddof)):
         options = {"fweights": fweights, "aweights": aweights, "dtype": dtype}
         return on_host(np.cov, x, y, rowvar, bias, ddof, **options)
@@ -147,5 +157,3 @@ def digitize(x: Any, bins: Any, right: bool = False) -> Any:
         return on_host(np.digitize, x, bins, right)
     np.digitize(np.zeros(1, a.dtype), edges, right)  # NumPy's errors for bad edges
     return lazy("numpy", (a, lift(bins)), a.shape, dtypes.INT64, function="digitize", right=bool(right))
-
-

@@ -13,9 +13,11 @@ import numpy as np
 from cupynumeric import _array, _calls, _elementwise, _reduce
 from cupynumeric._array import ndarray
 from cupynumeric._calls import lift, lift_all, on_host
+from cupynumeric._convert import host_view, to_numpy_tree
 from legate_jit.ir.ops import OPS, Kind, Op
 
-class ufunc:  # noqa: N801  NumPy's name
+
+class ufunc:
     """An elementwise function over arrays, with NumPy's broadcasting, casting, `out`, `where`, and methods."""
 
     def __init__(self, name: str) -> None:
@@ -33,9 +35,9 @@ class ufunc:  # noqa: N801  NumPy's name
         return f"<ufunc {self.__name__!r}>"
 
     def __reduce__(self) -> str:
-        return self.__name__
+        return str(self.__name__)
 
-    def resolve_dtypes(self, *args: Any, **kwargs: Any) -> tuple[np.dtype, ...]:
+    def resolve_dtypes(self, *args: Any, **kwargs: Any) -> Any:
         """The dtypes of the loop for given operand dtypes; see `numpy.ufunc.resolve_dtypes`."""
         return self._numpy.resolve_dtypes(*args, **kwargs)
 
@@ -96,7 +98,7 @@ class ufunc:  # noqa: N801  NumPy's name
             return self._by_host(inputs, outs, options)
         return self._compute(inputs, outs, where, dtype, casting)
 
-    def _outputs(self, out: Any) -> tuple[Any, ...]:
+    def _outputs(self, out: Any) -> Any:
         if out is None:
             return (None,) * self.nout
         if not isinstance(out, tuple):
@@ -110,7 +112,9 @@ class ufunc:  # noqa: N801  NumPy's name
                 raise TypeError("return arrays must be of ArrayType")
         return out
 
-    def _compute(self, inputs: tuple[Any, ...], outs: tuple[Any, ...], where: Any, dtype: Any, casting: str) -> Any:
+    def _compute(
+        self, inputs: tuple[Any, ...], outs: tuple[Any, ...], where: Any, dtype: Any, casting: str
+    ) -> Any:
         if self._op is None:
             options = {"where": where, "casting": casting} | ({} if dtype is None else {"dtype": dtype})
             return self._by_host(inputs, outs, options)
@@ -124,12 +128,14 @@ class ufunc:  # noqa: N801  NumPy's name
         """Carried out by NumPy now."""
         if all(o is None for o in outs):
             return on_host(self._numpy, *inputs, **options)
-        targets = tuple(_calls.to_numpy_tree(o).copy() if isinstance(o, ndarray) else o for o in outs)
-        args, options = _calls.to_numpy_tree(inputs), _calls.to_numpy_tree(options)
+        targets = tuple(to_numpy_tree(o).copy() if isinstance(o, ndarray) else o for o in outs)
+        args, options = to_numpy_tree(inputs), to_numpy_tree(options)
         got = self._numpy(*args, out=targets, **options)
         got = got if isinstance(got, tuple) else (got,)
         done = tuple(
-            _elementwise.store_result(o, lift(t), True, "unsafe") if isinstance(o, ndarray) else (g if o is None else o)
+            _elementwise.store_result(o, lift(t), True, "unsafe")
+            if isinstance(o, ndarray)
+            else (g if o is None else o)
             for o, t, g in zip(outs, targets, got, strict=True)
         )
         done = tuple(_calls.wrapped(d) if o is None else d for d, o in zip(done, outs, strict=True))
@@ -166,7 +172,14 @@ class ufunc:  # noqa: N801  NumPy's name
             except _reduce.HostOnly:
                 pass  # a loop dtype without graph form: NumPy reduces below
         return on_host(
-            self._numpy.reduce, a, axis=axis, dtype=dtype, out=out, keepdims=keepdims, initial=initial, where=where
+            self._numpy.reduce,
+            a,
+            axis=axis,
+            dtype=dtype,
+            out=out,
+            keepdims=keepdims,
+            initial=initial,
+            where=where,
         )
 
     def accumulate(self, array: Any, axis: Any = 0, dtype: Any = None, out: Any = None) -> Any:
@@ -185,7 +198,7 @@ class ufunc:  # noqa: N801  NumPy's name
         """Reductions over slices between indices; see `numpy.ufunc.reduceat`."""
         return on_host(self._numpy.reduceat, lift(array), indices, axis=axis, dtype=dtype, out=out)
 
-    def outer(self, A: Any, B: Any, /, **kwargs: Any) -> Any:  # noqa: N803  NumPy's names
+    def outer(self, A: Any, B: Any, /, **kwargs: Any) -> Any:
         """The ufunc of all pairs (a, b); shape A.shape + B.shape."""
         if self.signature:
             raise TypeError("method outer is not allowed in ufunc with non-trivial signature")
@@ -201,10 +214,10 @@ class ufunc:  # noqa: N801  NumPy's name
         """Unbuffered in-place operation at indices: repeated indices count repeatedly."""
         operands = () if b is None else (b,)
         if not isinstance(a, ndarray):
-            self._numpy.at(a, _calls.to_numpy_tree(indices), *_calls.to_numpy_tree(operands))
+            self._numpy.at(a, to_numpy_tree(indices), *to_numpy_tree(operands))
             return
-        host = _calls.host_view(a).copy()
-        self._numpy.at(host, _calls.to_numpy_tree(indices), *_calls.to_numpy_tree(operands))
+        host = host_view(a).copy()
+        self._numpy.at(host, to_numpy_tree(indices), *to_numpy_tree(operands))
         _array.assign(a, a._lens, _calls.wrapped(host))
 
 
@@ -215,7 +228,9 @@ class _Pairs(ufunc):
         super().__init__(name)
         self._results = compute
 
-    def _compute(self, inputs: tuple[Any, ...], outs: tuple[Any, ...], where: Any, dtype: Any, casting: str) -> Any:
+    def _compute(
+        self, inputs: tuple[Any, ...], outs: tuple[Any, ...], where: Any, dtype: Any, casting: str
+    ) -> Any:
         done = None if dtype is not None or where is not True else self._results(*inputs)
         if done is None:
             options = {"where": where, "casting": casting} | ({} if dtype is None else {"dtype": dtype})
@@ -258,7 +273,11 @@ def _modf(x: Any) -> tuple[Any, ...] | None:
     a = lift(x)
     if a.__class__ is not ndarray or a.dtype.kind == "c":
         return None
-    whole = trunc(a) if a.dtype.kind == "f" else positive(a, dtype=np.modf.resolve_dtypes((a.dtype, None, None))[1])
+    whole = (
+        trunc(a)
+        if a.dtype.kind == "f"
+        else positive(a, dtype=np.modf.resolve_dtypes((a.dtype, None, None))[1])
+    )
     rest = _elementwise.call(OPS["where"], (isinf(whole), whole.dtype.type(0), subtract(a, whole)))
     return copysign(rest, whole), whole
 
@@ -272,38 +291,208 @@ def _frexp(x: Any) -> tuple[Any, ...] | None:
     return tuple(_calls.lazy("frexp", (a,), a.shape, d, part=k) for k, d in parts)
 
 
-_ALIASES = {
-    "abs": "absolute", "acos": "arccos", "acosh": "arccosh", "asin": "arcsin", "asinh": "arcsinh", "atan": "arctan",
-    "atan2": "arctan2", "atanh": "arctanh", "bitwise_invert": "invert", "bitwise_not": "invert",
-    "bitwise_left_shift": "left_shift", "bitwise_right_shift": "right_shift", "conj": "conjugate", "mod": "remainder",
-    "pow": "power", "true_divide": "divide",
-}  # fmt: skip
-_NAMES = """absolute add arccos arccosh arcsin arcsinh arctan arctan2 arctanh bitwise_and bitwise_count bitwise_or bitwise_xor
-cbrt ceil conjugate copysign cos cosh deg2rad degrees divide equal exp exp2 expm1 fabs float_power floor floor_divide fmax fmin
-fmod gcd greater greater_equal heaviside hypot invert isfinite isinf isnan isnat lcm ldexp left_shift less less_equal log log10
-log1p log2 logaddexp logaddexp2 logical_and logical_not logical_or logical_xor maximum minimum multiply negative nextafter
-not_equal positive power rad2deg radians reciprocal remainder right_shift rint sign signbit sin sinh spacing sqrt square
-subtract tan tanh trunc""".split()
+absolute = abs = ufunc("absolute")
+add = ufunc("add")
+arccos = acos = ufunc("arccos")
+arccosh = acosh = ufunc("arccosh")
+arcsin = asin = ufunc("arcsin")
+arcsinh = asinh = ufunc("arcsinh")
+arctan = atan = ufunc("arctan")
+arctan2 = atan2 = ufunc("arctan2")
+arctanh = atanh = ufunc("arctanh")
+bitwise_and = ufunc("bitwise_and")
+bitwise_count = ufunc("bitwise_count")
+bitwise_or = ufunc("bitwise_or")
+bitwise_xor = ufunc("bitwise_xor")
+cbrt = ufunc("cbrt")
+ceil = ufunc("ceil")
+conjugate = conj = ufunc("conjugate")
+copysign = ufunc("copysign")
+cos = ufunc("cos")
+cosh = ufunc("cosh")
+deg2rad = ufunc("deg2rad")
+degrees = ufunc("degrees")
+divide = true_divide = ufunc("divide")
+divmod = _Pairs("divmod", _divmod)
+equal = ufunc("equal")
+exp = ufunc("exp")
+exp2 = ufunc("exp2")
+expm1 = ufunc("expm1")
+fabs = ufunc("fabs")
+float_power = ufunc("float_power")
+floor = ufunc("floor")
+floor_divide = ufunc("floor_divide")
+fmax = ufunc("fmax")
+fmin = ufunc("fmin")
+fmod = ufunc("fmod")
+frexp = _Pairs("frexp", _frexp)
+gcd = ufunc("gcd")
+greater = ufunc("greater")
+greater_equal = ufunc("greater_equal")
+heaviside = ufunc("heaviside")
+hypot = ufunc("hypot")
+invert = bitwise_invert = bitwise_not = ufunc("invert")
+isfinite = ufunc("isfinite")
+isinf = ufunc("isinf")
+isnan = ufunc("isnan")
+isnat = ufunc("isnat")
+lcm = ufunc("lcm")
+ldexp = ufunc("ldexp")
+left_shift = bitwise_left_shift = ufunc("left_shift")
+less = ufunc("less")
+less_equal = ufunc("less_equal")
+log = ufunc("log")
+log10 = ufunc("log10")
+log1p = ufunc("log1p")
+log2 = ufunc("log2")
+logaddexp = ufunc("logaddexp")
+logaddexp2 = ufunc("logaddexp2")
+logical_and = ufunc("logical_and")
+logical_not = ufunc("logical_not")
+logical_or = ufunc("logical_or")
+logical_xor = ufunc("logical_xor")
+matmul = _Product("matmul")
+maximum = ufunc("maximum")
+minimum = ufunc("minimum")
+modf = _Pairs("modf", _modf)
+multiply = ufunc("multiply")
+negative = ufunc("negative")
+nextafter = ufunc("nextafter")
+not_equal = ufunc("not_equal")
+positive = ufunc("positive")
+power = pow = ufunc("power")
+rad2deg = ufunc("rad2deg")
+radians = ufunc("radians")
+reciprocal = ufunc("reciprocal")
+remainder = mod = ufunc("remainder")
+right_shift = bitwise_right_shift = ufunc("right_shift")
+rint = ufunc("rint")
+sign = ufunc("sign")
+signbit = ufunc("signbit")
+sin = ufunc("sin")
+sinh = ufunc("sinh")
+spacing = ufunc("spacing")
+sqrt = ufunc("sqrt")
+square = ufunc("square")
+subtract = ufunc("subtract")
+tan = ufunc("tan")
+tanh = ufunc("tanh")
+trunc = ufunc("trunc")
+vecdot = _Product("vecdot")
 
-absolute: ufunc
-add: ufunc
-copysign: ufunc
-divide: ufunc
-floor_divide: ufunc
-isinf: ufunc
-multiply: ufunc
-positive: ufunc
-remainder: ufunc
-subtract: ufunc
-trunc: ufunc
-
-_all: dict[str, ufunc] = {name: ufunc(name) for name in _NAMES if hasattr(np, name)}
-_all |= {name: _Product(name) for name in ("matmul", "vecdot", "matvec", "vecmat") if hasattr(np, name)}
-_all |= {"divmod": _Pairs("divmod", _divmod), "modf": _Pairs("modf", _modf), "frexp": _Pairs("frexp", _frexp)}
-_all |= {alias: _all[name] for alias, name in _ALIASES.items() if hasattr(np, alias)}
-globals().update(_all)
+# NumPy 2.2 and newer.
+if hasattr(np, "matvec"):
+    matvec, vecmat = _Product("matvec"), _Product("vecmat")
 
 #: the ufunc of ours for each of NumPy's
-OURS: dict[np.ufunc, ufunc] = {f._numpy: f for f in _all.values()}
+OURS: dict[np.ufunc, ufunc] = {f._numpy: f for f in list(globals().values()) if isinstance(f, ufunc)}
 
-__all__ = ["ufunc", *_all]
+__all__ = [
+    "ufunc",
+    "abs",
+    "absolute",
+    "acos",
+    "acosh",
+    "add",
+    "arccos",
+    "arccosh",
+    "arcsin",
+    "arcsinh",
+    "arctan",
+    "arctan2",
+    "arctanh",
+    "asin",
+    "asinh",
+    "atan",
+    "atan2",
+    "atanh",
+    "bitwise_and",
+    "bitwise_count",
+    "bitwise_invert",
+    "bitwise_left_shift",
+    "bitwise_not",
+    "bitwise_or",
+    "bitwise_right_shift",
+    "bitwise_xor",
+    "cbrt",
+    "ceil",
+    "conj",
+    "conjugate",
+    "copysign",
+    "cos",
+    "cosh",
+    "deg2rad",
+    "degrees",
+    "divide",
+    "divmod",
+    "equal",
+    "exp",
+    "exp2",
+    "expm1",
+    "fabs",
+    "float_power",
+    "floor",
+    "floor_divide",
+    "fmax",
+    "fmin",
+    "fmod",
+    "frexp",
+    "gcd",
+    "greater",
+    "greater_equal",
+    "heaviside",
+    "hypot",
+    "invert",
+    "isfinite",
+    "isinf",
+    "isnan",
+    "isnat",
+    "lcm",
+    "ldexp",
+    "left_shift",
+    "less",
+    "less_equal",
+    "log",
+    "log10",
+    "log1p",
+    "log2",
+    "logaddexp",
+    "logaddexp2",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logical_xor",
+    "matmul",
+    "maximum",
+    "minimum",
+    "mod",
+    "modf",
+    "multiply",
+    "negative",
+    "nextafter",
+    "not_equal",
+    "positive",
+    "pow",
+    "power",
+    "rad2deg",
+    "radians",
+    "reciprocal",
+    "remainder",
+    "right_shift",
+    "rint",
+    "sign",
+    "signbit",
+    "sin",
+    "sinh",
+    "spacing",
+    "sqrt",
+    "square",
+    "subtract",
+    "tan",
+    "tanh",
+    "true_divide",
+    "trunc",
+    "vecdot",
+]
+if hasattr(np, "matvec"):
+    __all__ += ["matvec", "vecmat"]

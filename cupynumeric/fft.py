@@ -57,7 +57,9 @@ def _one(name: str) -> Callable[..., Any]:
     function = getattr(np.fft, name)
     to_real, from_real = name in ("irfft", "hfft"), name in ("rfft", "ihfft")
 
-    def transform(a: Any, n: int | None = None, axis: int = -1, norm: str | None = None, out: Any = None) -> Any:
+    def transform(
+        a: Any, n: int | None = None, axis: int = -1, norm: str | None = None, out: Any = None
+    ) -> Any:
         x = lift(a)
         if x.__class__ is not ndarray or x.size == 0 or (from_real and x.dtype.kind == "c"):
             return on_host(function, x, n, axis, norm, out=out)
@@ -85,7 +87,9 @@ def _many(name: str) -> Callable[..., Any]:
     default = (-2, -1) if name.endswith("2") else None
     to_real, from_real = base == "irfftn", base == "rfftn"
 
-    def transform(a: Any, s: Any = None, axes: Any = default, norm: str | None = None, out: Any = None) -> Any:
+    def transform(
+        a: Any, s: Any = None, axes: Any = default, norm: str | None = None, out: Any = None
+    ) -> Any:
         x = lift(a)
         lengths = _lengths(x, s, axes, to_real)
         if lengths is None or (from_real and x.dtype.kind == "c"):
@@ -114,7 +118,11 @@ def _many(name: str) -> Callable[..., Any]:
 
 def _lengths(x: Any, s: Any, axes: Any, to_real: bool) -> dict[int, int] | None:
     """Points per transformed axis; None for what NumPy should judge (empty input, repeated axes, odd arguments)."""
-    if x.__class__ is not ndarray or x.size == 0 or not dtypes.is_supported(np.result_type(x.dtype, np.complex64)):
+    if (
+        x.__class__ is not ndarray
+        or x.size == 0
+        or not dtypes.is_supported(np.result_type(x.dtype, np.complex64))
+    ):
         return None
     if s is not None and (axes is None or len(s) != len(axes)):
         return None
@@ -149,7 +157,7 @@ def _shifted(function: Callable[..., Any], x: Any, axes: Any, sign: int) -> Any:
     a = lift(x)
     if a.__class__ is not ndarray:
         return on_host(function, a, axes)
-    from cupynumeric._shape import roll
+    from cupynumeric._joining import roll
 
     if axes is None:
         axes = tuple(range(a.ndim))

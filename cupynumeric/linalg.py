@@ -131,7 +131,11 @@ def trace(x: Any, /, *, offset: int = 0, dtype: Any = None) -> Any:
 def diagonal(x: Any, /, *, offset: int = 0) -> Any:
     """The diagonals of the matrices in the last two axes."""
     a = lift(x)
-    return a.diagonal(offset, -2, -1) if a.__class__ is ndarray else on_host(np.linalg.diagonal, a, offset=offset)
+    return (
+        a.diagonal(offset, -2, -1)
+        if a.__class__ is ndarray
+        else on_host(np.linalg.diagonal, a, offset=offset)
+    )
 
 
 def matrix_transpose(x: Any, /) -> Any:
@@ -145,7 +149,13 @@ def matrix_transpose(x: Any, /) -> Any:
 def matrix_power(a: Any, n: Any) -> Any:
     """A square matrix to an integer power, by repeated squaring."""
     x = lift(a)
-    if x.__class__ is not ndarray or x.ndim < 2 or x.shape[-1] != x.shape[-2] or n == 0 or not isinstance(n, int):
+    if (
+        x.__class__ is not ndarray
+        or x.ndim < 2
+        or x.shape[-1] != x.shape[-2]
+        or n == 0
+        or not isinstance(n, int)
+    ):
         return on_host(np.linalg.matrix_power, x, n)
     if n < 0:
         x, n = inv(x), -n
@@ -170,7 +180,7 @@ def multi_dot(arrays: Any, *, out: Any = None) -> Any:
     if lifted is None:
         return on_host(np.linalg.multi_dot, given, out=out)
     if len(given) == 2:
-        return _products.dot(*lifted, out=out)
+        return _products.dot(lifted[0], lifted[1], out)
     matrices = list(lifted)
     first, last = matrices[0].ndim == 1, matrices[-1].ndim == 1
     if first:
@@ -225,7 +235,7 @@ def _sum_of_squares(x: ndarray, axes: tuple[int, ...], keepdims: bool) -> Any:
     return _reductions.sum(squares, axes, keepdims=keepdims)
 
 
-def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:  # noqa: A002
+def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
     """A vector or matrix norm; those that need singular values observe their input."""
     a = lift(x)
     if a.__class__ is not ndarray:
@@ -255,7 +265,7 @@ def _ordered_axes(axis: Any, ndim: int) -> tuple[int, ...]:
     return tuple(d % ndim for d in axis)
 
 
-def _vector_norm(a: ndarray, ord: Any, axes: tuple[int, ...], keepdims: bool) -> Any:  # noqa: A002
+def _vector_norm(a: ndarray, ord: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
     if isinstance(ord, str):
         raise ValueError(f"Invalid norm order '{ord}' for vectors")
     if ord is None or ord == 2:
@@ -272,7 +282,7 @@ def _vector_norm(a: ndarray, ord: Any, axes: tuple[int, ...], keepdims: bool) ->
     return _ufunc.power(total, np.asarray(1 / ord).astype(total.dtype)[()])
 
 
-def _matrix_norm(a: ndarray, ord: Any, axes: tuple[int, ...], keepdims: bool) -> Any:  # noqa: A002
+def _matrix_norm(a: ndarray, ord: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
     if axes[0] == axes[1]:
         raise ValueError("Duplicate axes given.")
     if ord in (None, "fro", "f"):
@@ -286,12 +296,12 @@ def _matrix_norm(a: ndarray, ord: Any, axes: tuple[int, ...], keepdims: bool) ->
     return on_host(np.linalg.norm, a, ord, axes, keepdims)
 
 
-def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Any:  # noqa: A002
+def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Any:
     """A norm of the matrices in the last two axes."""
     return norm(x, ord, (-2, -1), keepdims)
 
 
-def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:  # noqa: A002
+def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:
     """A vector norm over one axis, several, or all of them."""
     a = lift(x)
     if a.__class__ is not ndarray:
@@ -337,7 +347,9 @@ def solve_triangular(
     return wrapped(done[..., 0] if vector else done)
 
 
-def cho_factor(a: Any, lower: bool = False, overwrite_a: bool = False, check_finite: bool = True) -> tuple[Any, bool]:
+def cho_factor(
+    a: Any, lower: bool = False, overwrite_a: bool = False, check_finite: bool = True
+) -> tuple[Any, bool]:
     """The Cholesky factor of a, for `cho_solve`: the factor and whether it is the lower one."""
     m = host_view(lift(a))
     if check_finite and not np.isfinite(m).all():
@@ -345,7 +357,9 @@ def cho_factor(a: Any, lower: bool = False, overwrite_a: bool = False, check_fin
     return wrapped(np.linalg.cholesky(m, upper=not lower)), lower
 
 
-def cho_solve(c_and_lower: tuple[Any, bool], b: Any, overwrite_b: bool = False, check_finite: bool = True) -> Any:
+def cho_solve(
+    c_and_lower: tuple[Any, bool], b: Any, overwrite_b: bool = False, check_finite: bool = True
+) -> Any:
     """The x of a @ x = b, given the result of `cho_factor(a)`."""
     c, lower = c_and_lower
     if lower:

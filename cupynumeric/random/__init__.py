@@ -10,17 +10,73 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.random import MT19937, PCG64, PCG64DXSM, SFC64, BitGenerator, Philox, SeedSequence, bit_generator, mtrand
+from numpy.random import (
+    MT19937,
+    PCG64,
+    PCG64DXSM,
+    SFC64,
+    BitGenerator,
+    Philox,
+    SeedSequence,
+    bit_generator,
+    mtrand,
+)
 
 from cupynumeric._calls import hosted
 from cupynumeric.random._counter import PHILOX4_32_10, XORWOW, CounterBits, CounterGenerator, MRG32k3a
 from cupynumeric.random._streams import Generator, RandomState, default_rng, shuffle
 
-_WRAPPED = """beta binomial bytes chisquare choice dirichlet exponential f gamma geometric get_state gumbel hypergeometric
-laplace logistic lognormal logseries multinomial multivariate_normal negative_binomial noncentral_chisquare noncentral_f normal
-pareto permutation poisson power rand randint randn random random_integers random_sample ranf rayleigh sample seed set_state
-standard_cauchy standard_exponential standard_gamma standard_normal standard_t triangular uniform vonmises wald weibull
-zipf""".split()
+_WRAPPED = [
+    "beta",
+    "binomial",
+    "bytes",
+    "chisquare",
+    "choice",
+    "dirichlet",
+    "exponential",
+    "f",
+    "gamma",
+    "geometric",
+    "get_state",
+    "gumbel",
+    "hypergeometric",
+    "laplace",
+    "logistic",
+    "lognormal",
+    "logseries",
+    "multinomial",
+    "multivariate_normal",
+    "negative_binomial",
+    "noncentral_chisquare",
+    "noncentral_f",
+    "normal",
+    "pareto",
+    "permutation",
+    "poisson",
+    "power",
+    "rand",
+    "randint",
+    "randn",
+    "random",
+    "random_integers",
+    "random_sample",
+    "ranf",
+    "rayleigh",
+    "sample",
+    "seed",
+    "set_state",
+    "standard_cauchy",
+    "standard_exponential",
+    "standard_gamma",
+    "standard_normal",
+    "standard_t",
+    "triangular",
+    "uniform",
+    "vonmises",
+    "wald",
+    "weibull",
+    "zipf",
+]
 
 _functions: dict[str, Any] = {name: hosted(getattr(np.random, name)) for name in _WRAPPED}
 _functions |= {name: getattr(np.random, name) for name in ("bytes", "get_state", "seed", "set_state")}

@@ -29,7 +29,7 @@ class CounterBits:
 
     _family = 0
 
-    def __init__(self, seed: Any = None, forceBuild: bool = False) -> None:  # noqa: N803  cuPyNumeric's name
+    def __init__(self, seed: Any = None, forceBuild: bool = False) -> None:
         if type(self) is CounterBits:
             raise NotImplementedError("CounterBits is a base class and cannot be instantiated")
         if seed is not None and not isinstance(seed, (int, np.integer)):
@@ -62,7 +62,7 @@ class MRG32k3a(CounterBits):
     _family = 2
 
 
-class PHILOX4_32_10(CounterBits):  # noqa: N801  cuPyNumeric's name
+class PHILOX4_32_10(CounterBits):
     """A stream of its own."""
 
     _family = 3
@@ -115,8 +115,13 @@ class CounterGenerator:
             state = np.random.Philox(np.random.SeedSequence((bits.key, bits.advance(1))))
             target = args[0] if args else None
             if name == "shuffle" and isinstance(target, ndarray):
-                return deliver(wrapped(np.random.Generator(state).permutation(to_numpy_tree(target))), target) and None
-            return wrapped(getattr(np.random.Generator(state), name)(*to_numpy_tree(args), **to_numpy_tree(kwargs)))
+                return (
+                    deliver(wrapped(np.random.Generator(state).permutation(to_numpy_tree(target))), target)
+                    and None
+                )
+            return wrapped(
+                getattr(np.random.Generator(state), name)(*to_numpy_tree(args), **to_numpy_tree(kwargs))
+            )
 
         return draw
 
@@ -200,7 +205,9 @@ class CounterGenerator:
     def rayleigh(self, scale: Any = 1.0, size: Any = None) -> Any:
         """Rayleigh numbers."""
         _must(_ufunc.greater_equal(scale, 0), "scale < 0")
-        return _ufunc.multiply(scale, _ufunc.sqrt(_ufunc.multiply(2.0, self.standard_exponential(_shape(size, scale)))))
+        return _ufunc.multiply(
+            scale, _ufunc.sqrt(_ufunc.multiply(2.0, self.standard_exponential(_shape(size, scale))))
+        )
 
     def weibull(self, a: Any, size: Any = None) -> Any:
         """Weibull numbers."""
@@ -221,7 +228,9 @@ class CounterGenerator:
         """Laplace (double exponential) numbers."""
         _must(_ufunc.greater_equal(scale, 0), "scale < 0")
         u = self._positive(_shape(size, loc, scale))
-        upper = _ufunc.negative(_ufunc.log(_ufunc.multiply(2.0, _ufunc.subtract(1.0, _ufunc.minimum(u, 1 - 2.0**-53)))))
+        upper = _ufunc.negative(
+            _ufunc.log(_ufunc.multiply(2.0, _ufunc.subtract(1.0, _ufunc.minimum(u, 1 - 2.0**-53))))
+        )
         lower = _ufunc.log(_ufunc.multiply(2.0, u))
         side = _elementwise.call(OPS["where"], (_ufunc.greater_equal(u, 0.5), upper, lower))
         return _ufunc.add(loc, _ufunc.multiply(scale, side))
@@ -252,7 +261,9 @@ class CounterGenerator:
         below = _ufunc.add(left, _ufunc.sqrt(_ufunc.multiply(_ufunc.multiply(u, span), rise)))
         rest = _ufunc.multiply(_ufunc.subtract(1.0, u), _ufunc.multiply(span, _ufunc.subtract(right, mode)))
         above = _ufunc.subtract(right, _ufunc.sqrt(rest))
-        return _elementwise.call(OPS["where"], (_ufunc.less_equal(u, _ufunc.divide(rise, span)), below, above))
+        return _elementwise.call(
+            OPS["where"], (_ufunc.less_equal(u, _ufunc.divide(rise, span)), below, above)
+        )
 
     def bytes(self, length: int) -> bytes:
         """Random bytes."""

@@ -89,7 +89,7 @@ class Generator(np.random.Generator):
     def __new__(cls, bit_generator: Any) -> Any:
         if isinstance(bit_generator, CounterBits):
             return CounterGenerator(bit_generator)
-        return super().__new__(cls, bit_generator)
+        return np.random.Generator.__new__(cls, bit_generator)  # type: ignore[call-arg]
 
     def __reduce__(self) -> Any:
         return Generator, (self.bit_generator,)
@@ -135,7 +135,7 @@ for _base, _class in ((np.random.RandomState, RandomState), (np.random.Generator
     for _name in dir(_base):
         if not _name.startswith("_") and _name not in _OWN and _name not in vars(_class):
             setattr(_class, _name, _wrapping(_base, _name))
-    _class.shuffle = _shuffled(_base)  # type: ignore[attr-defined]
+    setattr(_class, "shuffle", _shuffled(_base))  # noqa: B010
 
 
 def _restored_state(state: Any) -> RandomState:
@@ -158,8 +158,8 @@ def default_rng(seed: Any = None) -> Any:
 def shuffle(x: Any) -> None:
     """Permute an array in place along its first axis, with the global stream."""
     if not isinstance(x, ndarray):
-        np.random.shuffle(x)
+        np.random.shuffle(x)  # noqa: NPY002
         return
     host = host_view(x).copy()
-    np.random.shuffle(host)
+    np.random.shuffle(host)  # noqa: NPY002  the global stream is what the caller asked for
     assign(x, x._lens, lift(host))

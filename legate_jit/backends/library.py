@@ -76,7 +76,9 @@ def _reduce(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -
         outs[0][...] = getattr(np, options["name"])(moved, axis=-1)
         return
     with np.errstate(all="ignore"):
-        _REDUCTIONS[options["name"]].reduce(args[0].astype(options["loop"], copy=False), axis=axes, out=outs[0])
+        _REDUCTIONS[options["name"]].reduce(
+            args[0].astype(options["loop"], copy=False), axis=axes, out=outs[0]
+        )
 
 
 @implementation("cumsum")
