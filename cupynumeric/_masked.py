@@ -8,6 +8,7 @@ select. Anything else turns the selection into the real, compressed array first.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -93,7 +94,25 @@ class Selection(ndarray):
 def _selection(mask: ndarray, token: tuple[Any, ...], whole: ndarray) -> Selection:
     s: Selection = object.__new__(Selection)
     s._mask, s._mask_token, s._whole, s._done = mask, token, whole, None
+    if len(_unsettled) > 500:
+        _unsettled[:] = [r for r in _unsettled if r() is not None]
+    _unsettled.append(weakref.ref(s))
     return s
+
+
+_unsettled: list[weakref.ref[Selection]] = []  # arrays do not hash, so no weak set
+
+
+def settle_all() -> None:
+    """Compute every selection somebody still holds."""
+    waiting = [r() for r in _unsettled]
+    _unsettled.clear()
+    for s in waiting:
+        if s is not None:
+            s.settle()
+
+
+runtime.before_fence.append(settle_all)
 
 
 def applies(array: ndarray, key: Any) -> bool:

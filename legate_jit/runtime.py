@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,6 +109,8 @@ class Window:
 _BUFFER = OPS["buffer"]
 window = Window()
 counters = Counters()
+#: what faces have put off without recording it, to be recorded or done before a fence
+before_fence: list[Callable[[], None]] = []
 _plans: dict[Any, Runnable] = {}
 _suspended: list[Execution] = []
 
@@ -435,5 +438,7 @@ def _iterations(code: list[Any], trace: tracing.Trace) -> int:
 
 
 def fence() -> None:
-    """Return when everything recorded so far has been computed."""
+    """Return when everything asked for so far has been computed."""
+    for settle in before_fence:
+        settle()
     flush()
