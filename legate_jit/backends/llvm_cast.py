@@ -7,6 +7,7 @@ run-time library is needed and float64 is rounded once.
 
 from __future__ import annotations
 
+from legate_jit.backends import llvm_wide
 from legate_jit.backends.llvm_text import Code, Value, item_size, part, register_type
 
 
@@ -60,6 +61,8 @@ def _real(code: Code, source: str, target: str, x: str) -> str:
             if target[0] == "f"
             else _float_to_int(code, source, target, x)
         )
+    if (source, target) == ("i8", "f8") and llvm_wide.applies(code):
+        return llvm_wide.from_signed(code, x)
     if target[0] == "f":
         return code.convert(
             "sitofp" if source[0] == "i" else "uitofp", x, register_type(source), register_type(target)
@@ -86,6 +89,8 @@ def _float_to_int(code: Code, source: str, target: str, x: str) -> str:
     element = register_type(source)
     if target in ("u4", "u8"):
         return _float_to_unsigned(code, source, target, x)
+    if (source, target) == ("f8", "i8") and llvm_wide.applies(code):
+        return llvm_wide.to_signed(code, x)
     if target in ("i4", "i8"):
         return code.convert("fptosi", x, element, register_type(target))
     return code.convert("trunc", code.convert("fptosi", x, element, "i32"), "i32", register_type(target))

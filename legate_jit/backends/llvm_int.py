@@ -1,70 +1,54 @@
 """Integer division and power as LLVM IR, with NumPy's results: division by zero gives 0, the smallest integer by -1 wraps.
 
 There is no vector integer division in hardware: up to 32 bits the quotient comes from a floating-point division that is
-wide enough to be exact; 64-bit lanes are divided one by one.
+wide enough to be exact; for 64 bits see `llvm_wide`.
 """
 
 from __future__ import annotations
 
+from legate_jit.backends import llvm_wide
 from legate_jit.backends.llvm_text import Code, item_size, register_type, vector
 
 
 def floor_divide(code: Code, dtype: str, args: list[str]) -> str:
     """Quotient rounded to minus infinity."""
-    a, b = args
-    quotient, rest, by_zero = _truncated(code, dtype, a, b)
-    if dtype[0] == "i":
-        quotient = code.binary("add", dtype, quotient, _adjustment(code, dtype, rest, b))
+    divisor, by_zero = _nonzero(code, dtype, args[1])
+    quotient = _quotient(code, dtype, "floor", args[0], divisor)
     return code.select(by_zero, dtype, code.const(dtype, 0), quotient)
 
 
 def remainder(code: Code, dtype: str, args: list[str]) -> str:
     """Remainder with the sign of the divisor."""
-    a, b = args
-    _, rest, by_zero = _truncated(code, dtype, a, b)
-    if dtype[0] == "i":
-        rest = code.binary(
-            "add", dtype, rest, code.binary("and", dtype, _adjustment(code, dtype, rest, b), b)
-        )
-    return code.select(by_zero, dtype, code.const(dtype, 0), rest)
+    return _rest(code, dtype, "floor", args)
 
 
 def fmod(code: Code, dtype: str, args: list[str]) -> str:
     """Remainder with the sign of the dividend."""
-    _, rest, by_zero = _truncated(code, dtype, args[0], args[1])
+    return _rest(code, dtype, "trunc", args)
+
+
+def _rest(code: Code, dtype: str, rounding: str, args: list[str]) -> str:
+    divisor, by_zero = _nonzero(code, dtype, args[1])
+    quotient = _quotient(code, dtype, rounding, args[0], divisor)
+    rest = code.binary("sub", dtype, args[0], code.binary("mul", dtype, quotient, divisor))
     return code.select(by_zero, dtype, code.const(dtype, 0), rest)
 
 
-def _adjustment(code: Code, dtype: str, rest: str, b: str) -> str:
-    """-1 (all bits) where truncation and floor differ, else 0."""
-    zero = code.const(dtype, 0)
-    unlike = code.compare("icmp slt", dtype, code.binary("xor", dtype, rest, b), zero)
-    differ = code.both(code.compare("icmp ne", dtype, rest, zero), unlike)
-    return code.convert("sext", differ, "i1", register_type(dtype))
-
-
-def _truncated(code: Code, dtype: str, a: str, b: str) -> tuple[str, str, str]:
-    """(quotient rounded to zero, its rest, mask of zero divisors); lanes of zero divisors are divided by 1."""
+def _nonzero(code: Code, dtype: str, b: str) -> tuple[str, str]:
+    """(divisor with 1 in place of 0, mask of zero divisors)."""
     by_zero = code.compare("icmp eq", dtype, b, code.const(dtype, 0))
-    divisor = code.select(by_zero, dtype, code.const(dtype, 1), b)
-    if item_size(dtype) == 8:
-        quotient = _wide(code, dtype, a, divisor)
-    else:
-        quotient = _through_float(code, dtype, a, divisor)
-    rest = code.binary("sub", dtype, a, code.binary("mul", dtype, quotient, divisor))
-    return quotient, rest, by_zero
+    return code.select(by_zero, dtype, code.const(dtype, 1), b), by_zero
 
 
-def _wide(code: Code, dtype: str, a: str, divisor: str) -> str:
-    if dtype[0] == "u":
-        return code.binary("udiv", dtype, a, divisor)
-    # The one overflowing pair is divided by 1 instead, which gives the wrapped result.
-    lowest = code.compare("icmp eq", dtype, a, code.const(dtype, -(2**63)))
-    overflow = code.both(lowest, code.compare("icmp eq", dtype, divisor, code.const(dtype, -1)))
-    return code.binary("sdiv", dtype, a, code.select(overflow, dtype, code.const(dtype, 1), divisor))
+def _quotient(code: Code, dtype: str, rounding: str, a: str, divisor: str) -> str:
+    if item_size(dtype) < 8:
+        return _through_float(code, dtype, rounding, a, divisor)
+    if llvm_wide.applies(code):
+        return llvm_wide.divide(code, dtype, rounding, a, divisor)
+    return llvm_wide.plain_divide(code, dtype, rounding, a, divisor)
 
 
-def _through_float(code: Code, dtype: str, a: str, divisor: str) -> str:
+def _through_float(code: Code, dtype: str, rounding: str, a: str, divisor: str) -> str:
     """|a| < 2**n over b: the quotient's distance to an integer is at least 1/b, its rounding error below 2**(n-p)/b."""
     real = "f8" if item_size(dtype) == 4 else "f4"
     element, target = register_type(dtype), register_type(real)
@@ -79,6 +63,8 @@ def _through_float(code: Code, dtype: str, a: str, divisor: str) -> str:
             "fptosi", code.binary("fsub", real, whole, code.const(real, 2.0**31)), target, "i32"
         )
         return code.binary("xor", dtype, word, code.number("i32", -(2**31)))
+    if rounding == "floor" and dtype[0] == "i":
+        exact = code.intrinsic("floor", real, exact)
     word = code.convert("fptosi", exact, target, "i32")
     return word if element == "i32" else code.convert("trunc", word, "i32", element)
 

@@ -312,10 +312,12 @@ def test_integer_division_at_random(dtype: np.dtype) -> None:
         dtype
     )
     a = np.where(np.arange(20000) % 5 == 0, b * (a // np.where(b == 0, 1, b)), a).astype(dtype)
-    for op in ("floor_divide", "remainder", "fmod"):
-        with np.errstate(all="ignore"):
-            want = OPS[op].ufunc(a, b)
-        assert same_bits(compute(op, [a, b], dtype), want), op
+    small = (a >> np.array(dtype.itemsize * 5, dtype), b >> np.array(dtype.itemsize * 5, dtype))
+    for x, y in ((a, b), small):
+        for op in ("floor_divide", "remainder", "fmod"):
+            with np.errstate(all="ignore"):
+                want = OPS[op].ufunc(x, y)
+            assert same_bits(compute(op, [x, y], dtype), want), op
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
@@ -335,6 +337,18 @@ def test_exact_results_stay_exact(dtype: str) -> None:
     if dtype == "f4":
         cubes = np.arange(0.0, 40.0)
         assert same_bits(compute("cbrt", [(cubes**3).astype(kind)], kind), cubes.astype(kind))
+
+
+def test_wide_integers_to_float_round_once() -> None:
+    rng = np.random.default_rng(8)
+    x = rng.integers(-(2**63), 2**63 - 1, 20001) >> rng.integers(0, 63, 20001)
+    for dtype in ("f4", "f8"):
+        assert same_bits(compute("cast", [x], np.dtype(dtype)), x.astype(dtype))
+        assert same_bits(
+            compute("cast", [x.view(np.uint64)], np.dtype(dtype)), x.view(np.uint64).astype(dtype)
+        )
+    real = x.astype(np.float64) + rng.random(x.size) - 0.5
+    assert same_bits(compute("cast", [real], np.dtype("i8")), real.astype(np.int64))
 
 
 def test_random_is_uniform_and_reproducible() -> None:
