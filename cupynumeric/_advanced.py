@@ -189,6 +189,8 @@ def _select(array: ndarray, key: Any, item: Any) -> bool:
         if isinstance(item, np.generic) or not isinstance(item, (ndarray, np.ndarray)):
             return False
         shape = item.shape
+        if len(shape) > 1 and not trailing:
+            return False  # NumPy takes no more than one axis here
         lead = len(shape) - len(trailing)
         if lead > 0 and shape[:lead] != (1,) * lead:
             return False
@@ -241,7 +243,6 @@ def nonzero(a: Any) -> Any:
     return by_numpy(np.nonzero, (a,), {})
 
 
-@drop_in
 def put(a: Any, ind: Any, v: Any, mode: str = "raise") -> None:
     """`a.flat[ind] = v`."""
     if not isinstance(a, (ndarray, np.ndarray)):
@@ -307,9 +308,10 @@ def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
     dtype = np.result_type(*(c.dtype if isinstance(c, ndarray) else c for c in choices))
     if not dtypes.is_supported(dtype):
         raise Foreign
-    result = in_dtype(choices[-1], dtypes.canonical(dtype))
-    for c, x in zip(reversed(conditions), reversed(choices[:-1]), strict=True):
-        result = choose_where(c, in_dtype(x, dtypes.canonical(dtype)), result)
+    branches = [cast(c if isinstance(c, ndarray) else lift(c), dtypes.canonical(dtype)) for c in choices]
+    result = branches[-1]
+    for c, x in zip(reversed(conditions), reversed(branches[:-1]), strict=True):
+        result = choose_where(c, x, result)
     return result
 
 

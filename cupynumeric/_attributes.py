@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any
 
@@ -12,7 +13,7 @@ from cupynumeric import _elementwise
 from cupynumeric._advanced import fitting_scalar, mutate
 from cupynumeric._array import ndarray, wrap
 from cupynumeric._convert import by_numpy, from_numpy, host_view
-from cupynumeric._shape import contiguity, strides_of, swapaxes, viewed
+from cupynumeric._shape import contiguity, reshape_in_place, strides_of, swapaxes, viewed
 from legate_jit.ir import dtypes, index
 from legate_jit.ir.ops import OPS
 from legate_jit.store import Bitcast, Part, extend
@@ -119,6 +120,13 @@ def resize(array: ndarray, *new_shape: Any) -> None:
     dims = tuple(given) if hasattr(given, "__iter__") else (operator.index(given),)
     if any(n < 0 for n in dims):
         raise ValueError("all elements of `new_shape` must be non-negative")
+    if math.prod(dims) == array.size:
+        if dims == array.shape and any(contiguity(array)):
+            return
+        if not contiguity(array)[0]:
+            raise ValueError("resize only works on single-segment arrays")
+        reshape_in_place(array, dims)
+        return
     if array._lens is not None:
         raise ValueError("cannot resize this array: it does not own its data")
     host = host_view(array).copy()
@@ -344,7 +352,7 @@ def _refuse_negative(array: ndarray, other: Any) -> None:
 def matmul_in_place(array: ndarray, other: Any) -> Any:
     """`array @= other`."""
     made = cupynumeric.matmul(array, other)
-    if made.shape != array.shape:
+    if made.shape != array.shape or not np.can_cast(made.dtype, array.dtype, "same_kind"):
         return by_numpy(np.matmul, (array, other), {"out": array})
     array[...] = made
     return array

@@ -361,9 +361,9 @@ def copyto(dst: Any, src: Any, casting: Any = "same_kind", where: Any = True) ->
     given = src if isinstance(src, ndarray) else np.asarray(src)
     if weak:
         if not np.can_cast(np.result_type(type(src)(0), dst.dtype), dst.dtype, casting):
-            _refuse_cast(given.dtype, dst.dtype, casting)
+            _refuse_cast(given, dst.dtype, casting)
     elif not np.can_cast(given.dtype, dst.dtype, casting):
-        _refuse_cast(given.dtype, dst.dtype, casting)
+        _refuse_cast(given, dst.dtype, casting)
     if where is True:
         dst[...] = src
         return
@@ -372,8 +372,9 @@ def copyto(dst: Any, src: Any, casting: Any = "same_kind", where: Any = True) ->
     write_where(dst, where, src)
 
 
-def _refuse_cast(source: np.dtype, target: np.dtype, casting: str) -> None:
-    raise TypeError(f"Cannot cast array data from {source!r} to {target!r} according to the rule {casting!r}")
+def _refuse_cast(source: Any, target: np.dtype, casting: str) -> None:
+    what = "array data" if source.ndim else "scalar"
+    raise TypeError(f"Cannot cast {what} from {source.dtype!r} to {target!r} according to the rule {casting!r}")
 
 
 def from_constructor(shape: Any, dtype: Any, buffer: Any, offset: int, strides: Any, order: Any) -> Any:

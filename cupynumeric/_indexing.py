@@ -18,6 +18,7 @@ from cupynumeric._layout import layout, reshape_strides
 from legate_jit import runtime
 from legate_jit.ir import infer
 from legate_jit.ir.index import Affine, unit_reshape
+from legate_jit.ir.node import ArrayType
 from legate_jit.runtime import window
 from legate_jit.store import Lens, Reshaped, extend
 
@@ -72,8 +73,12 @@ def affine_of(shape: tuple[int, ...], key: Any) -> Affine:
 def view_lens(array: ndarray, key: Any) -> Lens | None:
     """The lens of `array[key]` for a basic key (None: the whole store), remembered for the fast paths."""
     lens = extend(array._store.type, array._lens, affine_of(array.shape, key))
-    if lens is not None and lens.type.ndim:
-        _remember(array._key, key, lens)
+    if lens is not None:
+        if lens.type.ndim:
+            _remember(array._key, key, lens)
+        elif len(lens.update_signatures) == 0 and lens not in _positions:
+            _positions.add(lens)
+            _seen[lens.base] = _seen.get(lens.base, 0) + 1
     return lens
 
 
@@ -111,10 +116,39 @@ def getitem(array: ndarray, key: Any) -> Any:
         return advanced(array, key)
     lens = view_lens(array, key)
     view = wrap(array._store, lens, array._locked)
+    return _element(array, view) if _is_element(array, key) else view
+
+
+def _host_view(view: ndarray) -> np.ndarray:
+    from cupynumeric._convert import host_view
+
+    return host_view(view)
+
+
+def _is_element(array: ndarray, key: Any) -> bool:
+    """Whether a basic key names one element: NumPy then gives a scalar, not a view."""
+    if not array.ndim:
+        return False
     elements = key if isinstance(key, tuple) else (key,)
-    if view.ndim == 0 and array.ndim and not any(e is Ellipsis for e in elements):
-        return wrap(runtime.new_store(value(view), view._type))
-    return view
+    return len(elements) == array.ndim and all(not isinstance(e, slice) and e is not Ellipsis and e is not None for e in elements)
+
+
+def _element(array: ndarray, view: ndarray) -> ndarray:
+    """One element as a 0-d array of its own. Programs that walk over elements read them from memory, one by one."""
+    if _walks(array):
+        return wrap(runtime.from_host(_host_view(view)))
+    return wrap(runtime.new_store(value(view), view._type))
+
+
+_positions: set[Lens] = set()
+#: element accesses at positions not seen before, per type of store; beyond a few, recording them would compile forever
+_seen: dict[ArrayType, int] = {}
+MANY_POSITIONS = 24
+
+
+def _walks(array: ndarray) -> bool:
+    """Whether the program has been reading or writing elements of such arrays at ever new positions."""
+    return _seen.get(array._store.type, 0) > MANY_POSITIONS
 
 
 def setitem(array: ndarray, key: Any, item: Any) -> None:
@@ -130,7 +164,25 @@ def setitem(array: ndarray, key: Any, item: Any) -> None:
 
         advanced(array, key, item)
         return
-    _array.assign(array, view_lens(array, key), item)
+    lens = view_lens(array, key)
+    if _is_element(array, key):
+        if _walks(array) and is_scalar(item):
+            _write_element(array, lens, item)
+            return
+        if not is_scalar(item) and (item.ndim if isinstance(item, ndarray) else np.ndim(item)):
+            probe = np.zeros(1, array.dtype)
+            probe[0] = np.zeros(item.shape) if isinstance(item, ndarray) else item  # raises NumPy's error
+    _array.assign(array, lens, item)
+
+
+def _write_element(array: ndarray, lens: Lens | None, item: Any) -> None:
+    """Write one element in memory."""
+    from cupynumeric._advanced import mutate
+
+    def put(target: np.ndarray) -> None:
+        target[()] = item
+
+    mutate(wrap(array._store, lens), put)
 
 
 def assign_slow(array: ndarray, lens: Lens | None, item: Any) -> None:
@@ -138,9 +190,14 @@ def assign_slow(array: ndarray, lens: Lens | None, item: Any) -> None:
     if array._locked or (lens is not None and not lens.writable):
         raise ValueError("assignment destination is read-only")
     target = array._store.type if lens is None else lens.type
-    source = as_operand(item)
+    source = item if isinstance(item, (ndarray, np.ndarray)) or is_scalar(item) else np.array(item, target.dtype)
     if isinstance(source, np.ndarray):
-        source = as_operand(source.astype(target.dtype))
+        if not isinstance(item, np.ndarray) and source.ndim > target.ndim:
+            raise ValueError(
+                "setting an array element with a sequence. The requested array would exceed the maximum number of dimension "
+                f"of {target.ndim}."
+            )
+        source = as_operand(source.astype(target.dtype, copy=False))
     if is_scalar(source):
         _assign_scalar(array, lens, source)
         return
@@ -164,9 +221,9 @@ def _assign_scalar(array: ndarray, lens: Lens | None, item: Any) -> None:
         assert bounds is not None
         if not bounds[0] <= item <= bounds[1]:
             raise OverflowError(f"Python integer {item} out of bounds for {dtype.name}")
-    converted = np.asarray(item).astype(dtype)[()] if kind is not int or dtype.kind != "f" else item
     if kind is complex and dtype.kind != "c":
-        raise TypeError("float() argument must be a string or a real number, not 'complex'")
+        np.zeros(1, dtype)[0] = item  # raises NumPy's error
+    converted = np.asarray(item).astype(dtype)[()] if kind is not int or dtype.kind != "f" else item
     if lens is not None and lens.read_signature is not None:
         step = lens.chain[0]
         assert isinstance(step, Affine)

@@ -76,6 +76,9 @@ class ArrayMethods:
     def __contains__(self, item: Any) -> bool:
         return bool(np._convert.host_view(self).__contains__(np._convert.to_numpy_tree(item)))
 
+    def __delitem__(self, key: Any) -> None:
+        raise ValueError("cannot delete array elements")
+
     def __buffer__(self, flags: int) -> memoryview:
         return memoryview(np._convert.host_view(self))
 
