@@ -167,10 +167,13 @@ class Execution:
         while self.position < len(items):
             item = items[self.position]
             if isinstance(item, _Segment):
+                # Counted first: a signal that came during the call is raised right after it, before anything else,
+                # and a segment that was run must not be run again, since it may update in place.
+                self.position += 1
                 run_program(r._program, item.first, item.last, r._table_addr, item.release)
             else:
                 self._call(item)
-            self.position += 1
+                self.position += 1
 
     def _call(self, step: Call) -> None:
         args = [self._argument(a) for a in step.arguments]
