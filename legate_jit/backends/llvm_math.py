@@ -166,10 +166,24 @@ _PHILOX_W = (0x9E3779B9, 0xBB67AE85)
 
 
 def philox(code: Code, key: str, counter: str) -> str:
-    """Philox4x32-10 of (counter, 0) under `key`, both u8; the first 53 of the top bits as a float64 in [0, 1).
+    """Philox4x32-10 of (counter, 0) under `key`, both u8; the first 53 of the top bits as a float64 in [0, 1)."""
+    whole, real = code.type("u8"), code.type("f8")
+    name = f"@legate_philox_{code.width}"
+    if name not in code.module.helpers:
+        lines: list[object] = [
+            f"define internal {real} {name}({whole} %key, {whole} %counter) nounwind {{",
+            "entry:",
+        ]
+        inner = Code(code.module, code.width, lines)
+        inner.put(f"ret {real} {_philox_body(inner, '%key', '%counter')}")
+        lines.append("}")
+        code.module.helpers[name] = [str(line) for line in lines]
+    return code.let(f"call {real} {name}({whole} {key}, {whole} {counter})")
 
-    32-bit words are kept in 64-bit lanes, where the hardware multiplies them to 64 bits.
-    """
+
+def _philox_body(code: Code, key: str, counter: str) -> str:
+    """32-bit words stand in the low halves of 64-bit lanes, which the hardware multiplies; what the high halves hold between
+    multiplications does not matter."""
 
     def op(name: str, a: str, b: str) -> str:
         return code.binary(name, "u8", a, b)
@@ -178,29 +192,24 @@ def philox(code: Code, key: str, counter: str) -> str:
         return code.shift("lshr", "u8", a, 32)
 
     low = code.number("i64", 0xFFFFFFFF)
-    words = [
-        op("and", counter, low),
-        high(counter),
-        code.number("i64", 0),
-        code.number("i64", 0),
-    ]
-    keys = [op("and", key, low), high(key)]
+
+    def product(a: str, factor: int) -> str:
+        return op("mul", op("and", a, low), code.number("i64", factor))
+
+    words = [counter, high(counter), code.number("i64", 0), code.number("i64", 0)]
+    keys = [key, high(key)]
     for round_number in range(10):
         if round_number:
-            keys = [
-                op("and", op("add", k, code.number("i64", w)), low)
-                for k, w in zip(keys, _PHILOX_W, strict=True)
-            ]
-        first = op("mul", words[0], code.number("i64", _PHILOX_M[0]))
-        second = op("mul", words[2], code.number("i64", _PHILOX_M[1]))
+            keys = [op("add", k, code.number("i64", w)) for k, w in zip(keys, _PHILOX_W, strict=True)]
+        first, second = product(words[0], _PHILOX_M[0]), product(words[2], _PHILOX_M[1])
         words = [
             op("xor", op("xor", high(second), words[1]), keys[0]),
-            op("and", second, low),
+            second,
             op("xor", op("xor", high(first), words[3]), keys[1]),
-            op("and", first, low),
+            first,
         ]
-    whole = op("or", code.shift("shl", "u8", words[1], 32), words[0])
-    bits = code.shift("lshr", "u8", whole, 11)
+    top = code.shift("shl", "u8", words[1], 32)
+    bits = code.shift("lshr", "u8", op("or", top, op("and", words[0], low)), 11)
     # Unsigned: LLVM has a vector sequence for that conversion on every x86.
     return code.binary(
         "fmul", "f8", code.convert("uitofp", bits, "i64", "double"), code.const("f8", 2.0**-53)
