@@ -106,6 +106,8 @@ def _hashable(s: slice) -> bool:
 
 def getitem(array: ndarray, key: Any) -> Any:
     """`array[key]` for any key."""
+    if _seen and _seen.get(array._store.type, 0) > MANY_POSITIONS and _names_element(array, key):
+        return _host_view(array)[key]
     if not is_basic(key):
         from cupynumeric import _masked
 
@@ -116,7 +118,7 @@ def getitem(array: ndarray, key: Any) -> Any:
         return advanced(array, key)
     lens = view_lens(array, key)
     view = wrap(array._store, lens, array._locked)
-    return _element(array, view) if _is_element(array, key) else view
+    return wrap(runtime.new_store(value(view), view._type)) if _is_element(array, key) else view
 
 
 def _host_view(view: ndarray) -> np.ndarray:
@@ -133,15 +135,17 @@ def _is_element(array: ndarray, key: Any) -> bool:
     return len(elements) == array.ndim and all(not isinstance(e, slice) and e is not Ellipsis and e is not None for e in elements)
 
 
-def _element(array: ndarray, view: ndarray) -> ndarray:
-    """One element as a 0-d array of its own. Programs that walk over elements read them from memory, one by one."""
-    if _walks(array):
-        return wrap(runtime.from_host(_host_view(view)))
-    return wrap(runtime.new_store(value(view), view._type))
+def _names_element(array: ndarray, key: Any) -> bool:
+    """Whether a key of Python ints names one element."""
+    if type(key) is int:
+        return array.ndim == 1
+    return type(key) is tuple and len(key) == array.ndim and all([type(e) is int for e in key]) and key != ()
 
 
 _positions: set[Lens] = set()
-#: element accesses at positions not seen before, per type of store; beyond a few, recording them would compile forever
+#: Element accesses at positions not seen before, per type of store. Recording a few is right: loops write their boundary elements.
+#: A program that walks over elements would make every window a new structure, so beyond a few they are read and written in memory,
+#: and reads give NumPy's scalars.
 _seen: dict[ArrayType, int] = {}
 MANY_POSITIONS = 24
 
@@ -153,6 +157,9 @@ def _walks(array: ndarray) -> bool:
 
 def setitem(array: ndarray, key: Any, item: Any) -> None:
     """`array[key] = item` for any key."""
+    if _seen and _walks(array) and is_scalar(item) and _names_element(array, key):
+        _write_element(array, key, item)
+        return
     if array._locked or (array._lens is not None and not array._lens.writable):
         raise ValueError("assignment destination is read-only")
     if not is_basic(key):
@@ -166,23 +173,17 @@ def setitem(array: ndarray, key: Any, item: Any) -> None:
         return
     lens = view_lens(array, key)
     if _is_element(array, key):
-        if _walks(array) and is_scalar(item):
-            _write_element(array, lens, item)
-            return
         if not is_scalar(item) and (item.ndim if isinstance(item, ndarray) else np.ndim(item)):
             probe = np.zeros(1, array.dtype)
             probe[0] = np.zeros(item.shape) if isinstance(item, ndarray) else item  # raises NumPy's error
     _array.assign(array, lens, item)
 
 
-def _write_element(array: ndarray, lens: Lens | None, item: Any) -> None:
+def _write_element(array: ndarray, key: Any, item: Any) -> None:
     """Write one element in memory."""
     from cupynumeric._advanced import mutate
 
-    def put(target: np.ndarray) -> None:
-        target[()] = item
-
-    mutate(wrap(array._store, lens), put)
+    mutate(array, lambda target: target.__setitem__(key, item))
 
 
 def assign_slow(array: ndarray, lens: Lens | None, item: Any) -> None:
