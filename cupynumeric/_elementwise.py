@@ -11,10 +11,9 @@ import numpy as np
 
 from legate_jit import runtime
 from legate_jit.ir import dtypes, index, infer
-from legate_jit.ir.node import ArrayType, Signature
+from legate_jit.ir.node import Signature
 from legate_jit.ir.ops import OPS, Op
 from legate_jit.runtime import window
-from legate_jit.store import Affine
 
 if TYPE_CHECKING:
     from cupynumeric._array import ndarray
@@ -59,7 +58,9 @@ def operand(x: Any) -> Any:
     return from_numpy(a)
 
 
-def signature(op: Op, operands: tuple[Any, ...], dtype: Any = None, casting: str = "same_kind") -> Signature:
+def signature(
+    op: Op, operands: tuple[Any, ...], dtype: Any = None, casting: infer.Casting = "same_kind"
+) -> Signature:
     """The signature for these operands (arrays read through their own views), from the op's table or NumPy's rules."""
     ours = _types()
     if dtype is not None or casting != "same_kind":
@@ -74,7 +75,7 @@ def signature(op: Op, operands: tuple[Any, ...], dtype: Any = None, casting: str
     return sig
 
 
-def _derive(op: Op, operands: tuple[Any, ...], dtype: np.dtype | None, casting: str) -> Signature:
+def _derive(op: Op, operands: tuple[Any, ...], dtype: np.dtype | None, casting: infer.Casting) -> Signature:
     ours = _types()
     types = tuple(x._type if isinstance(x, ours) else x.__class__ for x in operands)
     views = tuple(x._lens.view if x._lens is not None else None for x in operands if isinstance(x, ours))
@@ -107,7 +108,7 @@ def call(
     out: ndarray | None = None,
     where: Any = True,
     dtype: Any = None,
-    casting: str = "same_kind",
+    casting: infer.Casting = "same_kind",
 ) -> Any:
     """Apply elementwise `op`. Inputs: anything `operand` accepts. Returns an array (0-d for scalars), or `out`.
 
@@ -162,7 +163,8 @@ def _undefined(sig: Signature, where: Any) -> ndarray:
     from cupynumeric._creation import empty
 
     shape = np.broadcast_shapes(sig.type.shape, np.shape(where))
-    return empty(shape, sig.type.dtype)
+    made: ndarray = empty(shape, sig.type.dtype)
+    return made
 
 
 def _out_of_range(op: Op, sig: Signature, operands: tuple[Any, ...]) -> Any:
@@ -290,7 +292,9 @@ _POWERS = frozenset((0.5, 1.5, 2.5, 3, 4, -0.5, -1, -1.5, -2, -2.5, -3, -4))
 
 def _check_integer_powers(left: Any, right: Any) -> None:
     base, exponent = operand(left), operand(right)
-    kinds = [np.asarray(x).dtype.kind if not isinstance(x, _types()) else x.dtype.kind for x in (base, exponent)]
+    kinds = [
+        np.asarray(x).dtype.kind if not isinstance(x, _types()) else x.dtype.kind for x in (base, exponent)
+    ]
     if kinds[1] != "i" or kinds[0] not in "iub":
         return
     negative = exponent < 0
@@ -321,4 +325,4 @@ def broadcast_value(array: ndarray, shape: tuple[int, ...]) -> int:
     return runtime.record(infer.move_signature(array._type, index.broadcast(array.shape, shape)), v)
 
 
-__all__ = ["Affine", "ArrayType", "broadcast_value", "cache_of", "call", "operand", "signature"]
+__all__ = ["broadcast_value", "cache_of", "call", "operand", "signature"]

@@ -26,7 +26,7 @@ _FORMATS = {
     "c8": "ff",
     "c16": "dd",
     "u8": "Q",
-} | {code: "q" for code in ("i1", "i2", "i4", "i8", "u1", "u2", "u4")}
+} | dict.fromkeys(("i1", "i2", "i4", "i8", "u1", "u2", "u4"), "q")
 
 #: work (simple operations) above which the interpreter's lock is released during a segment
 RELEASE_WORK = 50_000
@@ -43,7 +43,19 @@ class _Segment(NamedTuple):
 class Runnable:
     """A schedule bound to a target: argument blocks, native programs, and the layout of the table."""
 
-    __slots__ = ("schedule", "items", "_pack", "_words", "_table", "_table_addr", "_keep", "_program", "_storages", "_direct", "_only")
+    __slots__ = (
+        "schedule",
+        "items",
+        "_pack",
+        "_words",
+        "_table",
+        "_table_addr",
+        "_keep",
+        "_program",
+        "_storages",
+        "_direct",
+        "_only",
+    )
 
     def __init__(self, schedule: Schedule, target: Target) -> None:
         self.schedule = schedule
@@ -60,7 +72,9 @@ class Runnable:
         self._table_addr = ctypes.addressof(self._table)
         self._storages = [(s.source, s.slot) for s in schedule.storages]
         slots = [s.slot for s in schedule.storages if s.source < 0]
-        self._direct = [(s.source, s.nbytes) for s in schedule.storages] if len(set(slots)) == len(slots) else None
+        self._direct = (
+            [(s.source, s.nbytes) for s in schedule.storages] if len(set(slots)) == len(slots) else None
+        )
         self._keep: list[Any] = []
         self.items: list[_Segment | Call] = []
         self._build(target)
@@ -103,7 +117,12 @@ class Runnable:
         block[: kernel.ndim + 4] = [*nest.extents, nest.tile, nest.ntiles, nest.rows_per_unit, nest.nblocks]
         for k, place in enumerate(nest.places):
             at = operand_word(kernel, k)
-            block[at : at + kernel.ndim + 3] = [max(step.storages[k], 0), place.offset, *place.strides, place.block_stride]
+            block[at : at + kernel.ndim + 3] = [
+                max(step.storages[k], 0),
+                place.offset,
+                *place.strides,
+                place.block_stride,
+            ]
         for k, slot in enumerate(nest.scalars):
             block[scalar_word(kernel, k)] = self._words[slot]
         self._keep.append(block)

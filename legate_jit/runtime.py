@@ -20,7 +20,7 @@ from legate_jit import tracing
 from legate_jit.backends import memory
 from legate_jit.backends.memory import Buffer
 from legate_jit.execute import Execution, Runnable
-from legate_jit.ir import infer
+from legate_jit.ir import dtypes, infer
 from legate_jit.ir.node import ArrayType, Signature
 from legate_jit.ir.ops import OPS
 from legate_jit.ir.passes import compile_window
@@ -50,7 +50,9 @@ class Counters:
 
     def reset(self) -> None:
         """Start counting anew."""
-        self.flushes = self.plans = self.hits = self.launches = self.calls = self.values = self.copied_bytes = 0
+        self.flushes = self.plans = self.hits = self.launches = self.calls = self.values = (
+            self.copied_bytes
+        ) = 0
 
 
 class Window:
@@ -219,7 +221,8 @@ _DEAD = _dead_refcount()
 def _sole_refcount() -> int:
     """What sys.getrefcount says, in `_exclusive`'s comprehension, of a buffer only the inputs list refers to."""
     inputs = [object()]
-    return [sys.getrefcount(b) for b in inputs][0]
+    counts = [sys.getrefcount(b) for b in inputs]
+    return counts[0]
 
 
 _SOLE = _sole_refcount()
@@ -251,7 +254,7 @@ def flush() -> None:
         w.clear()
         return
     values = tuple([s.value for s in pending])
-    key = (tuple(w.code), values, tuple([getrefcount(b) <= _SOLE for b in w.inputs]))
+    key: tuple[Any, ...] = (tuple(w.code), values, tuple([getrefcount(b) <= _SOLE for b in w.inputs]))
     runnable = _plans.get(key)
     counters.flushes += 1
     if runnable is None:
@@ -339,7 +342,13 @@ _HELD = _held_refcount()
 
 _READERS = {
     np.dtype(t): getattr(ctypes, name).from_address
-    for t, name in (("f8", "c_double"), ("f4", "c_float"), ("i8", "c_int64"), ("i4", "c_int32"), ("?", "c_bool"))
+    for t, name in (
+        ("f8", "c_double"),
+        ("f4", "c_float"),
+        ("i8", "c_int64"),
+        ("i4", "c_int32"),
+        ("?", "c_bool"),
+    )
 }
 
 
@@ -360,7 +369,7 @@ def from_host(array: np.ndarray) -> Store:
     """A Store with a copy of a NumPy array of a supported dtype."""
     from legate_jit.ir.node import array_type
 
-    type_ = array_type(array.shape, infer.dtypes.canonical(array.dtype))
+    type_ = array_type(array.shape, dtypes.canonical(array.dtype))
     buffer = memory.allocate(type_.nbytes)
     buffer.as_numpy(type_.shape, type_.dtype, True)[...] = array
     return buffer_store(buffer, type_)
@@ -370,7 +379,7 @@ def adopt(array: np.ndarray) -> Store:
     """A Store that takes over a C-contiguous NumPy array of a supported dtype; nobody else may write it any more."""
     from legate_jit.ir.node import array_type
 
-    return buffer_store(Buffer.wrap(array), array_type(array.shape, infer.dtypes.canonical(array.dtype)))
+    return buffer_store(Buffer.wrap(array), array_type(array.shape, dtypes.canonical(array.dtype)))
 
 
 def fresh(type_: ArrayType) -> tuple[Store, np.ndarray]:

@@ -10,8 +10,6 @@ from legate_jit.ir.kernel import Kernel
 class Target(Protocol):
     """A place where kernels run."""
 
-    name: str
-
     def compile_kernel(self, kernel: Kernel) -> int:
         """Address of the kernel's entry point (`void kernel(i64 lo, i64 hi, ptr args, ptr table)`)."""
         ...

@@ -1,4 +1,4 @@
-"""From a recorded tape to a graph: makes casts explicit, computes float16 in float32, sends what kernels cannot do to the library.
+"""From a recorded tape to a graph: casts made explicit, float16 computed in float32, what kernels cannot do sent to the library.
 
 A tape is a flat sequence: a `Signature`, then the value numbers of its array operands, and so on; the k-th instruction has
 value number k. Scalars take slots in order of appearance.
@@ -68,7 +68,9 @@ class _Decoder:
         if op.name == "cast":
             return make(op, tuple(src), None, sig.type)
         if not all(fusable(op, d) for d in (loop[1:] if op.name == "where" else loop)) or _mixed(op, sig):
-            return make(OPS["call"], tuple(src), CallSpec("ufunc", (("name", op.name), ("loop", loop))), sig.type)
+            return make(
+                OPS["call"], tuple(src), CallSpec("ufunc", (("name", op.name), ("loop", loop))), sig.type
+            )
         src = [self.builder.cast(s, array_type((), d)) for s, d in zip(src, loop, strict=True)]
         half = dtypes.FLOAT16 in loop and op.name != "where"
         if not half:

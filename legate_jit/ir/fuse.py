@@ -235,7 +235,9 @@ def _repeats(domain: tuple[int, ...], view: Affine) -> bool:
 # ---- which computations share a loop nest -----------------------------------------------------------------------
 
 
-def reads_of(expression: Node, view: Affine, stop: set[Node] | frozenset[Node], expand: Node | None) -> list[Read]:
+def reads_of(
+    expression: Node, view: Affine, stop: set[Node] | frozenset[Node], expand: Node | None
+) -> list[Read]:
     """What an expression reads from memory, as (stored node or buffer, view). `expand` is a stored node to look into."""
     found: dict[Read, None] = {}
     seen: set[Read] = set()
@@ -362,18 +364,29 @@ def _fit(
     if domain == cluster.domain and _same_nest(cluster, item, reduction):
         if not _forwardable(cluster, reads):
             return None
-        if cluster.reduction is not None and not cluster.is_row and any(r in cluster.produced for r, _ in reads):
+        if (
+            cluster.reduction is not None
+            and not cluster.is_row
+            and any(r in cluster.produced for r, _ in reads)
+        ):
             return None  # results of reductions over outer loops are only there once the nest has run
         shares = any(r in cluster.produced or (r, v) in cluster.reads for r, v in reads)
         return (item, reads) if shares or not reads else None
-    if item.role == "map" and cluster.is_row and cluster.reduction is not None and not cluster.reduction.block:
+    if (
+        item.role == "map"
+        and cluster.is_row
+        and cluster.reduction is not None
+        and not cluster.reduction.block
+    ):
         return _as_outer(cluster, item, reads)
     return None
 
 
 def _same_nest(cluster: Cluster, item: Item, reduction: Reduction | None) -> bool:
     if cluster.reduction is None:
-        return reduction is None or (reduction.inner in reduction.axes and (not reduction.block or _is_line(cluster)))
+        return reduction is None or (
+            reduction.inner in reduction.axes and (not reduction.block or _is_line(cluster))
+        )
     if reduction is None:
         return cluster.is_row and not cluster.reduction.block
     return reduction == cluster.reduction

@@ -48,7 +48,10 @@ def permutation(shape: tuple[int, ...], order: tuple[int, ...]) -> Affine:
 def broadcast(shape: tuple[int, ...], to: tuple[int, ...]) -> Affine:
     """broadcast_to(to): axes align from the right, extent-1 axes repeat. The shapes must be compatible."""
     lead = len(to) - len(shape)
-    return Affine(to, tuple((0, 1, lead + d) if n == to[lead + d] and n != 1 else (0, 0, -1) for d, n in enumerate(shape)))
+    return Affine(
+        to,
+        tuple((0, 1, lead + d) if n == to[lead + d] and n != 1 else (0, 0, -1) for d, n in enumerate(shape)),
+    )
 
 
 def unit_reshape(shape: tuple[int, ...], to: tuple[int, ...]) -> Affine | None:
@@ -111,7 +114,13 @@ def overlaps(a: Affine, b: Affine) -> bool:
         if hi <= lo2 or hi2 <= lo:
             return False
     for (start, step, axis), (start2, step2, axis2) in zip(a.axes, b.axes, strict=True):
-        if axis >= 0 and axis2 >= 0 and abs(step) == abs(step2) and abs(step) > 1 and (start - start2) % abs(step):
+        if (
+            axis >= 0
+            and axis2 >= 0
+            and abs(step) == abs(step2)
+            and abs(step) > 1
+            and (start - start2) % abs(step)
+        ):
             return False
     return True
 

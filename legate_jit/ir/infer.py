@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Hashable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from legate_jit.ir.node import ArrayType, Signature, array_type
 from legate_jit.ir.ops import OPS, Kind, Op
 
 Operand = ArrayType | type
+Casting = Literal["no", "equiv", "safe", "same_kind", "unsafe"]
 
 _WEAK: dict[type, Any] = {int: int, float: float, complex: complex}
 
@@ -80,7 +81,9 @@ def int_bounds(dtype: np.dtype) -> tuple[int, int] | None:
     return int(info.min), int(info.max)
 
 
-def _resolve(op: Op, operands: tuple[Operand, ...], dtype: np.dtype | None, casting: str) -> tuple[np.dtype, ...]:
+def _resolve(
+    op: Op, operands: tuple[Operand, ...], dtype: np.dtype | None, casting: Casting
+) -> tuple[np.dtype, ...]:
     """Loop dtypes: one per operand, then the result's."""
     given = tuple(_resolvable(x) for x in operands)
     if op.ufunc is not None:
@@ -103,7 +106,7 @@ def _resolve(op: Op, operands: tuple[Operand, ...], dtype: np.dtype | None, cast
 
 
 def map_signature(
-    op: Op, operands: tuple[Operand, ...], dtype: np.dtype | None = None, casting: str = "same_kind"
+    op: Op, operands: tuple[Operand, ...], dtype: np.dtype | None = None, casting: Casting = "same_kind"
 ) -> Signature:
     """Signature of elementwise `op`; at least one operand must be an array type.
 

@@ -78,7 +78,7 @@ def _position(b: Builder, shape: tuple[int, ...], axes: tuple[int, ...]) -> Node
 def loads(root: Node, limit: int = 400) -> list[tuple[Node, Affine]]:
     """The arrays an elementwise expression reads and the view, from root's index space, through which it reads them."""
     found: list[tuple[Node, Affine]] = []
-    seen = set()
+    seen: set[tuple[int, Affine]] = set()
     stack = [(root, index.identity(root.shape))]
     while stack and len(seen) < limit:
         n, view = stack.pop()
@@ -111,14 +111,18 @@ def inner_axis(root: Node) -> int:
 def is_flat(root: Node) -> bool:
     """Whether everything root reads has root's own shape and order, so that its index space is one line."""
     return all(
-        n.type.size == 1 or (n.op.name == "full") or (n.kind is not Kind.GENERATE and index.is_identity(view, n.shape))
+        n.type.size == 1
+        or (n.op.name == "full")
+        or (n.kind is not Kind.GENERATE and index.is_identity(view, n.shape))
         for n, view in loads(root)
     )
 
 
 def _reduce(b: Builder, op: Op, x: Node, axes: tuple[int, ...], type_: ArrayType) -> Node:
     if not axes:
-        return x if op.combine not in ("argmax", "argmin") else b.make(OPS["full"], (_const(b, 0),), None, type_)
+        return (
+            x if op.combine not in ("argmax", "argmin") else b.make(OPS["full"], (_const(b, 0),), None, type_)
+        )
     inner = inner_axis(x)
     kept = type_.size
     total = max(x.type.size, 1)

@@ -90,7 +90,9 @@ class _Program:
         self.sections: list[_Section] = []
         self.memo: dict[tuple[Node, Affine], int] = {}  # of the current section
         self.outer: dict[tuple[Node, Affine], int] = {}  # values of outer sections and reduced values
-        self.earlier: dict[tuple[Node, Affine], tuple[int, int]] = {}  # inner values of earlier sections: section, instr
+        self.earlier: dict[
+            tuple[Node, Affine], tuple[int, int]
+        ] = {}  # inner values of earlier sections: section, instr
         self.reduced: dict[Node, int] = {}
         self.costs: dict[int, int] = {}
         self.inner_length = 0
@@ -103,7 +105,9 @@ class _Program:
         self.instrs.append(Instr(op, args, dtype, imm))
         return len(self.instrs) - 1
 
-    def ref(self, node: Node | None, dtype: str, offset: int, strides: tuple[int, ...], block: int = 0) -> int:
+    def ref(
+        self, node: Node | None, dtype: str, offset: int, strides: tuple[int, ...], block: int = 0
+    ) -> int:
         key = _Ref(node, dtype, offset, strides, block)
         return self.refs.setdefault(key, len(self.refs))
 
@@ -369,7 +373,7 @@ class _Loops:
     def map_order(self, long: list[int]) -> list[int]:
         if len(long) < 2:
             return long
-        votes = {d: 0 for d in long}
+        votes = dict.fromkeys(long, 0)
         for k, r in enumerate(self.refs):
             size = dtypes.from_code(r.dtype).itemsize
             for d in long:
@@ -379,7 +383,7 @@ class _Loops:
         if inner == long[-1]:
             return long
         leader = max(
-            (r for r in self.refs), key=lambda r: (abs(r.strides[inner]) == dtypes.from_code(r.dtype).itemsize)
+            (r for r in self.refs), key=lambda r: abs(r.strides[inner]) == dtypes.from_code(r.dtype).itemsize
         )
         return sorted(long, key=lambda d: -abs(leader.strides[d]))
 
@@ -423,7 +427,9 @@ class _Loops:
         kernel = self.kernel(kind, extents, steps, strides, nreduced)
         return self.launch(kernel, extents, strides)
 
-    def padded_col(self, extents: list[int], steps: list[int], nreduced: int) -> tuple[list[int], list[int], int]:
+    def padded_col(
+        self, extents: list[int], steps: list[int], nreduced: int
+    ) -> tuple[list[int], list[int], int]:
         """A column reduction always has a reduced loop and an inner kept loop, of extent 1 if need be."""
         reduction = self.cluster.reduction
         assert reduction is not None
@@ -450,7 +456,12 @@ class _Loops:
             stream = mode == "w" and kind == "map" and self.streams(r, classes, strides[k])
             operands.append(Operand(r.dtype, classes, "scratch" if r.node is None else mode, stream))
         sections = tuple(
-            Section(s.level, tuple(self.relooped(program.instrs[i], steps) for i in s.instrs), tuple(s.stores), tuple(s.reduces))
+            Section(
+                s.level,
+                tuple(self.relooped(program.instrs[i], steps) for i in s.instrs),
+                tuple(s.stores),
+                tuple(s.reduces),
+            )
             for s in program.sections
         )
         reduction = self.cluster.reduction
@@ -482,9 +493,12 @@ class _Loops:
     def launch(self, kernel: Kernel, extents: list[int], strides: list[tuple[int, ...]]) -> Nest:
         program = self.program
         cost = max(sum(max(program.costs.get(k, 1), 1) for k in self.heavy()), 1)
-        tile, ntiles, rows_per_unit, nblocks, units, work = _split(kernel, extents, strides, self.cluster, cost)
+        tile, ntiles, rows_per_unit, nblocks, units, work = _split(
+            kernel, extents, strides, self.cluster, cost
+        )
         places = tuple(
-            Place(r.node, 0 if r.node is None else r.offset, strides[k], r.block_stride) for k, r in enumerate(self.refs)
+            Place(r.node, 0 if r.node is None else r.offset, strides[k], r.block_stride)
+            for k, r in enumerate(self.refs)
         )
         return Nest(
             kernel,
@@ -501,7 +515,9 @@ class _Loops:
 
     def heavy(self) -> list[int]:
         """Instrs whose accumulated cost says what a whole element costs: those stored and reduced."""
-        return [k for s in self.program.sections for k in [v for _, v in s.stores] + [r.value for r in s.reduces]]
+        return [
+            k for s in self.program.sections for k in [v for _, v in s.stores] + [r.value for r in s.reduces]
+        ]
 
 
 def _split(

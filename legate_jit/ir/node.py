@@ -53,8 +53,8 @@ class Signature:
 
     `types`: types of the array operands, in order. `mask`: bit k set when operand k is a run-time scalar slot rather than
     an array. `loop`: dtype in which each operand (arrays and scalars) enters the op. `bounds`: inclusive range a Python int
-    scalar must lie in, or None. `views`: per array operand the index map through which it is read first (None: whole); `types` are
-    the types after that. Makers cache signatures, so a recorded tape hashes by identity.
+    scalar must lie in, or None. `views`: per array operand the index map through which it is read first (None: whole);
+    `types` are the types after that. Makers cache signatures, so a recorded tape hashes by identity.
     """
 
     __slots__ = ("op", "types", "type", "arg", "mask", "loop", "nsrc", "bounds", "views")

@@ -8,7 +8,7 @@ apply; each box then gets one update with the composed expression. Graph to grap
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
 
 from legate_jit.ir import index
 from legate_jit.ir.fuse import operand_views
@@ -62,7 +62,12 @@ def _chains(graph: Graph) -> list[_Chain]:
         while True:
             first = updates[-1]
             old = first.src[0]
-            if old.kind is not Kind.UPDATE or old in roots or not _boxable(old) or not _private(old, first, users):
+            if (
+                old.kind is not Kind.UPDATE
+                or old in roots
+                or not _boxable(old)
+                or not _private(old, first, users)
+            ):
                 break
             updates.append(old)
         if len(updates) > 1 and _reads_identically(updates[-1]):
@@ -155,7 +160,9 @@ def _boxed(b: Builder, chain: _Chain, new: list[Node]) -> Node | None:
         return None
     cuts = [sorted({0, n} | {c for r in regions for c in r[d]}) for d, n in enumerate(shape)]
     boxes: list[Box] = [
-        tuple(box) for box in product(*(tuple(zip(c[:-1], c[1:], strict=True)) for c in cuts)) if all(lo < hi for lo, hi in box)
+        tuple(box)
+        for box in product(*(tuple(pairwise(c)) for c in cuts))
+        if all(lo < hi for lo, hi in box)
     ]
     if len(boxes) > MAX_BOXES:
         return None
@@ -205,7 +212,9 @@ class _Composer:
     def value(self) -> Node:
         for u in self.applied:
             view = _view(u)
-            shift = tuple((lo - start, 1, axis) for (lo, _), (start, _, axis) in zip(self.box, view.axes, strict=True))
+            shift = tuple(
+                (lo - start, 1, axis) for (lo, _), (start, _, axis) in zip(self.box, view.axes, strict=True)
+            )
             inner = [(0, 0, 0)] * len(self.shape)
             for (offset, _, axis), d in zip(shift, range(len(shift)), strict=True):
                 inner[axis] = (offset, 1, d)

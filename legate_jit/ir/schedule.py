@@ -87,7 +87,9 @@ class _Reading(NamedTuple):
 
 
 class _Planner:
-    def __init__(self, fused: Fused, exclusive: Sequence[bool], scalars: tuple[str, ...], inputs: int) -> None:
+    def __init__(
+        self, fused: Fused, exclusive: Sequence[bool], scalars: tuple[str, ...], inputs: int
+    ) -> None:
         self.fused, self.exclusive, self.scalars, self.inputs = fused, exclusive, scalars, inputs
         self.steps = list(fused.steps)
         self.where: dict[Node, int] = {}
@@ -186,7 +188,7 @@ class _Planner:
                     before.setdefault(k, []).extend(self.copies(item.node))
         if not before:
             return
-        steps = []
+        steps: list[Cluster | Node] = []
         for k, step in enumerate(self.steps):
             steps.extend(before.get(k, ()))
             steps.append(step)
@@ -222,7 +224,11 @@ class _Planner:
             for reading in self.readings.get(version, ()):
                 if reading.by is not None and reading.by is following:
                     continue
-                if reading.view is None or reading.node is not version or index.overlaps(reading.view, region):
+                if (
+                    reading.view is None
+                    or reading.node is not version
+                    or index.overlaps(reading.view, region)
+                ):
                     return False
             if following is None:
                 return False
@@ -294,9 +300,11 @@ class _Memory:
         """Last step that touches the memory of each first value; roots never die."""
         last: dict[Node, int] = {}
         for k, step in enumerate(self.planner.steps):
-            touched = [r for r, _ in step.reads] + [i.node for i in step.items] if isinstance(step, Cluster) else [
-                step, *(lying_in(s, self.planner.fused.materialized) for s in step.src)
-            ]
+            touched = (
+                [r for r, _ in step.reads] + [i.node for i in step.items]
+                if isinstance(step, Cluster)
+                else [step, *(lying_in(s, self.planner.fused.materialized) for s in step.src)]
+            )
             for n in touched:
                 last[self.root_of(n)] = k
         for r in self.planner.roots:
@@ -338,7 +346,11 @@ class _Memory:
     def launch(self, nest: Nest) -> Launch:
         storages = tuple(-1 if p.node is None else self.storage(p.node) for p in nest.places)
         total = nest.units * nest.work
-        chunk = nest.units if total < PARALLEL_WORK else max(1, min(CHUNK_WORK // max(nest.work, 1), -(-nest.units // 2)))
+        chunk = (
+            nest.units
+            if total < PARALLEL_WORK
+            else max(1, min(CHUNK_WORK // max(nest.work, 1), -(-nest.units // 2)))
+        )
         return Launch(nest, storages, chunk)
 
     def call(self, n: Node) -> Call:
@@ -347,7 +359,7 @@ class _Memory:
         return Call(
             spec,
             tuple(self.argument(s) for s in n.src),
-            tuple((self.storage(m), m.type) for m in sorted(results, key=lambda m: m.arg if m is not n else 0)),
+            tuple((self.storage(m), m.type) for m in sorted(results, key=_item_number)),
         )
 
     def argument(self, s: Node) -> Argument:
@@ -368,6 +380,10 @@ def origin(n: Node) -> Node:
     while n.kind in (Kind.RESHAPE, Kind.BITCAST):
         n = n.src[0]
     return n
+
+
+def _item_number(n: Node) -> int:
+    return n.arg if n.kind is Kind.ITEM and isinstance(n.arg, int) else 0
 
 
 def _volume(shape: tuple[int, ...]) -> int:

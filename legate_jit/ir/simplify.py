@@ -85,7 +85,9 @@ def _whole(b: Builder, value: Node, type_: ArrayType) -> Node:
         return b.make(OPS["full"], (value,), None, type_)
     if value.type is type_:
         return value
-    return b.make(OPS["move"], (value,), index.broadcast(value.shape, type_.shape), array_type(type_.shape, value.dtype))
+    return b.make(
+        OPS["move"], (value,), index.broadcast(value.shape, type_.shape), array_type(type_.shape, value.dtype)
+    )
 
 
 def _volume(view: Affine) -> int:
@@ -96,7 +98,9 @@ def _volume(view: Affine) -> int:
 
 
 def _all_unit(view: Affine) -> bool:
-    return all(abs(step) == 1 and axis >= 0 for _, step, axis in view.axes) and len(view.shape) == len(view.axes)
+    return all(abs(step) == 1 and axis >= 0 for _, step, axis in view.axes) and len(view.shape) == len(
+        view.axes
+    )
 
 
 def _inverse(view: Affine, base: tuple[int, ...]) -> Affine:
