@@ -38,16 +38,17 @@ def check_device(device: Any) -> None:
         raise ValueError(f'Device not understood. Only "cpu" is allowed, but received: {device}')
 
 
-def shape_of(shape: Any) -> tuple[int, ...]:
-    """A shape argument as a tuple of non-negative ints; NumPy's errors."""
-    if hasattr(shape, "__iter__"):
-        dims = tuple([operator.index(n) for n in shape])
-    else:
-        dims = (operator.index(shape),)
+def shape_of(shape: Any, dtype: Any = np.int8) -> tuple[int, ...]:
+    """A shape argument as a tuple of non-negative ints; NumPy's errors, those for arrays of `dtype` that cannot exist included."""
+    try:
+        dims = tuple([operator.index(n) for n in shape]) if hasattr(shape, "__iter__") else (operator.index(shape),)
+    except TypeError:
+        dims = ()
+        if not isinstance(shape, ndarray):
+            dims = np.empty(shape, dtype).shape  # raises NumPy's error
     for n in dims:
         if n < 0 or n > 1 << 40:
-            np.empty(dims, np.int8)  # raises NumPy's error
-            raise ValueError("negative dimensions are not allowed")
+            np.empty(dims, dtype)  # raises NumPy's error
     return dims
 
 
@@ -92,7 +93,7 @@ def empty(shape: Any, dtype: Any = float, order: Any = "C", *, device: Any = Non
         type_ = dtype_of(dtype)
     except Foreign:
         return np.empty(shape, dtype, order)
-    return _ordered(shape_of(shape), order, lambda s: undefined(s, type_))
+    return _ordered(shape_of(shape, type_), order, lambda s: undefined(s, type_))
 
 
 def zeros(shape: Any, dtype: Any = float, order: Any = "C", *, device: Any = None, like: Any = None) -> Any:
@@ -102,7 +103,7 @@ def zeros(shape: Any, dtype: Any = float, order: Any = "C", *, device: Any = Non
         type_ = dtype_of(dtype)
     except Foreign:
         return np.zeros(shape, dtype, order)
-    return _ordered(shape_of(shape), order, lambda s: filled(s, type_.type(0), type_))
+    return _ordered(shape_of(shape, type_), order, lambda s: filled(s, type_.type(0), type_))
 
 
 def ones(shape: Any, dtype: Any = None, order: Any = "C", *, device: Any = None, like: Any = None) -> Any:
@@ -112,7 +113,7 @@ def ones(shape: Any, dtype: Any = None, order: Any = "C", *, device: Any = None,
         type_ = dtype_of(dtype)
     except Foreign:
         return np.ones(shape, dtype, order)
-    return _ordered(shape_of(shape), order, lambda s: filled(s, type_.type(1), type_))
+    return _ordered(shape_of(shape, type_), order, lambda s: filled(s, type_.type(1), type_))
 
 
 def full(
@@ -125,7 +126,7 @@ def full(
     if not dtypes.is_supported(type_):
         return np.full(shape, to_numpy_tree(fill_value), type_, order)
     type_ = dtypes.canonical(type_)
-    dims = shape_of(shape)
+    dims = shape_of(shape, type_)
     if isinstance(given, np.ndarray) and given.ndim == 0:
         probe = np.empty(1, type_)
         probe[...] = fill_value  # raises NumPy's error for values that do not fit
@@ -138,7 +139,7 @@ def full(
 def _like(a: Any, dtype: Any, order: Any, shape: Any, fill: Any, name: str) -> Any:
     x = lift(a)
     type_ = x.dtype if dtype is None else dtype_of(dtype)
-    dims = x.shape if shape is None else shape_of(shape)
+    dims = x.shape if shape is None else shape_of(shape, type_)
     fortran = is_fortran(x, order) if shape is None or len(dims) == x.ndim else order_of(order) == "F"
     letter = "F" if fortran else "C"
     if name == "empty":
@@ -346,7 +347,7 @@ def astype(x: Any, dtype: Any, /, *, copy: bool = True, device: Any = None) -> A
     """The array converted to a dtype; see `numpy.astype`."""
     check_device(device)
     if not isinstance(x, (ndarray, np.ndarray)):
-        raise TypeError(f"Input should be a NumPy array. It is of type {type(x)}.")
+        return np.astype(x, dtype, copy=copy)
     return x.astype(dtype, copy=copy)
 
 
