@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from cupynumeric import _elementwise
+from cupynumeric import _array, _elementwise
 from cupynumeric._array import ndarray, value, wrap
 from cupynumeric._convert import (
     Foreign,
@@ -42,7 +42,7 @@ SMALL_GATHER = 512
 
 def mutate(array: ndarray, change: Callable[[np.ndarray], Any]) -> Any:
     """Let NumPy change the elements `array` shows, in place in its store's memory; returns what `change` returns."""
-    if array._locked or (array._lens is not None and not array._lens.writable):
+    if _array.refuses_writes(array):
         raise ValueError("assignment destination is read-only")
     base = runtime.writable(array._store)
     if array._lens is None:

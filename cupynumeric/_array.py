@@ -37,7 +37,7 @@ class ndarray(ArrayMethods):
     _lens: Lens | None
     _type: ArrayType
     _key: Lens | ArrayType  # the lens if there is one, else the type: what signatures are looked up by
-    _locked: bool  # setflags(write=False)
+    _locked: bool | int  # True: setflags(write=False); SCALAR: see there
 
     __array_priority__ = 100.0
     __hash__ = None  # type: ignore[assignment]
@@ -210,6 +210,8 @@ _elementwise._PLAIN.add(ndarray)
 
 #: views by base (type or lens) and the parts of a key of slices and integers; `_indexing.remember` fills it
 _views: dict[Any, Lens] = {}
+#: `_locked` of results that are immutable scalars in NumPy: `s += 1` makes a new one, and other names for the old one keep it
+SCALAR = 2
 _ROW = "row"  # tells (int, slice) from (slice, int) in a key
 
 
@@ -225,7 +227,7 @@ def _slow_setitem(array: ndarray, key: Any, value: Any) -> None:
     setitem(array, key, value)
 
 
-def wrap(store: Store, lens: Lens | None = None, locked: bool = False) -> ndarray:
+def wrap(store: Store, lens: Lens | None = None, locked: bool | int = False) -> ndarray:
     """An array that shows `store` through `lens`."""
     r = _new(ndarray)
     r._store, r._lens, r._type, r._locked = store, lens, store.type if lens is None else lens.type, locked
@@ -236,7 +238,15 @@ def wrap(store: Store, lens: Lens | None = None, locked: bool = False) -> ndarra
 def result(sig: Signature, *srcs: int) -> ndarray:
     """Record an instruction and return its value as a new array."""
     v = runtime.record(sig, *srcs)
-    return wrap(runtime.new_store(v, sig.type))
+    return wrap(runtime.new_store(v, sig.type), None, not sig.type.shape and SCALAR)
+
+
+def refuses_writes(array: ndarray) -> bool:
+    """Whether writing through the array is refused. What came from a scalar gets memory of its own before its first write."""
+    if array._locked == SCALAR:
+        fresh = wrap(runtime.new_store(value(array), array._type))
+        array._store, array._lens, array._key, array._locked = fresh._store, None, array._type, False
+    return bool(array._locked) or (array._lens is not None and not array._lens.writable)
 
 
 def value(array: ndarray) -> int:
@@ -321,7 +331,8 @@ def _binary(name: str) -> Callable[[ndarray, Any], Any]:
         s.value, s.buffer, s.type = v, None, sig.type
         w.stores.append(s)
         r = _new(ndarray)
-        r._store, r._lens, r._type, r._key, r._locked = s, None, sig.type, sig.type, False
+        t = sig.type
+        r._store, r._lens, r._type, r._key, r._locked = s, None, t, t, not t.shape and SCALAR
         if v > w.limit:
             runtime.full()
         return r
@@ -350,7 +361,7 @@ def _reflected(name: str) -> Callable[[ndarray, Any], Any]:
 
 
 def _in_place(name: str) -> Callable[[ndarray, Any], Any]:
-    op, cache = OPS[name], _elementwise.cache_of(name)
+    op, cache, plain = OPS[name], _elementwise.cache_of(name), _binary(name)
 
     def method(self: ndarray, other: Any) -> Any:
         cls = other.__class__
@@ -409,6 +420,8 @@ def _in_place(name: str) -> Callable[[ndarray, Any], Any]:
                 if v > w.limit:
                     runtime.full()
                 return self
+        if self._locked == SCALAR and not self._type.shape:
+            return plain(self, other)
         return _elementwise.in_place_operator(op, self, other)
 
     method.__name__ = name

@@ -198,12 +198,12 @@ def _by_numpy(op: Op, operands: tuple[Any, ...], out: Any, where: Any, dtype: An
 
 def store_result(out: ndarray, done: ndarray, where: Any, casting: str, name: str = "add") -> ndarray:
     """Put `done` into `out` (where `where`), checking the cast and the shape as ufuncs do. Returns out."""
-    from cupynumeric._array import assign
+    from cupynumeric._array import assign, refuses_writes
 
     ours = _types()
     if not isinstance(out, ours):
         raise TypeError("return arrays must be of ArrayType")
-    if out._locked or (out._lens is not None and not out._lens.writable):
+    if refuses_writes(out):
         raise ValueError("output array is read-only")
     if not np.can_cast(done.dtype, out.dtype, casting):  # type: ignore[arg-type]
         raise np._core._exceptions._UFuncOutputCastingError(  # type: ignore[attr-defined]

@@ -118,7 +118,9 @@ def getitem(array: ndarray, key: Any) -> Any:
         return advanced(array, key)
     lens = view_lens(array, key)
     view = wrap(array._store, lens, array._locked)
-    return wrap(runtime.new_store(value(view), view._type)) if _is_element(array, key) else view
+    if _is_element(array, key):
+        return wrap(runtime.new_store(value(view), view._type), None, _array.SCALAR)
+    return view
 
 
 def _host_view(view: ndarray) -> np.ndarray:
@@ -160,7 +162,7 @@ def setitem(array: ndarray, key: Any, item: Any) -> None:
     if _seen and _walks(array) and is_scalar(item) and _names_element(array, key):
         _write_element(array, key, item)
         return
-    if array._locked or (array._lens is not None and not array._lens.writable):
+    if _array.refuses_writes(array):
         raise ValueError("assignment destination is read-only")
     if not is_basic(key):
         from cupynumeric import _masked

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from cupynumeric import _calls, _elementwise
-from cupynumeric._array import ndarray, value, wrap
+from cupynumeric._array import SCALAR, ndarray, value, wrap
 from cupynumeric._indexing import reshaped
 from legate_jit import runtime
 from legate_jit.ir import dtypes, infer
@@ -131,7 +131,7 @@ def reduce(
 
 
 def _record(sig: Signature, source: int) -> ndarray:
-    return wrap(runtime.new_store(runtime.record(sig, source), sig.type))
+    return wrap(runtime.new_store(runtime.record(sig, source), sig.type), None, not sig.type.shape and SCALAR)
 
 
 def _deliver(done: ndarray, out: Any, name: str) -> Any:
