@@ -469,6 +469,8 @@ def _rpow(self: ndarray, other: Any, modulo: Any = None) -> Any:
 
 
 def _ipow(self: ndarray, other: Any) -> Any:
+    if self._locked == SCALAR and not self._type.shape:
+        return NotImplemented  # an immutable scalar in NumPy: `s **= 2` makes a new one
     done = _elementwise.power(self, other)
     return (
         done if done is NotImplemented else _elementwise.store_result(self, done, True, "same_kind", "power")
