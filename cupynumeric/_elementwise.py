@@ -129,7 +129,9 @@ def call(
         sig = signature(op, operands, dtype, casting)
     except infer.Unsupported:
         return _by_numpy(op, operands, out, where, dtype, casting)
-    if sig.bounds is not None:
+    if sig.bounds is not None and op.name == "where":
+        operands = tuple([_wrapped(x, sig) if x.__class__ is int else x for x in operands])
+    elif sig.bounds is not None:
         special = _out_of_range(op, sig, operands)
         if special is not None:
             return special if out is None else store_result(out, special, where, casting)
@@ -165,6 +167,11 @@ def _undefined(sig: Signature, where: Any) -> ndarray:
     shape = np.broadcast_shapes(sig.type.shape, np.shape(where))
     made: ndarray = empty(shape, sig.type.dtype)
     return made
+
+
+def _wrapped(x: int, sig: Signature) -> int:
+    """`where` takes Python integers as assignment from an array does: modulo the dtype's range."""
+    return int(np.asarray(x).astype(sig.type.dtype))
 
 
 def _out_of_range(op: Op, sig: Signature, operands: tuple[Any, ...]) -> Any:
@@ -233,7 +240,7 @@ def operator(op: Op, left: ndarray, right: Any) -> Any:
     """`left op right` for a binary operator; NotImplemented when `right` asks for it."""
     if is_foreign(right):
         return NotImplemented
-    special = _comparison_of_strings(op, right)
+    special = _comparison_of_strings(op, left, right)
     if special is not None:
         return special
     return call(op, (left, right))
@@ -309,10 +316,14 @@ def in_place_operator(op: Op, left: ndarray, right: Any) -> Any:
     return call(op, (left, right), out=left)
 
 
-def _comparison_of_strings(op: Op, right: Any) -> Any:
-    if op.name in ("equal", "not_equal") and (right is None or isinstance(right, str)):
-        return NotImplemented if right is not None else None
-    return None
+def _comparison_of_strings(op: Op, left: ndarray, right: Any) -> Any:
+    """`==` and `!=` with text compare element by element in NumPy, although their ufuncs have no such loop."""
+    if op.name not in ("equal", "not_equal") or not isinstance(right, (str, bytes)):
+        return None
+    from cupynumeric._convert import from_numpy, host_view
+
+    host = host_view(left)
+    return from_numpy(np.asarray(host == right if op.name == "equal" else host != right))
 
 
 def broadcast_value(array: ndarray, shape: tuple[int, ...]) -> int:

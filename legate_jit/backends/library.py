@@ -6,6 +6,7 @@ A call reads strided views and fills preallocated C-contiguous results. Knows ar
 from __future__ import annotations
 
 import os
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -72,7 +73,7 @@ def _reduce(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -
     axes = options["axes"]
     if options["name"] in ("argmax", "argmin"):
         kept = [d for d in range(args[0].ndim) if d not in axes]
-        moved = np.transpose(args[0], (*kept, *axes)).reshape(*(args[0].shape[d] for d in kept), -1)
+        moved = np.transpose(args[0], (*kept, *axes)).reshape(*(args[0].shape[d] for d in kept), math.prod(args[0].shape[d] for d in axes))
         outs[0][...] = getattr(np, options["name"])(moved, axis=-1)
         return
     with np.errstate(all="ignore"):
