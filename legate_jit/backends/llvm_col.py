@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from legate_jit.backends.llvm_args import Loop, Pointers, walk
 from legate_jit.backends.llvm_emitter import Emitter
 from legate_jit.backends.llvm_flow import Carried, Flow
-from legate_jit.backends.llvm_memory import Partial, Place, load, store
+from legate_jit.backends.llvm_memory import Place, load, store
+from legate_jit.backends.llvm_partial import Partial
 from legate_jit.backends.llvm_reduce import Accumulator
 from legate_jit.backends.llvm_scratch import allocate
 from legate_jit.backends.llvm_text import Code, Value, iota, item_size
@@ -151,7 +152,7 @@ class ColEmitter(Emitter):
             self._keep(n, a.start(code, self._origin()), lambda k, v: store(code, places[k], index, v))
 
     def _begin_partial(self, index: str) -> None:
-        part = Partial(self.flow, self.width, index, self.last, {}, self._results())
+        part = Partial(self.flow, self.width, (self.first, index, self.last), {}, self._results())
         for n, a in enumerate(self.accumulators):
             self._keep(n, a.start(part.code, self._origin()), part.store)
         part.finish()
@@ -236,11 +237,12 @@ class ColEmitter(Emitter):
         def partial(index: str) -> None:
             # Every iteration's operands and the results share the element loops that fill and empty buffers.
             reads = {_READS * (n + 1) + k: p for n, it in enumerate(iterations) for k, p in it.places.items()}
-            part = Partial(self.flow, self.width, index, self.last, {**reads, **results}, results)
+            bounds = (self.first, index, self.last)
+            part = Partial(self.flow, self.width, bounds, {**reads, **results}, results)
             states = [self._state(n, part.load) for n in numbers]
             for n, iteration in enumerate(iterations):
                 loader = functools.partial(_load_partial, part, _READS * (n + 1))
-                states = self._take(iteration, states, index, loader)
+                states = self._take(iteration, states, part.window, loader)
             for n in numbers:
                 self._keep(n, states[n], part.store)
             part.finish()

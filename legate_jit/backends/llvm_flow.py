@@ -118,6 +118,24 @@ class Flow:
             for (kind, first), value in zip(carried, values, strict=True)
         ]
 
+    def choose(
+        self, condition: str, types: list[str], yes: Callable[[], list[str]], no: Callable[[], list[str]]
+    ) -> list[str]:
+        """Do one of two bodies; gives its values, which have the LLVM types `types`."""
+        labels = [self.module.label(hint) for hint in ("yes", "no", "chosen")]
+        self.branch(condition, labels[0], labels[1])
+        values, lasts = [], []
+        for label, body in zip(labels, (yes, no), strict=False):
+            self.start(label)
+            values.append(body())
+            lasts.append(self.label)
+            self.jump(labels[2])
+        self.start(labels[2])
+        return [
+            self.let(f"phi {kind} [ {a}, %{lasts[0]} ], [ {b}, %{lasts[1]} ]")
+            for kind, a, b in zip(types, *values, strict=True)
+        ]
+
     def loop(
         self,
         first: str,

@@ -8,7 +8,7 @@ from legate_jit.backends.llvm_flow import Flow
 
 #: Bytes of private memory that live on the stack.
 _STACK = 32768
-#: Unused bytes after each row, so that whole vectors may be touched at its end.
+#: Unused bytes before and after each row, so that whole vectors may be touched at its ends.
 _SLACK = 1024
 
 
@@ -17,7 +17,7 @@ def allocate(flow: Flow, count: str, sizes: dict[int, int]) -> tuple[dict[int, s
     that releases the memory at the end of the call."""
     if not sizes:
         return {}, lambda: None
-    total = flow.add(flow.multiply(count, sum(sizes.values())), _SLACK * len(sizes))
+    total = flow.add(flow.multiply(count, sum(sizes.values())), 2 * _SLACK * len(sizes))
     local = flow.module.fresh()
     flow.allocas.append(f"  {local} = alloca [{_STACK} x i8], align 64")
     flow.module.declare("@malloc", "ptr", "i64", "nounwind")
@@ -26,7 +26,7 @@ def allocate(flow: Flow, count: str, sizes: dict[int, int]) -> tuple[dict[int, s
     base = flow.when(large, [("ptr", local)], lambda: [flow.let(f"call ptr @malloc(i64 {total})")])[0]
     pointers, pointer = {}, base
     for key, size in sizes.items():
-        pointers[key] = pointer
+        pointers[key] = pointer = flow.offset(pointer, str(_SLACK))
         pointer = flow.offset(pointer, flow.add(flow.multiply(count, size), _SLACK))
 
     def free() -> list[str]:

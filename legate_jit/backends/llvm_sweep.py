@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from legate_jit.backends.llvm_flow import Carried, Flow
-from legate_jit.backends.llvm_memory import Partial, Place, address, load, store
+from legate_jit.backends.llvm_memory import Place, address, load, store
+from legate_jit.backends.llvm_partial import Partial
 from legate_jit.backends.llvm_reduce import Accumulator
 from legate_jit.backends.llvm_text import Code, Value, iota, item_size
 from legate_jit.backends.llvm_values import BODY, Values, number_of
@@ -54,13 +55,12 @@ class Sweep:
         """Do the inner indices [first, last); gives the accumulators' states."""
         flow = self.flow
         initial = states if states is not None else []
-        if self._streamed():
-            first = self._stream(first, last)
-        middle = self._whole(first, last)
-        done = self._unpack(flow.loop(first, middle, self.step, self._pack(initial), self._full), self.unroll)
+        begin = self._stream(first, last) if self._streamed() else first
+        middle = self._whole(begin, last)
+        done = self._unpack(flow.loop(begin, middle, self.step, self._pack(initial), self._full), self.unroll)
         rest = [copies[:1] for copies in done]
         ended = flow.loop(
-            middle, last, self.width, self._pack(rest), lambda i, now: self._partial(i, now, last)
+            middle, last, self.width, self._pack(rest), lambda i, now: self._partial(i, now, first, last)
         )
         tails = self._unpack(ended, 1)
         return [[tail[0], *copies[1:]] for tail, copies in zip(tails, done, strict=True)]
@@ -86,7 +86,7 @@ class Sweep:
         size = item_size(lead.dtype)
         missing = self._misalignment(address(code, lead, first), size, negate=True)
         head = flow.least(flow.add(first, flow.let(f"udiv i64 {missing}, {size}")), last)
-        flow.loop(first, head, self.width, [], lambda i, now: self._partial(i, now, head))
+        flow.loop(first, head, self.width, [], lambda i, now: self._partial(i, now, first, head))
         off = "0"
         for place in self._streamed():
             one = self._misalignment(address(code, place, head), item_size(place.dtype))
@@ -131,16 +131,16 @@ class Sweep:
                 states[number][copy] = self._take(accumulator, states[number][copy], get, i)
         return [r for copies in states for copy in copies for r in copy]
 
-    def _partial(self, index: str, now: list[str], last: str) -> list[str]:
+    def _partial(self, index: str, now: list[str], first: str, last: str) -> list[str]:
         """One turn over a vector of which only the first lanes may exist."""
         states = self._unpack(now, 1)
-        part = Partial(self.flow, self.width, index, last, self.reads, self.writes)
-        get = self._body(index, lambda code, k: part.load(k))
+        part = Partial(self.flow, self.width, (first, index, last), self.reads, self.writes)
+        get = self._body(part.window, lambda code, k: part.load(k))
         for operand, value in self.section.stores:
             part.store(operand, get(value))
         for number, accumulator in enumerate(self.accumulators):
             old = states[number][0]
-            new = self._take(accumulator, old, get, index)
+            new = self._take(accumulator, old, get, part.window)
             states[number][0] = accumulator.masked(part.code, part.mask, new, old)
         part.finish()
         return [r for copies in states for copy in copies for r in copy]
