@@ -44,17 +44,19 @@ class Runnable:
     """A schedule bound to a target: argument blocks, native programs, and the layout of the table."""
 
     __slots__ = (
-        "schedule",
-        "items",
-        "_pack",
-        "_words",
-        "_table",
-        "_table_addr",
+        "_direct",
         "_keep",
+        "_only",
+        "_pack",
         "_program",
         "_storages",
-        "_direct",
-        "_only",
+        "_table",
+        "_table_addr",
+        "_words",
+        "calls",
+        "items",
+        "launches",
+        "schedule",
     )
 
     def __init__(self, schedule: Schedule, target: Target) -> None:
@@ -75,6 +77,8 @@ class Runnable:
         self._direct = (
             [(s.source, s.nbytes) for s in schedule.storages] if len(set(slots)) == len(slots) else None
         )
+        self.launches = sum(isinstance(s, Launch) for s in schedule.steps)
+        self.calls = len(schedule.steps) - self.launches
         self._keep: list[Any] = []
         self.items: list[_Segment | Call] = []
         self._build(target)

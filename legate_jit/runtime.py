@@ -267,6 +267,9 @@ def flush() -> None:
         s.buffer = buffers[k]
         s.value = None
     counters.values += w.n
+    counters.launches += runnable.launches
+    counters.calls += runnable.calls
+    counters.copied_bytes += runnable.schedule.copied_bytes
     w.clear()
     if not runnable.run(buffers, scalars):
         _run(Execution(runnable, buffers, scalars))
