@@ -105,13 +105,19 @@ def array_equiv(a1: Any, a2: Any) -> bool:
 
 def real(val: Any) -> Any:
     """The real part: a view of a complex array, the array itself otherwise."""
-    x = lift(val)
+    try:
+        return val.real
+    except AttributeError:
+        x = lift(val)
     return x.real if x.__class__ is ndarray else on_host(np.real, x)
 
 
 def imag(val: Any) -> Any:
     """The imaginary part: a view of a complex array, zeros otherwise."""
-    x = lift(val)
+    try:
+        return val.imag
+    except AttributeError:
+        x = lift(val)
     return x.imag if x.__class__ is ndarray else on_host(np.imag, x)
 
 

@@ -45,10 +45,6 @@ def _of_vectors(a: ndarray, b: ndarray, dtype: np.dtype) -> Any:
     return _reductions.sum(_ufunc.multiply(a, b), dtype=dtype)
 
 
-def _shapes(a: ndarray, b: ndarray) -> str:
-    return f"{a.shape}".replace(" ", "") + f"{b.shape}".replace(" ", "")
-
-
 def generalized(function: np.ufunc, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """matmul, vecdot, matvec, vecmat with their ufunc keywords."""
     out = kwargs.pop("out", None)
@@ -140,10 +136,7 @@ def dot(a: Any, b: Any, out: Any = None) -> Any:
         return _checked_out(_ufunc.multiply(x, y) if done is None else done, out)
     inner_b = -2 if y.ndim > 1 else -1
     if x.shape[-1] != y.shape[inner_b]:
-        raise ValueError(
-            f"shapes {_shape(x)} and {_shape(y)} not aligned: {x.shape[-1]} (dim {x.ndim - 1}) "
-            f"!= {y.shape[inner_b]} (dim {y.ndim + inner_b})"
-        )
+        return np.dot(_hollow(x), _hollow(y))  # raises NumPy's error
     if y.ndim <= 2:
         if x.ndim <= 2:
             return _checked_out(product(x, y), out)
@@ -152,10 +145,6 @@ def dot(a: Any, b: Any, out: Any = None) -> Any:
             return _checked_out(flat.reshape((*x.shape[:-1], *y.shape[1:])), out)
         return on_host(np.dot, x, y, out=out)
     return _checked_out(tensordot(x, y, (x.ndim - 1, y.ndim - 2)), out)
-
-
-def _shape(x: ndarray) -> str:
-    return str(x.shape).replace(" ", "")
 
 
 def _checked_out(done: Any, out: Any) -> Any:
@@ -178,10 +167,7 @@ def inner(a: Any, b: Any, /) -> Any:
     if x.ndim == 0 or y.ndim == 0:
         return _ufunc.multiply(x, y)
     if x.shape[-1] != y.shape[-1]:
-        raise ValueError(
-            f"shapes {_shape(x)} and {_shape(y)} not aligned: {x.shape[-1]} (dim {x.ndim - 1}) "
-            f"!= {y.shape[-1]} (dim {y.ndim - 1})"
-        )
+        return np.inner(_hollow(x), _hollow(y))  # raises NumPy's error
     if x.ndim == y.ndim == 1:
         return product(x, y)
     return tensordot(x, y, (-1, -1))
@@ -281,7 +267,7 @@ def einsum(*operands: Any, out: Any = None, optimize: Any = False, **kwargs: Any
         return on_host(np.einsum, *operands, optimize=optimize, **options)
     plan = _plan_of(operands[0], lifted)
     if plan is None:
-        return on_host(np.einsum, operands[0], *lifted, optimize=optimize or len(lifted) > 1)
+        return _einsum_now(operands[0], lifted, optimize)
     terms, result, sizes = plan
     dtype = dtypes.canonical(np.result_type(*(x.dtype for x in lifted)))
     shape = tuple(sizes[c] for c in result)
@@ -290,6 +276,16 @@ def einsum(*operands: Any, out: Any = None, optimize: Any = False, **kwargs: Any
         return _as_graph(terms, result, sizes, lifted, dtype)
     text = ",".join(terms) + "->" + result
     return lazy("einsum", lifted, shape, dtype, subscripts=text)
+
+
+def _einsum_now(subscripts: str, arrays: tuple[ndarray, ...], optimize: Any) -> Any:
+    """At once, through matrix products where NumPy finds them; its errors are those of the plain evaluation."""
+    if len(arrays) > 1 and optimize is False:
+        try:
+            return on_host(np.einsum, subscripts, *arrays, optimize=True)
+        except (ValueError, TypeError):
+            pass  # the call below words the refusal as NumPy's default does
+    return on_host(np.einsum, subscripts, *arrays, optimize=optimize)
 
 
 def _plan_of(subscripts: str, arrays: tuple[ndarray, ...]) -> tuple[list[str], str, dict[str, int]] | None:

@@ -15,7 +15,7 @@ from cupynumeric._array import SCALAR, ndarray, value, wrap
 from cupynumeric._indexing import reshaped
 from legate_jit import runtime
 from legate_jit.ir import dtypes, infer
-from legate_jit.ir.node import Signature
+from legate_jit.ir.node import ArrayType, Signature
 from legate_jit.ir.ops import OPS
 
 NO_VALUE = np._NoValue
@@ -43,12 +43,15 @@ class HostOnly(TypeError):
     """The reduction exists in NumPy but not in the graph."""
 
 
-def normalize_axes(axis: Any, ndim: int) -> tuple[int, ...]:
-    """Sorted non-negative axes; AxisError, TypeError and ValueError as NumPy."""
+def normalize_axes(axis: Any, ndim: int, strict: bool = False) -> tuple[int, ...]:
+    """Sorted non-negative axes; AxisError, TypeError and ValueError as NumPy.
+
+    Unless `strict`, a 0-d array has an axis 0 (as in ufunc.reduce, but not in mean or var).
+    """
     if axis is None:
         return tuple(range(ndim))
     given = axis if isinstance(axis, tuple) else (axis,)
-    if ndim == 0 and len(given) == 1 and operator.index(given[0]) in (0, -1):
+    if not strict and ndim == 0 and len(given) == 1 and operator.index(given[0]) in (0, -1):
         return ()
     axes = tuple(infer.normalize_axis(a, ndim) for a in given)
     if len(set(axes)) != len(axes):
@@ -58,7 +61,9 @@ def normalize_axes(axis: Any, ndim: int) -> tuple[int, ...]:
 
 def loop_dtype(name: str, source: np.dtype, dtype: np.dtype | None) -> np.dtype:
     """The dtype NumPy reduces `source` in; its TypeError when there is no such loop."""
-    loops = UFUNCS[name].resolve_dtypes((None, source, None), signature=(dtype, None, None), reduction=True)
+    loops = UFUNCS[name].resolve_dtypes(
+        (None, source, None), signature=(dtype, None, None), casting="unsafe", reduction=True
+    )
     loop = loops[1]
     if not dtypes.is_supported(loop) or loops[2] != loop:
         raise HostOnly(name)
@@ -79,13 +84,10 @@ def extent(shape: tuple[int, ...], axes: tuple[int, ...]) -> int:
 
 
 def _signature(name: str, a: ndarray, axis: Any, dtype: Any) -> tuple[Signature, tuple[int, ...]]:
-    try:
-        key = (name, a._key, axis, dtype)
-        found = _cache.get(key)
-    except TypeError:  # an axis that does not hash, such as an array
-        axis = operator.index(axis)
-        key = (name, a._key, axis, dtype)
-        found = _cache.get(key)
+    if axis is not None and axis.__class__ is not int:
+        axis = tuple(operator.index(d) for d in axis) if isinstance(axis, tuple) else operator.index(axis)
+    key = (name, a._key, axis, dtype)
+    found = _cache.get(key)
     if found is None:
         axes = normalize_axes(axis, a._type.ndim)
         loop = loop_dtype(name, a._type.dtype, None if dtype is None else np.dtype(dtype))
@@ -127,21 +129,22 @@ def reduce(
         done = reshaped(done, unit_axes(a_type.shape, axes))
     if out is None:
         return done
-    return _deliver(done, out, name)
+    return _deliver(done, out, name, a_type, axes)
 
 
 def _record(sig: Signature, source: int) -> ndarray:
     return wrap(runtime.new_store(runtime.record(sig, source), sig.type), None, not sig.type.shape and SCALAR)
 
 
-def _deliver(done: ndarray, out: Any, name: str) -> Any:
+def _deliver(done: ndarray, out: Any, name: str, source: ArrayType, axes: tuple[int, ...]) -> Any:
     if isinstance(out, tuple):
         (out,) = out
     if out.shape != done.shape:
-        what = "non-reduction dimensions not equal to the input one."
-        if out.ndim != done.ndim:
-            what = f"the wrong number of dimensions: Found {out.ndim} but expected {done.ndim}"
-        raise ValueError(f"output parameter for reduction operation {UFUNCS[name].__name__} has {what}")
+        hollow = np.broadcast_to(np.zeros((), source.dtype), source.shape)
+        # NumPy words its refusal.
+        UFUNCS[name].reduce(
+            hollow, axes, out=np.empty(out.shape, out.dtype), keepdims=done.ndim == source.ndim
+        )
     return _calls.deliver(done, out, "same_kind", UFUNCS[name].__name__)
 
 

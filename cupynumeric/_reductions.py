@@ -288,7 +288,7 @@ def mean(
     x = lift(a)
     if x.__class__ is not ndarray or (dtype is not None and not dtypes.is_supported(np.dtype(dtype))):
         return on_host(np.mean, x, axis=axis, dtype=dtype, out=out, keepdims=keepdims, where=where)
-    axes = _reduce.normalize_axes(axis, x.ndim)
+    axes = _reduce.normalize_axes(axis, x.ndim, strict=True)
     keep = keepdims is not NO_VALUE and bool(keepdims)
     loop, final = _sum_dtype(x, dtype)
     n = _count(x, axes, keep, where)
@@ -336,7 +336,7 @@ def _variance(
             where=where,
             mean=center,
         )
-    axes = _reduce.normalize_axes(axis, x.ndim)
+    axes = _reduce.normalize_axes(axis, x.ndim, strict=True)
     keep = keepdims is not NO_VALUE and bool(keepdims)
     loop, final = _sum_dtype(x, dtype)
     n = _count(x, axes, keep, where)

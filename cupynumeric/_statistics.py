@@ -12,7 +12,7 @@ import numpy as np
 
 from cupynumeric import _products, _reduce, _reductions, _ufunc
 from cupynumeric._array import ndarray
-from cupynumeric._calls import cast, hosted, lazy, lift, lift_all, on_host
+from cupynumeric._calls import cast, hosted, lazy, lift, on_host
 from cupynumeric._convert import host_view
 from cupynumeric._reduce import NO_VALUE
 from legate_jit.ir import dtypes, infer
@@ -143,10 +143,7 @@ def cov(
 
 def bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
     """How often each non-negative integer occurs, or the sum of its weights; observes the largest value."""
-    pair = lift_all(x) if weights is None else lift_all(x, weights)
-    if pair is None:
-        return on_host(np.bincount, x, weights, minlength)
-    return on_host(np.bincount, *pair, minlength=minlength)
+    return on_host(np.bincount, x, weights, minlength)
 
 
 def digitize(x: Any, bins: Any, right: bool = False) -> Any:

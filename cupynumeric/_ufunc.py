@@ -16,6 +16,8 @@ from cupynumeric._calls import lift, lift_all, on_host
 from cupynumeric._convert import host_view, to_numpy_tree
 from legate_jit.ir.ops import OPS, Kind, Op
 
+_KEYWORDS = frozenset({"out", "where", "casting", "order", "dtype", "subok", "signature", "sig"})
+
 
 class ufunc:
     """An elementwise function over arrays, with NumPy's broadcasting, casting, `out`, `where`, and methods."""
@@ -46,6 +48,9 @@ class ufunc:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if not kwargs and len(args) == self.nin and self._op is not None:
             return self._plain(self._op, args)
+        for name in kwargs:
+            if name not in _KEYWORDS:
+                raise TypeError(f"{self.__name__}() got an unexpected keyword argument {name!r}")
         return self._general(args, **kwargs)
 
     def _plain(self, op: Op, args: tuple[Any, ...]) -> Any:
@@ -122,7 +127,8 @@ class ufunc:
 
     def _wrong_count(self, given: int) -> TypeError:
         takes = f"from {self.nin} to {self.nargs}"
-        return TypeError(f"{self.__name__}() takes {takes} positional arguments but {given} were given")
+        verb = "was" if given == 1 else "were"
+        return TypeError(f"{self.__name__}() takes {takes} positional arguments but {given} {verb} given")
 
     def _by_host(self, inputs: tuple[Any, ...], outs: tuple[Any, ...], options: dict[str, Any]) -> Any:
         """Carried out by NumPy now."""
@@ -240,9 +246,6 @@ class _Pairs(ufunc):
             for d, o in zip(done, outs, strict=True)
         )
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._general(args, **kwargs)
-
 
 class _Product(ufunc):
     """A generalized ufunc (matmul and its relatives)."""
@@ -264,7 +267,8 @@ def _is_subclassed(x: Any) -> bool:
 
 
 def _divmod(x: Any, y: Any) -> tuple[Any, ...] | None:
-    if lift_all(x, y) is None:
+    pair = lift_all(x, y)
+    if pair is None or any(a.dtype.kind == "c" for a in pair):
         return None
     return floor_divide(x, y), remainder(x, y)
 

@@ -48,9 +48,7 @@ def _result_dtype(name: str, source: np.dtype) -> np.dtype:
     return found
 
 
-def _check_norm(norm: Any) -> None:
-    if norm not in (None, "backward", "ortho", "forward"):
-        raise ValueError(f'Invalid norm value {norm}; should be "backward", "ortho" or "forward".')
+_NORMS = (None, "backward", "ortho", "forward")
 
 
 def _one(name: str) -> Callable[..., Any]:
@@ -61,9 +59,15 @@ def _one(name: str) -> Callable[..., Any]:
         a: Any, n: int | None = None, axis: int = -1, norm: str | None = None, out: Any = None
     ) -> Any:
         x = lift(a)
-        if x.__class__ is not ndarray or x.size == 0 or (from_real and x.dtype.kind == "c"):
+        if (
+            x.__class__ is not ndarray
+            or x.size == 0
+            or (from_real and x.dtype.kind == "c")
+            or norm not in _NORMS
+        ):
             return on_host(function, x, n, axis, norm, out=out)
-        _check_norm(norm)
+        if n is None:
+            x.shape[axis]  # an IndexError for a bad axis, as NumPy
         axis = infer.normalize_axis(axis, x.ndim)
         length = x.shape[axis] if n is None else operator.index(n)
         if to_real and n is None:
@@ -92,9 +96,8 @@ def _many(name: str) -> Callable[..., Any]:
     ) -> Any:
         x = lift(a)
         lengths = _lengths(x, s, axes, to_real)
-        if lengths is None or (from_real and x.dtype.kind == "c"):
+        if lengths is None or (from_real and x.dtype.kind == "c") or norm not in _NORMS:
             return on_host(function, x, s, axes, norm, out=out)
-        _check_norm(norm)
         shape = list(x.shape)
         for d, n in lengths.items():
             shape[d] = n

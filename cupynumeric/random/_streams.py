@@ -97,12 +97,12 @@ class Generator(np.random.Generator):
     def random(self, size: Any = None, dtype: Any = np.float64, out: Any = None) -> Any:
         """Uniform numbers in [0, 1)."""
         done = _filled(super().random, size, dtype) if out is None else None
-        return _plain_random(self, size, dtype, out) if done is None else done
+        return _plain_random(self, size, dtype, out=out) if done is None else done
 
     def standard_normal(self, size: Any = None, dtype: Any = np.float64, out: Any = None) -> Any:
         """Normal numbers of mean 0 and deviation 1."""
         done = _filled(super().standard_normal, size, dtype) if out is None else None
-        return _plain_normal(self, size, dtype, out) if done is None else done
+        return _plain_normal(self, size, dtype, out=out) if done is None else done
 
     def uniform(self, low: Any = 0.0, high: Any = 1.0, size: Any = None) -> Any:
         """Uniform numbers in [low, high): a fill, scaled by recorded operations."""

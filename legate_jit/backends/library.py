@@ -5,8 +5,8 @@ A call reads strided views and fills preallocated C-contiguous results. Knows ar
 
 from __future__ import annotations
 
-import os
 import math
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -73,7 +73,9 @@ def _reduce(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -
     axes = options["axes"]
     if options["name"] in ("argmax", "argmin"):
         kept = [d for d in range(args[0].ndim) if d not in axes]
-        moved = np.transpose(args[0], (*kept, *axes)).reshape(*(args[0].shape[d] for d in kept), math.prod(args[0].shape[d] for d in axes))
+        moved = np.transpose(args[0], (*kept, *axes)).reshape(
+            *(args[0].shape[d] for d in kept), math.prod(args[0].shape[d] for d in axes)
+        )
         outs[0][...] = getattr(np, options["name"])(moved, axis=-1)
         return
     with np.errstate(all="ignore"):
@@ -111,7 +113,9 @@ def _matmul(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -
     elif kind == "b":
         np.greater(np.matmul(a.astype(np.float32), b.astype(np.float32)), 0.5, out=out)
     elif kind in "iu" and out.size > 64 and _exact_in_doubles(a, b):
-        np.copyto(out, np.matmul(a.astype(np.float64), b.astype(np.float64)), casting="unsafe")
+        np.copyto(
+            out, np.matmul(a.astype(np.float64), b.astype(np.float64)).astype(np.int64), casting="unsafe"
+        )
     else:
         np.matmul(a, b, out=out)
 
