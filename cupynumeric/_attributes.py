@@ -9,13 +9,11 @@ from typing import Any
 import numpy as np
 
 import cupynumeric
-from cupynumeric import _elementwise
 from cupynumeric._advanced import fitting_scalar, mutate
 from cupynumeric._array import ndarray, wrap
 from cupynumeric._convert import by_numpy, from_numpy, host_view
 from cupynumeric._shape import contiguity, reshape_in_place, strides_of, swapaxes, viewed
 from legate_jit.ir import dtypes, index
-from legate_jit.ir.ops import OPS
 from legate_jit.store import Bitcast, Part, extend
 
 # ---- parts and views ----------------------------------------------------------------------------------------------
@@ -119,7 +117,7 @@ def resize(array: ndarray, *new_shape: Any) -> None:
     given = new_shape[0] if len(new_shape) == 1 else new_shape
     dims = tuple(given) if hasattr(given, "__iter__") else (operator.index(given),)
     if any(n < 0 for n in dims):
-        raise ValueError("all elements of `new_shape` must be non-negative")
+        raise ValueError("negative dimensions not allowed")
     if math.prod(dims) == array.size:
         if dims == array.shape and any(contiguity(array)):
             return
@@ -290,63 +288,6 @@ def partition(array: ndarray, kth: Any, axis: Any, kind: Any, order: Any) -> Non
     """`array.partition`."""
     where = host_view(kth) if isinstance(kth, ndarray) else kth
     mutate(array, lambda host: host.partition(where, axis, kind, order))
-
-
-# ---- powers -------------------------------------------------------------------------------------------------------
-
-_FAST_POWERS = {2.0: "square", 1.0: "positive", 0.5: "sqrt", -1.0: "reciprocal"}
-
-
-def power(array: ndarray, other: Any, modulo: Any = None) -> Any:
-    """`array ** other`, with NumPy's fast scalar powers."""
-    if modulo is not None or _elementwise.is_foreign(other):
-        return NotImplemented
-    fast = _fast_power(array, other)
-    if fast is not None:
-        return _elementwise.call(OPS[fast], (array,))
-    _refuse_negative(array, other)
-    return _elementwise.operator(OPS["power"], array, other)
-
-
-def power_in_place(array: ndarray, other: Any) -> Any:
-    """`array **= other`."""
-    if _elementwise.is_foreign(other):
-        return NotImplemented
-    fast = _fast_power(array, other)
-    if fast is not None:
-        return _elementwise.call(OPS[fast], (array,), out=array)
-    _refuse_negative(array, other)
-    return _elementwise.in_place_operator(OPS["power"], array, other)
-
-
-def _fast_power(array: ndarray, other: Any) -> str | None:
-    """The op NumPy uses for this exponent instead of power; only Python numbers, and only where the dtype stays."""
-    if type(other) not in (int, float):
-        return None
-    name = _FAST_POWERS.get(other)
-    if name is None:
-        return None
-    kind = array.dtype.kind
-    if kind in "fc":
-        return name if kind == "f" or name != "reciprocal" else None
-    if kind in "iu" and type(other) is int and other == 2:
-        return "square"
-    return None
-
-
-def _refuse_negative(array: ndarray, other: Any) -> None:
-    """ValueError for integers to negative integer powers, which has no integer answer."""
-    if array.dtype.kind not in "iu":
-        return
-    if type(other) is int or isinstance(other, np.signedinteger):
-        negative = other < 0
-    elif isinstance(other, (ndarray, np.ndarray)) and other.dtype.kind == "i":
-        host = host_view(other) if isinstance(other, ndarray) else other
-        negative = bool((host < 0).any())
-    else:
-        return
-    if negative:
-        raise ValueError("Integers to negative integer powers are not allowed.")
 
 
 def matmul_in_place(array: ndarray, other: Any) -> Any:

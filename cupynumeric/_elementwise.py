@@ -263,8 +263,8 @@ def power(left: Any, right: Any) -> Any:
             quick = _quick_power(left, right)
             if quick is not None:
                 return quick
-        elif left.dtype.kind in "iu" and type(right) is int:
-            if right < 0:
+        elif left.dtype.kind in "iub" and type(right) is int:
+            if right < 0 and left.dtype.kind != "u":
                 raise ValueError("Integers to negative integer powers are not allowed.")
             if right == 2:
                 return call(OPS["square"], (left,))

@@ -62,7 +62,9 @@ class ArrayMethods:
         return format(host[()] if host.ndim == 0 else host, spec)
 
     def __round__(self, ndigits: Any = None) -> Any:
-        return self.round(0 if ndigits is None else ndigits)
+        if self.ndim:  # type: ignore[attr-defined]
+            raise TypeError("type numpy.ndarray doesn't define __round__ method")
+        return round(np._convert.host_view(self)[()], ndigits)
 
     def __copy__(self) -> Any:
         return np._shape.fresh_copy(self, "K")
@@ -424,12 +426,6 @@ class ArrayMethods:
         """Accepted for compatibility: halos are found from the program itself."""
 
     # -- operators with rules of their own --
-
-    def __pow__(self, other: Any, modulo: Any = None) -> Any:
-        return np._attributes.power(self, other, modulo)
-
-    def __ipow__(self, other: Any) -> Any:
-        return np._attributes.power_in_place(self, other)
 
     def __divmod__(self, other: Any) -> Any:
         return NotImplemented if _elementwise.is_foreign(other) else np.divmod(self, other)

@@ -58,7 +58,8 @@ def same(theirs: Any, ours: Any, exact: bool = True) -> None:
         if exact:
             numpy.testing.assert_array_equal(b, a)
         else:
-            numpy.testing.assert_allclose(b, a, rtol=1e-6 if a.dtype.itemsize < 8 else 1e-12)
+            rtol = 1e-2 if a.dtype == numpy.float16 else 1e-6 if a.dtype.itemsize < 8 else 1e-12
+            numpy.testing.assert_allclose(b, a, rtol=rtol)
         return
     assert type(ours) is type(theirs) or type(theirs).__name__ == type(ours).__name__, f"{theirs!r} and {ours!r}"
     assert ours == theirs
