@@ -11,8 +11,7 @@ import cupynumeric
 DTYPES = ["?", "i1", "u1", "i2", "u4", "i4", "i8", "u8", "f2", "f4", "f8", "c8", "c16"]
 
 #: within how many units in the last place (of the result's dtype) vector math may differ from NumPy's
-LOOSE = set(
-    [
+LOOSE = {
         "arccos",
         "arccosh",
         "arcsin",
@@ -56,8 +55,7 @@ LOOSE = set(
         "pow",
         "abs",
         "true_divide",
-    ]
-)
+    }
 
 UNARY = sorted(n for n in cupynumeric._ufunc.__all__ if n != "ufunc" and getattr(numpy, n).nin == 1)
 BINARY = sorted(
