@@ -54,26 +54,29 @@ class Sweep:
     def run(self, first: str, last: str, states: States | None = None) -> States:
         """Do the inner indices [first, last); gives the accumulators' states."""
         flow = self.flow
-        initial = states if states is not None else []
         begin = self._stream(first, last) if self._streamed() else first
-        middle = self._whole(begin, last)
-        done = self._unpack(flow.loop(begin, middle, self.step, self._pack(initial), self._full), self.unroll)
+        middle, done = self._turns(begin, last, self.unroll, states if states is not None else [])
         rest = [copies[:1] for copies in done]
-        ended = flow.loop(
-            middle, last, self.width, self._pack(rest), lambda i, now: self._partial(i, now, first, last)
+        if self.unroll > 1:
+            middle, rest = self._turns(middle, last, 1, rest)
+        left = flow.less(middle, last)
+        ended = flow.when(
+            left, self._pack(rest), lambda: self._partial(middle, self._registers(rest), first, last)
         )
         tails = self._unpack(ended, 1)
         return [[tail[0], *copies[1:]] for tail, copies in zip(tails, done, strict=True)]
 
-    @property
-    def step(self) -> int:
-        """Elements of a turn."""
-        return self.width * self.unroll
-
-    def _whole(self, first: str, last: str) -> str:
-        """Where the last whole turn from `first` on ends."""
+    def _turns(
+        self, first: str, last: str, copies: int, states: States, *, stream: bool = False
+    ) -> tuple[str, States]:
+        """As many whole turns of `copies` vectors as there are; gives the index reached and the states."""
+        step = self.width * copies
         length = self.flow.let(f"sub nsw i64 {last}, {first}")
-        return self.flow.add(first, self.flow.let(f"and i64 {length}, {-self.step}"))
+        middle = self.flow.add(first, self.flow.let(f"and i64 {length}, {-step}"))
+        registers = self.flow.loop(
+            first, middle, step, self._pack(states), lambda i, now: self._full(i, now, copies, stream)
+        )
+        return middle, self._unpack(registers, copies)
 
     def _streamed(self) -> list[Place]:
         return [p for p in self.writes.values() if p.stream and not p.step]
@@ -94,9 +97,7 @@ class Sweep:
         aligned = flow.let(f"icmp eq i64 {off}, 0")
 
         def whole() -> list[str]:
-            middle = self._whole(head, last)
-            flow.loop(head, middle, self.step, [], lambda i, now: self._full(i, now, stream=True))
-            return [middle]
+            return [self._turns(head, last, self.unroll, [], stream=True)[0]]
 
         return flow.when(aligned, [("i64", head)], whole)[0]
 
@@ -118,10 +119,13 @@ class Sweep:
         rest = iter(registers)
         return [[[next(rest) for _ in a.elements()] for _ in range(copies)] for a in self.accumulators]
 
-    def _full(self, index: str, now: list[str], stream: bool = False) -> list[str]:
-        """One turn over whole vectors."""
-        states = self._unpack(now, self.unroll)
-        for copy in range(self.unroll):
+    def _registers(self, states: States) -> list[str]:
+        return [r for copies in states for copy in copies for r in copy]
+
+    def _full(self, index: str, now: list[str], count: int, stream: bool) -> list[str]:
+        """One turn over `count` whole vectors."""
+        states = self._unpack(now, count)
+        for copy in range(count):
             i = self.flow.add(index, copy * self.width)
             get = self._body(i, lambda code, k, i=i: load(code, self.places[k], i))  # type: ignore[misc]
             for operand, value in self.section.stores:
@@ -129,7 +133,7 @@ class Sweep:
                 store(self.flow.code(self.width), place, i, get(value), stream=stream and place.stream)
             for number, accumulator in enumerate(self.accumulators):
                 states[number][copy] = self._take(accumulator, states[number][copy], get, i)
-        return [r for copies in states for copy in copies for r in copy]
+        return self._registers(states)
 
     def _partial(self, index: str, now: list[str], first: str, last: str) -> list[str]:
         """One turn over a vector of which only the first lanes may exist."""
@@ -143,7 +147,7 @@ class Sweep:
             new = self._take(accumulator, old, get, part.window)
             states[number][0] = accumulator.masked(part.code, part.mask, new, old)
         part.finish()
-        return [r for copies in states for copy in copies for r in copy]
+        return self._registers(states)
 
     def _body(self, index: str, loader: Callable[[Code, int], Value]) -> Get:
         def source(code: Code, number: int) -> Value:
