@@ -32,6 +32,8 @@ from cupynumeric.settings import settings
 _SUBMODULES = ("linalg", "fft", "random", "ndimage")
 
 _fallback.register_modules()
+if _fallback.coverage.active:
+    _fallback.coverage.install(globals(), ndarray)
 
 
 def __getattr__(name: str) -> Any:

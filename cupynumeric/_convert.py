@@ -7,7 +7,6 @@ written to.
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -212,10 +211,6 @@ def hosted(name: str, module: Any = np) -> Callable[..., Any]:
 
     functools.update_wrapper(wrapper, function)
     wrapper.__name__ = wrapper.__qualname__ = name
-    try:
-        wrapper.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
-    except (ValueError, TypeError):
-        wrapper.__doc__ = function.__doc__  # built-in functions without a signature keep their text only
     return wrapper
 
 

@@ -53,7 +53,7 @@ def warn_fallback(name: str) -> None:
         message += f"\n\nStack trace:\n{stack}"
     else:
         message += _HINT
-    warnings.warn(message, RuntimeWarning, stacklevel=_user_level() + 1)
+    warnings.warn(message, RuntimeWarning, stacklevel=_user_level())
 
 
 def run(function: Callable[..., Any], name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -204,12 +204,33 @@ def completed(name: str, target_name: str) -> Callable[[str], Any]:
 # ---- coverage -----------------------------------------------------------------------------------------------------
 
 
+_OPERATORS = frozenset(
+    f"__{prefix}{name}__"
+    for name in "add sub mul truediv floordiv mod divmod pow matmul and or xor lshift rshift".split()
+    for prefix in ("", "r", "i")
+) | frozenset(f"__{name}__" for name in "neg pos abs invert lt le eq ne gt ge getitem setitem".split())
+
+
+class _Counted:
+    """A callable object (a ufunc) whose calls are counted."""
+
+    def __init__(self, target: Any, name: str) -> None:
+        self._target, self._name = target, name
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return coverage.call(self._target, self._name, args, kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._target, name)
+
+
 class Coverage:
     """Which calls a program made, and which of them were ours."""
 
     def __init__(self) -> None:
         self.active = settings.report_coverage()
         self.calls: list[tuple[str, str, bool]] = []
+        self.inside = False
         if self.active:
             atexit.register(self.report)
 
@@ -223,15 +244,37 @@ class Coverage:
             where = "".join(traceback.format_stack(frame)).replace("\n", "|")
         self.calls.append((name, where, implemented))
 
-    def counted(self, function: Callable[..., Any], name: str) -> Callable[..., Any]:
-        """`function`, its calls counted as implemented."""
+    def call(self, function: Callable[..., Any], name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Call `function`, counting it as implemented unless another counted call made it."""
+        if self.inside:
+            return function(*args, **kwargs)
+        self.note(name, True)
+        self.inside = True
+        try:
+            return function(*args, **kwargs)
+        finally:
+            self.inside = False
+
+    def counted(self, function: Callable[..., Any], name: str) -> Any:
+        """`function` with its calls counted; its attributes are those of the function."""
+        if not isinstance(function, types.FunctionType):
+            return _Counted(function, name)
 
         @functools.wraps(function)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
-            self.note(name, True)
-            return function(*args, **kwargs)
+            return self.call(function, name, args, kwargs)
 
         return wrapper
+
+    def install(self, namespace: dict[str, Any], array: type) -> None:
+        """Count the calls of all public functions of a namespace, and of the methods of the array class."""
+        for name, found in list(namespace.items()):
+            if not name.startswith("_") and is_function(found) and hasattr(np, name):
+                namespace[name] = self.counted(found, f"numpy.{name}")
+        for name in dir(array):
+            method = getattr(array, name)
+            if isinstance(method, types.FunctionType) and (not name.startswith("_") or name in _OPERATORS):
+                setattr(array, name, self.counted(method, f"numpy.ndarray.{name}"))
 
     def report(self) -> None:
         """Print the summary and write the table, as documented."""
