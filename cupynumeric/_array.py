@@ -207,6 +207,7 @@ class ndarray(ArrayMethods):
 
 _new: Callable[[type[ndarray]], ndarray] = object.__new__
 _elementwise._PLAIN.add(ndarray)
+_elementwise._ndarray = ndarray
 
 #: views by base (type or lens) and the parts of a key of slices and integers; `_indexing.remember` fills it
 _views: dict[Any, Lens] = {}
@@ -247,6 +248,9 @@ def refuses_writes(array: ndarray) -> bool:
         fresh = wrap(runtime.new_store(value(array), array._type))
         array._store, array._lens, array._key, array._locked = fresh._store, None, array._type, False
     return bool(array._locked) or (array._lens is not None and not array._lens.writable)
+
+
+_elementwise._result = result
 
 
 def value(array: ndarray) -> int:
