@@ -95,7 +95,7 @@ def start(row: Row, peer: Peer, data: Data, expected: Result) -> Call | None:
         row.first = time.perf_counter() - begin
         row.failure = "" if expected is None else difference(row.kernel, result, expected)
     except Exception as error:  # a peer that cannot run a kernel is a finding to report, whatever it raises
-        row.failure = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        row.failure = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
     return None if row.failure else call
 
 
