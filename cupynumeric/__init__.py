@@ -10,11 +10,19 @@ from typing import Any
 
 import numpy as _numpy
 
-from cupynumeric._array import ndarray
-from cupynumeric import _convert, _shape, _creation, _advanced, _flat, _attributes  # isort: skip
-from cupynumeric import _fallback, _protocols  # isort: skip
+from cupynumeric._array import ndarray  # first: the modules below build on it
+
+from cupynumeric import _advanced as _advanced  # isort: skip
+from cupynumeric import _attributes as _attributes
+from cupynumeric import _convert as _convert
+from cupynumeric import _creation as _creation
+from cupynumeric import _fallback
+from cupynumeric import _flat as _flat
+from cupynumeric import _protocols as _protocols
+from cupynumeric import _shape as _shape
 from cupynumeric._advanced import *  # noqa: F403
 from cupynumeric._creation import *  # noqa: F403
+from cupynumeric._einsum import *  # noqa: F403
 from cupynumeric._hosted import *  # noqa: F403
 from cupynumeric._joining import *  # noqa: F403
 from cupynumeric._logic import *  # noqa: F403
@@ -27,9 +35,9 @@ from cupynumeric._shape import *  # noqa: F403
 from cupynumeric._sorting import *  # noqa: F403
 from cupynumeric._statistics import *  # noqa: F403
 from cupynumeric._ufunc import *  # noqa: F403
-from cupynumeric.settings import settings
+from cupynumeric.settings import settings as settings
 
-_SUBMODULES = ("linalg", "fft", "random", "ndimage")
+_SUBMODULES = ("linalg", "fft", "random")
 
 _fallback.register_modules()
 if _fallback.coverage.active:
@@ -41,7 +49,11 @@ def __getattr__(name: str) -> Any:
         from importlib import import_module
 
         return import_module(f"cupynumeric.{name}")
-    if name.startswith("__") and name not in ("__version__", "__array_api_version__", "__array_namespace_info__"):
+    if name.startswith("__") and name not in (
+        "__version__",
+        "__array_api_version__",
+        "__array_namespace_info__",
+    ):
         raise AttributeError(f"module 'cupynumeric' has no attribute {name!r}")
     found = _fallback.top_level(name)
     globals()[name] = found
@@ -49,5 +61,9 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    public = {n for n in dir(_numpy) if not n.startswith("_")}
-    return sorted(public | {n for n in globals() if not n.startswith("_")} | set(_SUBMODULES) | {"__version__"})
+    theirs = {n for n in dir(_numpy) if not n.startswith("_")}
+    ours = {n for n in globals() if not n.startswith("_")} - {"annotations", "Any"}
+    return sorted(theirs | ours | set(_SUBMODULES) | {"__version__"})
+
+
+__all__ = [n for n in _numpy.__all__ if not n.startswith("_")]

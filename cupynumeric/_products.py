@@ -13,10 +13,10 @@ import numpy as np
 
 from cupynumeric import _elementwise, _reductions, _ufunc
 from cupynumeric._array import ndarray
-from cupynumeric._calls import cast, deliver, hosted, lazy, lift, lift_all, on_host
+from cupynumeric._calls import cast, deliver, lazy, lift, lift_all, on_host
 from legate_jit.ir import dtypes
 
-__all__ = ["dot", "einsum", "einsum_path", "inner", "kron", "outer", "tensordot", "trace", "vdot"]
+__all__ = ["dot", "inner", "kron", "outer", "tensordot", "trace", "vdot"]
 
 
 def _common(a: ndarray, b: ndarray) -> np.dtype:
@@ -253,92 +253,3 @@ def kron(a: Any, b: Any) -> Any:
     left = x.reshape(tuple(e for n in xs for e in (n, 1)))
     right = y.reshape(tuple(e for n in ys for e in (1, n)))
     return _ufunc.multiply(left, right).reshape(tuple(m * n for m, n in zip(xs, ys, strict=True)))
-
-
-einsum_path = hosted(np.einsum_path)
-
-
-def einsum(*operands: Any, out: Any = None, optimize: Any = False, **kwargs: Any) -> Any:
-    """The Einstein summation of operands; see `numpy.einsum`. Contractions use matrix products where they can."""
-    arrays = operands[1:] if operands and isinstance(operands[0], str) else ()
-    lifted = lift_all(*arrays)
-    if not arrays or lifted is None or kwargs or out is not None:
-        options = kwargs if out is None else kwargs | {"out": out}
-        return on_host(np.einsum, *operands, optimize=optimize, **options)
-    plan = _plan_of(operands[0], lifted)
-    if plan is None:
-        return _einsum_now(operands[0], lifted, optimize)
-    terms, result, sizes = plan
-    dtype = dtypes.canonical(np.result_type(*(x.dtype for x in lifted)))
-    shape = tuple(sizes[c] for c in result)
-    elementwise = all(len(t) == len(set(t)) for t in terms)
-    if elementwise and _is_map(terms, result, lifted, dtype):
-        return _as_graph(terms, result, sizes, lifted, dtype)
-    text = ",".join(terms) + "->" + result
-    return lazy("einsum", lifted, shape, dtype, subscripts=text)
-
-
-def _einsum_now(subscripts: str, arrays: tuple[ndarray, ...], optimize: Any) -> Any:
-    """At once, through matrix products where NumPy finds them; its errors are those of the plain evaluation."""
-    if len(arrays) > 1 and optimize is False:
-        try:
-            return on_host(np.einsum, subscripts, *arrays, optimize=True)
-        except (ValueError, TypeError):
-            pass  # the call below words the refusal as NumPy's default does
-    return on_host(np.einsum, subscripts, *arrays, optimize=optimize)
-
-
-def _plan_of(subscripts: str, arrays: tuple[ndarray, ...]) -> tuple[list[str], str, dict[str, int]] | None:
-    """Terms, result and extents of plain subscripts whose extents agree exactly; None for anything NumPy should judge."""
-    text = subscripts.replace(" ", "")
-    if "." in text:
-        return None
-    left, arrow, result = text.partition("->")
-    terms = left.split(",")
-    letters = "".join(terms)
-    if not arrow:
-        result = "".join(sorted(c for c in set(letters) if letters.count(c) == 1))
-    known = letters.isalpha() if letters else True
-    if (
-        not known
-        or len(terms) != len(arrays)
-        or len(set(result)) != len(result)
-        or not set(result) <= set(letters)
-    ):
-        return None
-    sizes: dict[str, int] = {}
-    for term, x in zip(terms, arrays, strict=True):
-        if len(term) != x.ndim or any(
-            sizes.setdefault(c, n) != n for c, n in zip(term, x.shape, strict=True)
-        ):
-            return None
-    return terms, result, sizes
-
-
-def _is_map(terms: list[str], result: str, arrays: tuple[ndarray, ...], dtype: np.dtype) -> bool:
-    """Whether the graph computes it without redoing work: one operand, or products with nothing (or one line) summed."""
-    if dtype == dtypes.FLOAT16 or dtype.kind == "b":
-        return False
-    summed = {c for t in terms for c in t} - set(result)
-    if len(terms) == 1 or not summed:
-        return len(terms) <= 3
-    return len(terms) <= 3 and all(set(t) == set(terms[0]) for t in terms)
-
-
-def _as_graph(
-    terms: list[str], result: str, sizes: dict[str, int], arrays: tuple[ndarray, ...], dtype: np.dtype
-) -> Any:
-    """Operands aligned to a common index space, multiplied, summed over what the result lacks."""
-    summed = "".join(dict.fromkeys(c for t in terms for c in t if c not in result))
-    space = result + summed
-    aligned = []
-    for term, x in zip(terms, arrays, strict=True):
-        order = sorted(range(len(term)), key=lambda k, t=term: space.index(t[k]))  # type: ignore[misc]
-        moved = x.transpose(tuple(order)) if order != list(range(len(term))) else x
-        aligned.append(moved.reshape(tuple(sizes[c] if c in term else 1 for c in space)))
-    done: Any = cast(aligned[0], dtype)
-    for x in aligned[1:]:
-        done = _ufunc.multiply(done, x)
-    if summed:
-        return _reductions.sum(done, tuple(range(len(result), len(space))), dtype=dtype)
-    return done if len(aligned) > 1 or done._store is not arrays[0]._store else done.copy()

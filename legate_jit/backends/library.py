@@ -129,13 +129,6 @@ def _magnitude(a: np.ndarray) -> int:
     return max(abs(int(a.max())), abs(int(a.min())))
 
 
-@implementation("einsum")
-def _einsum(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -> None:
-    """Einstein summation, pairwise through matrix products where that pays."""
-    optimize = len(args) > 1 and outs[0].dtype.kind in "fc" and outs[0].dtype != np.float16
-    outs[0][...] = np.einsum(options["subscripts"], *args, optimize=optimize)
-
-
 @implementation("sort")
 def _sort(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -> None:
     outs[0][...] = args[0]
