@@ -82,16 +82,14 @@ def write_where(array: ndarray, mask: Any, item: Any) -> None:
     """`array[...] = item` where the broadcast `mask` holds, as a select."""
     condition = lift(mask)
     if condition.dtype != dtypes.BOOL:
-        np.can_cast(condition.dtype, bool) or _refuse_mask(condition.dtype)
+        raise TypeError(
+            f"Cannot cast array data from {condition.dtype!r} to dtype('bool') according to the rule 'safe'"
+        )
     source = in_dtype(item, array.dtype)
     if isinstance(source, ndarray):
         source = broadcast_to(source, array.shape)
     chosen = choose_where(broadcast_to(condition, array.shape), source, array)
     array[...] = chosen
-
-
-def _refuse_mask(dtype: np.dtype) -> None:
-    raise TypeError(f"Cannot cast array data from {dtype!r} to dtype('bool') according to the rule 'safe'")
 
 
 # ---- keys ---------------------------------------------------------------------------------------------------------
@@ -252,9 +250,16 @@ def put(a: Any, ind: Any, v: Any, mode: str = "raise") -> None:
 
 def putmask(a: Any, mask: Any, values: Any) -> None:
     """Where the mask holds, elements of `values` (repeated to a's size) replace those of `a`."""
-    if isinstance(a, ndarray) and isinstance(mask, ndarray) and mask.shape == a.shape and mask.dtype == dtypes.BOOL:
+    if (
+        isinstance(a, ndarray)
+        and isinstance(mask, ndarray)
+        and mask.shape == a.shape
+        and mask.dtype == dtypes.BOOL
+    ):
         shaped = isinstance(values, ndarray) and (values.shape == a.shape or values.ndim == 0)
-        if (shaped or _elementwise.is_scalar(values)) and np.can_cast(np.result_type(values.dtype if shaped else values, a.dtype), a.dtype):
+        if (shaped or _elementwise.is_scalar(values)) and np.can_cast(
+            np.result_type(values.dtype if shaped else values, a.dtype), a.dtype
+        ):
             write_where(a, mask, values)
             return
     _in_place(np.putmask, a, mask, values)
@@ -274,7 +279,13 @@ def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:
     """Write the main diagonal in place."""
     from cupynumeric._shape import diagonal_view
 
-    if isinstance(a, ndarray) and a.ndim == 2 and not wrap and a.shape[0] >= 1 and np.ndim(to_shape(val)) == 0:
+    if (
+        isinstance(a, ndarray)
+        and a.ndim == 2
+        and not wrap
+        and a.shape[0] >= 1
+        and np.ndim(to_shape(val)) == 0
+    ):
         diagonal_view(a, 0, 0, 1)[...] = val
         return
     _in_place(np.fill_diagonal, a, val, wrap)

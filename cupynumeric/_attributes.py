@@ -1,10 +1,10 @@
-"""What `ndarray`'s attributes and methods do that is no public function: flags, parts, views of bytes, powers, in-place sorting."""
+"""What `ndarray`'s attributes and methods do that is no public function: flags, parts, views of bytes, sorting in place."""
 
 from __future__ import annotations
 
 import math
 import operator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -98,7 +98,9 @@ def _regrouped(array: ndarray, target: np.dtype) -> Any:
                 "When changing to a larger dtype, its size must be a divisor of the total size in bytes of the last axis "
                 "of the array."
             )
-        raise ValueError("When changing to a smaller dtype, its size must be a divisor of the size of original dtype")
+        raise ValueError(
+            "When changing to a smaller dtype, its size must be a divisor of the size of original dtype"
+        )
     return wrap(array._store, extend(array._store.type, array._lens, Bitcast(target)), array._locked)
 
 
@@ -114,7 +116,7 @@ def resize(array: ndarray, *new_shape: Any) -> None:
     """`array.resize`: the array gets a new store; views keep the old one."""
     if not new_shape or new_shape == (None,):
         return
-    given = new_shape[0] if len(new_shape) == 1 else new_shape
+    given: Any = new_shape[0] if len(new_shape) == 1 else new_shape
     dims = tuple(given) if hasattr(given, "__iter__") else (operator.index(given),)
     if any(n < 0 for n in dims):
         raise ValueError("negative dimensions not allowed")
@@ -141,7 +143,7 @@ class Flags:
 
     __slots__ = ("_array",)
 
-    _KEYS = {
+    _KEYS: ClassVar[dict[str, str]] = {
         "C_CONTIGUOUS": "c_contiguous",
         "C": "c_contiguous",
         "CONTIGUOUS": "c_contiguous",
@@ -235,7 +237,13 @@ class Flags:
     @property
     def num(self) -> int:
         """The flags as NumPy's bits."""
-        bits = ((1, self.c_contiguous), (2, self.f_contiguous), (4, self.owndata), (256, True), (1024, self.writeable))
+        bits = (
+            (1, self.c_contiguous),
+            (2, self.f_contiguous),
+            (4, self.owndata),
+            (256, True),
+            (1024, self.writeable),
+        )
         return sum(bit for bit, on in bits if on)
 
     def __getitem__(self, key: str) -> bool:
@@ -249,7 +257,9 @@ class Flags:
         setflags(self._array, write=flag)
 
     def __eq__(self, other: object) -> bool:
-        return self.num == other.num if isinstance(other, (Flags, np._core.multiarray.flagsobj)) else NotImplemented
+        return (
+            self.num == other.num if isinstance(other, (Flags, type(np.empty(0).flags))) else NotImplemented
+        )
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -297,4 +307,3 @@ def matmul_in_place(array: ndarray, other: Any) -> Any:
         return by_numpy(np.matmul, (array, other), {"out": array})
     array[...] = made
     return array
-

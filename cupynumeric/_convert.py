@@ -16,8 +16,8 @@ from cupynumeric._array import ndarray, wrap
 from cupynumeric._layout import layout
 from legate_jit import runtime
 from legate_jit.ir import dtypes
-from legate_jit.ir.node import array_type
-from legate_jit.store import Affine, Bitcast, Buffer, Lens, Part, Reshaped
+from legate_jit.ir.index import Affine
+from legate_jit.store import Bitcast, Lens, Part, Reshaped
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -36,10 +36,11 @@ def from_numpy(array: np.ndarray) -> ndarray:
 
 def adopt(array: np.ndarray) -> ndarray:
     """An array of ours on a fresh NumPy array of a supported dtype that nobody else refers to; without copying if large."""
-    if array.nbytes < ADOPT_BYTES or not (array.flags.c_contiguous and array.flags.owndata and array.flags.writeable):
+    if array.nbytes < ADOPT_BYTES or not (
+        array.flags.c_contiguous and array.flags.owndata and array.flags.writeable
+    ):
         return from_numpy(array)
-    type_ = array_type(array.shape, dtypes.canonical(array.dtype))
-    return wrap(runtime.buffer_store(Buffer.wrap(array), type_))
+    return wrap(runtime.adopt_host(array))
 
 
 def host_view(array: Any) -> np.ndarray:
@@ -68,7 +69,7 @@ def strided(base: np.ndarray, lens: Lens) -> np.ndarray | None:
         return None
     if lens.type.size == 0:
         return np.empty(lens.type.shape, lens.type.dtype)
-    return np.ndarray(lens.type.shape, lens.type.dtype, base, place.offset, place.strides)  # type: ignore[arg-type]
+    return np.ndarray(lens.type.shape, lens.type.dtype, base, place.offset, place.strides)
 
 
 def _through(base: np.ndarray, step: Any) -> np.ndarray:
@@ -182,14 +183,18 @@ def by_numpy(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[s
     """NumPy's `function` on host views; results of supported dtypes become arrays of ours, `out=` arrays are written back."""
     out = kwargs.get("out")
     if out is None or not _any_ours(out):
-        found = function(*[to_numpy_tree(a) for a in args], **{k: to_numpy_tree(v) for k, v in kwargs.items()})
+        found = function(
+            *[to_numpy_tree(a) for a in args], **{k: to_numpy_tree(v) for k, v in kwargs.items()}
+        )
         if isinstance(found, np.ndarray) and any(found is a for a in (*args, *kwargs.values())):
             return from_numpy(found) if dtypes.is_supported(found.dtype) else found
         return from_numpy_tree(found)
     outs = out if isinstance(out, tuple) else (out,)
     hosts = tuple(host_view(o).copy() if isinstance(o, ndarray) else o for o in outs)
     rest = {k: to_numpy_tree(v) for k, v in kwargs.items() if k != "out"}
-    given = function(*[to_numpy_tree(a) for a in args], out=hosts if isinstance(out, tuple) else hosts[0], **rest)
+    given = function(
+        *[to_numpy_tree(a) for a in args], out=hosts if isinstance(out, tuple) else hosts[0], **rest
+    )
     for target, host in zip(outs, hosts, strict=True):
         if isinstance(target, ndarray):
             target[...] = host

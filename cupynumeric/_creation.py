@@ -6,6 +6,7 @@ Dtypes that graphs cannot hold (strings, objects, datetimes, long doubles, struc
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from cupynumeric._convert import (
     lift,
     to_numpy_tree,
 )
-from cupynumeric._shape import cast, contiguity, fresh_copy, is_fortran, order_of, transpose
+from cupynumeric._shape import cast, contiguity, fresh_copy, is_fortran, order_of, permuted
 from legate_jit import runtime
 from legate_jit.ir import dtypes, infer
 from legate_jit.runtime import window
@@ -39,9 +40,13 @@ def check_device(device: Any) -> None:
 
 
 def shape_of(shape: Any, dtype: Any = np.int8) -> tuple[int, ...]:
-    """A shape argument as a tuple of non-negative ints; NumPy's errors, those for arrays of `dtype` that cannot exist included."""
+    """A shape argument as a tuple of non-negative ints; NumPy's errors, also for arrays of `dtype` that cannot exist."""
     try:
-        dims = tuple([operator.index(n) for n in shape]) if hasattr(shape, "__iter__") else (operator.index(shape),)
+        dims = (
+            tuple([operator.index(n) for n in shape])
+            if hasattr(shape, "__iter__")
+            else (operator.index(shape),)
+        )
     except TypeError:
         dims = ()
         if not isinstance(shape, ndarray):
@@ -61,10 +66,10 @@ def _probe(shape: tuple[int, ...], dtype: np.dtype) -> None:
         np.empty(shape, dtype)
 
 
-def _ordered(shape: tuple[int, ...], order: Any, make: Any) -> ndarray:
+def _ordered(shape: tuple[int, ...], order: Any, make: Callable[[tuple[int, ...]], ndarray]) -> ndarray:
     """`make(shape)` laid out in `order`."""
     if order is not None and len(shape) > 1 and order_of(order) == "F":
-        return transpose(make(shape[::-1]))
+        return permuted(make(shape[::-1]), range(len(shape))[::-1])
     return make(shape)
 
 
@@ -149,7 +154,14 @@ def _like(a: Any, dtype: Any, order: Any, shape: Any, fill: Any, name: str) -> A
 
 @drop_in
 def empty_like(
-    prototype: Any, /, dtype: Any = None, order: Any = "K", subok: bool = True, shape: Any = None, *, device: Any = None
+    prototype: Any,
+    /,
+    dtype: Any = None,
+    order: Any = "K",
+    subok: bool = True,
+    shape: Any = None,
+    *,
+    device: Any = None,
 ) -> Any:
     """An array with the shape and dtype of another and undefined contents."""
     check_device(device)
@@ -245,7 +257,7 @@ def _from_host(data: Any, dtype: Any, copy: Any, order: Any) -> Any:
     if copy is False and not isinstance(data, np.ndarray):
         np.array(data, dtype, copy=False)  # raises NumPy's error
     if host.ndim > 1 and host.flags.f_contiguous and not host.flags.c_contiguous:
-        return transpose(from_numpy(host.T))
+        return permuted(from_numpy(host.T), range(host.ndim)[::-1])
     if isinstance(data, np.ndarray) or hasattr(data, "__array__") or hasattr(data, "__buffer__"):
         return from_numpy(host)
     return adopt(host) if isinstance(data, (list, tuple)) else from_numpy(host)
@@ -311,20 +323,24 @@ def require(a: Any, dtype: Any = None, requirements: Any = None, *, like: Any = 
     order = "F" if "F" in letters else "C" if "C" in letters else "A"
     made = array(a, dtype, order=order, copy=None)
     locked = isinstance(made, ndarray) and made._locked
-    return made.copy(order) if ("O" in letters and made.base is not None) or ("W" in letters and locked) else made
+    return (
+        made.copy(order)
+        if ("O" in letters and made.base is not None) or ("W" in letters and locked)
+        else made
+    )
 
 
-def astype_array(x: ndarray, dtype: Any, order: Any = "K", casting: str = "unsafe", copy: bool = True) -> Any:
+def astype_array(x: ndarray, dtype: Any, order: Any = "K", casting: Any = "unsafe", copy: bool = True) -> Any:
     """`ndarray.astype`."""
     type_ = np.dtype(dtype)
     if casting != "unsafe":
         np.zeros((0,) * x.ndim, x.dtype).astype(type_, casting=casting)  # raises NumPy's error
     if not dtypes.is_supported(type_):
-        return host_view(x).astype(type_, order=order)  # type: ignore[call-overload]
+        return host_view(x).astype(type_, order=order)
     type_ = dtypes.canonical(type_)
     if type_ == x.dtype:
         return _from_ours(x, None, copy or None, order)
-    if x._lens is None or order_of(order) == "C" and contiguity(x)[0]:
+    if x._lens is None or (order_of(order) == "C" and contiguity(x)[0]):
         return cast(x, type_)
     laid = fresh_copy(x, order)
     if laid._lens is None:
@@ -375,7 +391,9 @@ def copyto(dst: Any, src: Any, casting: Any = "same_kind", where: Any = True) ->
 
 def _refuse_cast(source: Any, target: np.dtype, casting: str) -> None:
     what = "array data" if source.ndim else "scalar"
-    raise TypeError(f"Cannot cast {what} from {source.dtype!r} to {target!r} according to the rule {casting!r}")
+    raise TypeError(
+        f"Cannot cast {what} from {source.dtype!r} to {target!r} according to the rule {casting!r}"
+    )
 
 
 def from_constructor(shape: Any, dtype: Any, buffer: Any, offset: int, strides: Any, order: Any) -> Any:
@@ -403,7 +421,9 @@ def fromiter(iter: Any, dtype: Any, count: int = -1, *, like: Any = None) -> Any
     return array(np.fromiter(iter, dtype, count))
 
 
-def fromfile(file: Any, dtype: Any = float, count: int = -1, sep: str = "", offset: int = 0, *, like: Any = None) -> Any:
+def fromfile(
+    file: Any, dtype: Any = float, count: int = -1, sep: str = "", offset: int = 0, *, like: Any = None
+) -> Any:
     """An array from the data in a file; see `numpy.fromfile`."""
     return array(np.fromfile(file, dtype, count, sep, offset))
 
@@ -417,8 +437,8 @@ def fromstring(string: Any, dtype: Any = float, count: int = -1, *, sep: str, li
 
 
 def eye(
-    N: int,  # noqa: N803  NumPy's name
-    M: Any = None,  # noqa: N803
+    N: int,
+    M: Any = None,
     k: int = 0,
     dtype: Any = float,
     order: Any = "C",
@@ -448,7 +468,7 @@ def identity(n: int, dtype: Any = None, *, like: Any = None) -> Any:
     return eye(n, dtype=float if dtype is None else dtype)
 
 
-def tri(N: int, M: Any = None, k: int = 0, dtype: Any = float, *, like: Any = None) -> Any:  # noqa: N803
+def tri(N: int, M: Any = None, k: int = 0, dtype: Any = float, *, like: Any = None) -> Any:
     """Ones at and below the k-th diagonal, zeros above."""
     rows = operator.index(N)
     columns = rows if M is None else operator.index(M)
@@ -516,7 +536,7 @@ def diagflat(v: Any, k: int = 0) -> Any:
 
 
 @drop_in
-def vander(x: Any, N: Any = None, increasing: bool = False) -> Any:  # noqa: N803
+def vander(x: Any, N: Any = None, increasing: bool = False) -> Any:
     """Powers of the input as columns; see `numpy.vander`."""
     return by_numpy(np.vander, (x, N, increasing), {})
 

@@ -1,6 +1,6 @@
 """Names this package does not implement: NumPy does the work on host views, with the documented warning.
 
-Also the coverage report (how many of a program's calls were ours), and the modules that are NumPy's own (`ma`, `polynomial`, ...).
+Also the coverage report (how many of a program's calls were ours), and the modules that are NumPy's own (`ma`, ...).
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import atexit
 import functools
 import importlib
-import os
 import sys
 import traceback
 import types
@@ -18,31 +17,17 @@ from typing import Any
 
 import numpy as np
 
+from cupynumeric._caller import user_frame, user_level
 from cupynumeric._convert import by_numpy
 from cupynumeric.settings import settings
-
-_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 _TEXT = (
     "cuPyNumeric has not implemented {name} and is falling back to canonical NumPy. "
     "You may notice significantly decreased performance for this function call."
 )
-_HINT = "\n\nSet CUPYNUMERIC_FALLBACK_STACKTRACE=1 and re-run to include a full stack trace with this warning."
-
-
-def _user_level() -> int:
-    """How many frames up (as `stacklevel` counts, from our caller) the first one outside this package and NumPy is."""
-    frame, level = sys._getframe(2), 2
-    while frame.f_back is not None and _is_inside(frame.f_code.co_filename):
-        frame, level = frame.f_back, level + 1
-    return level
-
-
-_NUMPY = os.path.dirname(os.path.abspath(np.__file__)) + os.sep
-
-
-def _is_inside(filename: str) -> bool:
-    return filename.startswith((_PACKAGE, _NUMPY))
+_HINT = (
+    "\n\nSet CUPYNUMERIC_FALLBACK_STACKTRACE=1 and re-run to include a full stack trace with this warning."
+)
 
 
 def warn_fallback(name: str) -> None:
@@ -53,7 +38,7 @@ def warn_fallback(name: str) -> None:
         message += f"\n\nStack trace:\n{stack}"
     else:
         message += _HINT
-    warnings.warn(message, RuntimeWarning, stacklevel=_user_level())
+    warnings.warn(message, RuntimeWarning, stacklevel=user_level())
 
 
 def run(function: Callable[..., Any], name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -104,11 +89,48 @@ def resolve(target: types.ModuleType, name: str, warn: bool = True) -> Any:
 
 #: functions of NumPy's top level that compute nothing on arrays: no warning
 _QUIET_NAMES = frozenset(
-    """array2string array_repr array_str asmatrix base_repr binary_repr bmat broadcast_shapes busday_count busday_offset
-    datetime_as_string datetime_data errstate format_float_positional format_float_scientific get_include get_printoptions
-    getbufsize geterr geterrcall info is_busday isdtype isnat issubdtype iterable mintypecode nested_iters printoptions
-    promote_types result_type set_printoptions setbufsize seterr seterrcall show_config show_runtime test typename
-    matrix""".split()
+    [
+        "array2string",
+        "array_repr",
+        "array_str",
+        "asmatrix",
+        "base_repr",
+        "binary_repr",
+        "bmat",
+        "broadcast_shapes",
+        "busday_count",
+        "busday_offset",
+        "datetime_as_string",
+        "datetime_data",
+        "errstate",
+        "format_float_positional",
+        "format_float_scientific",
+        "get_include",
+        "get_printoptions",
+        "getbufsize",
+        "geterr",
+        "geterrcall",
+        "info",
+        "is_busday",
+        "isdtype",
+        "isnat",
+        "issubdtype",
+        "iterable",
+        "mintypecode",
+        "nested_iters",
+        "printoptions",
+        "promote_types",
+        "result_type",
+        "set_printoptions",
+        "setbufsize",
+        "seterr",
+        "seterrcall",
+        "show_config",
+        "show_runtime",
+        "test",
+        "typename",
+        "matrix",
+    ]
 )
 
 
@@ -122,7 +144,17 @@ def top_level(name: str) -> Any:
 # ---- modules ------------------------------------------------------------------------------------------------------
 
 #: modules of NumPy that show through under our name; functions of the first kind warn, of the second do not
-_WARNING_MODULES = ("emath", "lib", "lib.scimath", "lib.stride_tricks", "polynomial", "rec", "char", "strings", "ma")
+_WARNING_MODULES = (
+    "emath",
+    "lib",
+    "lib.scimath",
+    "lib.stride_tricks",
+    "polynomial",
+    "rec",
+    "char",
+    "strings",
+    "ma",
+)
 _QUIET_MODULES = (
     "exceptions",
     "dtypes",
@@ -206,9 +238,27 @@ def completed(name: str, target_name: str) -> Callable[[str], Any]:
 
 _OPERATORS = frozenset(
     f"__{prefix}{name}__"
-    for name in "add sub mul truediv floordiv mod divmod pow matmul and or xor lshift rshift".split()
+    for name in [
+        "add",
+        "sub",
+        "mul",
+        "truediv",
+        "floordiv",
+        "mod",
+        "divmod",
+        "pow",
+        "matmul",
+        "and",
+        "or",
+        "xor",
+        "lshift",
+        "rshift",
+    ]
     for prefix in ("", "r", "i")
-) | frozenset(f"__{name}__" for name in "neg pos abs invert lt le eq ne gt ge getitem setitem".split())
+) | frozenset(
+    f"__{name}__"
+    for name in ["neg", "pos", "abs", "invert", "lt", "le", "eq", "ne", "gt", "ge", "getitem", "setitem"]
+)
 
 
 class _Counted:
@@ -236,15 +286,15 @@ class Coverage:
 
     def note(self, name: str, implemented: bool) -> None:
         """Count one call, with the user's line."""
-        frame = sys._getframe(1)
-        while frame.f_back is not None and _is_inside(frame.f_code.co_filename):
-            frame = frame.f_back
+        frame = user_frame()
         where = f"{frame.f_code.co_filename}:{frame.f_lineno}"
         if settings.report_dump_callstack():
             where = "".join(traceback.format_stack(frame)).replace("\n", "|")
         self.calls.append((name, where, implemented))
 
-    def call(self, function: Callable[..., Any], name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def call(
+        self, function: Callable[..., Any], name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
         """Call `function`, counting it as implemented unless another counted call made it."""
         if self.inside:
             return function(*args, **kwargs)

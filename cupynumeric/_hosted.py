@@ -150,7 +150,7 @@ def triu_indices_from(arr: Any, k: int = 0) -> Any:
     return triu_indices(shape(arr)[0], k, shape(arr)[1])
 
 
-class ndenumerate:  # noqa: N801  NumPy's name
+class ndenumerate:
     """Pairs of index and value over an array."""
 
     def __init__(self, arr: Any) -> None:
@@ -163,7 +163,7 @@ class ndenumerate:  # noqa: N801  NumPy's name
         return self
 
 
-class broadcast:  # noqa: N801  NumPy's name
+class broadcast:
     """What broadcasting the arguments against each other gives: shape, size, and an iterator over tuples of elements."""
 
     def __init__(self, *args: Any) -> None:

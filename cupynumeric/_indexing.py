@@ -134,20 +134,22 @@ def _is_element(array: ndarray, key: Any) -> bool:
     if not array.ndim:
         return False
     elements = key if isinstance(key, tuple) else (key,)
-    return len(elements) == array.ndim and all(not isinstance(e, slice) and e is not Ellipsis and e is not None for e in elements)
+    return len(elements) == array.ndim and all(
+        not isinstance(e, slice) and e is not Ellipsis and e is not None for e in elements
+    )
 
 
 def _names_element(array: ndarray, key: Any) -> bool:
     """Whether a key of Python ints names one element."""
     if type(key) is int:
         return array.ndim == 1
-    return type(key) is tuple and len(key) == array.ndim and all([type(e) is int for e in key]) and key != ()
+    return type(key) is tuple and len(key) == array.ndim and all(type(e) is int for e in key) and key != ()
 
 
 _positions: set[Lens] = set()
-#: Element accesses at positions not seen before, per type of store. Recording a few is right: loops write their boundary elements.
-#: A program that walks over elements would make every window a new structure, so beyond a few they are read and written in memory,
-#: and reads give NumPy's scalars.
+#: Element accesses at positions not seen before, per type of store. Recording a few is right: loops write their boundary
+#: elements. A program that walks over elements would make every window a new structure, so beyond a few they are read and
+#: written in memory, and reads give NumPy's scalars.
 _seen: dict[ArrayType, int] = {}
 MANY_POSITIONS = 24
 
@@ -174,10 +176,13 @@ def setitem(array: ndarray, key: Any, item: Any) -> None:
         advanced(array, key, item)
         return
     lens = view_lens(array, key)
-    if _is_element(array, key):
-        if not is_scalar(item) and (item.ndim if isinstance(item, ndarray) else np.ndim(item)):
-            probe = np.zeros(1, array.dtype)
-            probe[0] = np.zeros(item.shape) if isinstance(item, ndarray) else item  # raises NumPy's error
+    if (
+        _is_element(array, key)
+        and not is_scalar(item)
+        and (item.ndim if isinstance(item, ndarray) else np.ndim(item))
+    ):
+        probe = np.zeros(1, array.dtype)
+        probe[0] = np.zeros(item.shape) if isinstance(item, ndarray) else item  # raises NumPy's error
     _array.assign(array, lens, item)
 
 
@@ -193,7 +198,9 @@ def assign_slow(array: ndarray, lens: Lens | None, item: Any) -> None:
     if array._locked or (lens is not None and not lens.writable):
         raise ValueError("assignment destination is read-only")
     target = array._store.type if lens is None else lens.type
-    source = item if isinstance(item, (ndarray, np.ndarray)) or is_scalar(item) else np.array(item, target.dtype)
+    source = (
+        item if isinstance(item, (ndarray, np.ndarray)) or is_scalar(item) else np.array(item, target.dtype)
+    )
     if isinstance(source, np.ndarray):
         if not isinstance(item, np.ndarray) and source.ndim > target.ndim:
             raise ValueError(

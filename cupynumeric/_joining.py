@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import operator
 from collections.abc import Sequence
@@ -19,11 +20,11 @@ from cupynumeric._shape import (
     atleast_3d,
     broadcast_to,
     cast,
+    fresh_copy,
     moveaxis,
     normalize_axis_index,
     normalize_axis_tuple,
     ravel_array,
-
 )
 from legate_jit import runtime
 from legate_jit.ir import dtypes, infer
@@ -70,7 +71,7 @@ def join(arrays: Sequence[ndarray], axis: int, dtype: np.dtype) -> ndarray:
     shape = list(arrays[0].shape)
     shape[axis] = sum(x.shape[axis] for x in arrays)
     if len(arrays) == 1:
-        return cast(arrays[0], dtype).copy()
+        return fresh_copy(cast(arrays[0], dtype))
     if len(arrays) > MANY_PIECES:
         return _join_many(arrays, axis, tuple(shape), dtype)
     made = undefined(tuple(shape), dtype)
@@ -105,7 +106,9 @@ def _sequence(arrays: Any) -> list[ndarray]:
 
 
 @drop_in
-def concatenate(arrays: Any, /, axis: Any = 0, out: Any = None, *, dtype: Any = None, casting: str = "same_kind") -> Any:
+def concatenate(
+    arrays: Any, /, axis: Any = 0, out: Any = None, *, dtype: Any = None, casting: str = "same_kind"
+) -> Any:
     """Arrays joined along an existing axis (flattened first when axis is None)."""
     pieces = _sequence(arrays)
     if not pieces:
@@ -123,7 +126,9 @@ def concatenate(arrays: Any, /, axis: Any = 0, out: Any = None, *, dtype: Any = 
         return join(pieces, axis, _common_dtype(pieces, dtype, casting))
     if not isinstance(out, ndarray):
         return by_numpy(np.concatenate, (pieces, axis), {"out": out, "casting": casting})
-    shape = tuple(sum(x.shape[axis] for x in pieces) if d == axis else n for d, n in enumerate(pieces[0].shape))
+    shape = tuple(
+        sum(x.shape[axis] for x in pieces) if d == axis else n for d, n in enumerate(pieces[0].shape)
+    )
     if out.shape != shape:
         raise ValueError("Output array is the wrong shape")
     _common_dtype(pieces, out.dtype, casting)
@@ -135,7 +140,9 @@ concat = concatenate
 
 
 @drop_in
-def stack(arrays: Any, axis: int = 0, out: Any = None, *, dtype: Any = None, casting: str = "same_kind") -> Any:
+def stack(
+    arrays: Any, axis: int = 0, out: Any = None, *, dtype: Any = None, casting: str = "same_kind"
+) -> Any:
     """Arrays of one shape joined along a new axis."""
     pieces = _sequence(arrays)
     if not pieces:
@@ -310,7 +317,11 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> Any:
     x = lift(ary)
     n = x.shape[axis]
     if hasattr(indices_or_sections, "__len__") and np.ndim(indices_or_sections):
-        given = host_view(indices_or_sections) if isinstance(indices_or_sections, ndarray) else indices_or_sections
+        given = (
+            host_view(indices_or_sections)
+            if isinstance(indices_or_sections, ndarray)
+            else indices_or_sections
+        )
         points = [0, *(operator.index(k) for k in given), n]
     else:
         sections = int(indices_or_sections)
@@ -322,16 +333,16 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> Any:
             points.append(points[-1] + each + (k < extra))
     axis = normalize_axis_index(axis, x.ndim)
     lead = (slice(None),) * axis
-    return [x[(*lead, slice(a, b))] for a, b in zip(points, points[1:], strict=False)]
+    return [x[(*lead, slice(a, b))] for a, b in itertools.pairwise(points)]
 
 
 @drop_in
 def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> Any:
     """Views of consecutive equal parts."""
     x = lift(ary)
-    if not (hasattr(indices_or_sections, "__len__") and np.ndim(indices_or_sections)):
-        if x.shape[axis] % int(indices_or_sections):
-            raise ValueError("array split does not result in an equal division")
+    counted = not (hasattr(indices_or_sections, "__len__") and np.ndim(indices_or_sections))
+    if counted and x.shape[axis] % int(indices_or_sections):
+        raise ValueError("array split does not result in an equal division")
     return array_split(x, indices_or_sections, axis)
 
 
@@ -366,7 +377,7 @@ def dsplit(ary: Any, indices_or_sections: Any) -> Any:
 
 
 @drop_in
-def tile(A: Any, reps: Any) -> Any:  # noqa: N803  NumPy's name
+def tile(A: Any, reps: Any) -> Any:
     """The array repeated along each axis."""
     times = tuple(reps) if hasattr(reps, "__iter__") else (reps,)
     times = tuple(operator.index(t) for t in times)
@@ -461,7 +472,11 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> An
         _pad_edges(made, widths)
     elif mode == "constant":
         values = kwargs.get("constant_values", 0)
-        _pad_constant(made, widths, np.broadcast_to(host_view(values) if isinstance(values, ndarray) else values, (x.ndim, 2)))
+        _pad_constant(
+            made,
+            widths,
+            np.broadcast_to(host_view(values) if isinstance(values, ndarray) else values, (x.ndim, 2)),
+        )
     return made
 
 
@@ -498,7 +513,7 @@ def _pad_edges(made: ndarray, widths: list[tuple[int, int]]) -> None:
             made[(*lead, slice(n - b, None))] = made[(*lead, slice(n - b - 1, n - b))]
 
 
-def trim_zeros(filt: Any, trim: str = "fb", axis: Any = None) -> Any:
+def trim_zeros(filt: Any, trim: Any = "fb", axis: Any = None) -> Any:
     """The array without leading and trailing zeros; see `numpy.trim_zeros`."""
     if isinstance(filt, ndarray) and filt.ndim == 1 and axis is None and set(trim.lower()) <= {"f", "b"}:
         found = np.flatnonzero(host_view(filt))

@@ -83,8 +83,8 @@ def reshape_strides(
     out: list[int] = []
     at, k = 0, 0
     while at < len(old):
-        first = at
-        size, target, group = old[at][0], 1, []
+        first, group = at, list[int]()
+        size, target = old[at][0], 1
         at += 1
         while not group or target != size:
             if target < size:

@@ -5,17 +5,15 @@ Everything that hands bytes out (`data`, `ctypes`, `tobytes`, the buffer protoco
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy
 
-import cupynumeric as np
+import cupynumeric
 from cupynumeric import _elementwise
 
-if TYPE_CHECKING:
-    from cupynumeric._flat import FlatIterator
-
-_NO = numpy._NoValue  # type: ignore[attr-defined]
+np: Any = cupynumeric
+_NO = numpy._NoValue
 
 
 class ArrayMethods:
@@ -25,7 +23,7 @@ class ArrayMethods:
 
     # -- to Python and NumPy --
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> numpy.ndarray:
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         return np._convert.to_host(self, dtype, copy)
 
     def item(self, *args: Any) -> Any:
@@ -45,7 +43,7 @@ class ArrayMethods:
     def __complex__(self) -> complex:
         return complex(np._convert.number(self))
 
-    def __index__(self) -> int:
+    def __index__(self) -> Any:
         return np._convert.host_view(self).__index__()
 
     def __bool__(self) -> bool:
@@ -91,7 +89,7 @@ class ArrayMethods:
         return np._protocols.array_function(func, types, args, kwargs)
 
     @property
-    def __array_interface__(self) -> dict[str, Any]:
+    def __array_interface__(self) -> Any:
         return np._protocols.array_interface(self)
 
     def __array_namespace__(self, *, api_version: Any = None) -> Any:
@@ -103,7 +101,7 @@ class ArrayMethods:
     def __dlpack_device__(self) -> tuple[int, int]:
         return 1, 0
 
-    def tobytes(self, order: Any = "C") -> bytes:
+    def tobytes(self, order: Any = "C") -> Any:
         """The elements as bytes."""
         return np._convert.host_view(self).tobytes(order)
 
@@ -115,24 +113,24 @@ class ArrayMethods:
         """Pickle the array to a file."""
         np._protocols.dump(self, file)
 
-    def dumps(self) -> bytes:
+    def dumps(self) -> Any:
         """The array as a pickle."""
         return np._protocols.dumps(self)
 
     # -- facts --
 
     @property
-    def T(self) -> Any:  # noqa: N802  NumPy's name
+    def T(self) -> Any:
         """The transpose, as a view."""
         return np._shape.transpose(self)
 
     @property
-    def mT(self) -> Any:  # noqa: N802
+    def mT(self) -> Any:
         """The last two axes swapped, as a view."""
         return np._attributes.matrix_transposed(self)
 
     @property
-    def flat(self) -> FlatIterator:
+    def flat(self) -> Any:
         """The elements in C order, readable and writable. Assigning writes them all."""
         return np._flat.FlatIterator(self)
 
@@ -159,7 +157,7 @@ class ArrayMethods:
         np._attributes.set_imag(self, item)
 
     @property
-    def strides(self) -> tuple[int, ...]:
+    def strides(self) -> Any:
         """Bytes from one element to the next along each axis."""
         return np._attributes.strides(self)
 
@@ -174,7 +172,7 @@ class ArrayMethods:
         return np._attributes.base(self)
 
     @property
-    def data(self) -> memoryview:
+    def data(self) -> Any:
         """A read-only buffer over a snapshot of the elements."""
         return np._convert.host_view(self).data
 
@@ -193,7 +191,7 @@ class ArrayMethods:
         return np._attributes.to_device(self, device, stream)
 
     @property
-    def __legate_data_interface__(self) -> dict[str, Any]:
+    def __legate_data_interface__(self) -> Any:
         return np._protocols.legate_data_interface(self)
 
     def setflags(self, write: Any = None, align: Any = None, uic: Any = None) -> None:
@@ -327,13 +325,25 @@ class ArrayMethods:
     # -- reductions --
 
     def sum(
-        self, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, initial: Any = _NO, where: Any = _NO
+        self,
+        axis: Any = None,
+        dtype: Any = None,
+        out: Any = None,
+        keepdims: Any = False,
+        initial: Any = _NO,
+        where: Any = _NO,
     ) -> Any:
         """Sum over axes."""
         return np.sum(self, axis, dtype, out, keepdims, initial, where)
 
     def prod(
-        self, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, initial: Any = _NO, where: Any = _NO
+        self,
+        axis: Any = None,
+        dtype: Any = None,
+        out: Any = None,
+        keepdims: Any = False,
+        initial: Any = _NO,
+        where: Any = _NO,
     ) -> Any:
         """Product over axes."""
         return np.prod(self, axis, dtype, out, keepdims, initial, where)
@@ -366,7 +376,9 @@ class ArrayMethods:
         """Position of the first smallest element."""
         return np.argmin(self, axis, out, keepdims=keepdims)
 
-    def mean(self, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, *, where: Any = _NO) -> Any:
+    def mean(
+        self, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, *, where: Any = _NO
+    ) -> Any:
         """Mean over axes."""
         return np.mean(self, axis, dtype, out, keepdims, where=where)
 
@@ -406,7 +418,9 @@ class ArrayMethods:
         """Running product."""
         return np.cumprod(self, axis, dtype, out)
 
-    def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None, out: Any = None) -> Any:
+    def trace(
+        self, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None, out: Any = None
+    ) -> Any:
         """Sum of a diagonal."""
         return np.trace(self, offset, axis1, axis2, dtype, out)
 
@@ -440,6 +454,6 @@ class ArrayMethods:
         return NotImplemented if _elementwise.is_foreign(other) else np.matmul(other, self)
 
     def __imatmul__(self, other: Any) -> Any:
-        return NotImplemented if _elementwise.is_foreign(other) else np._attributes.matmul_in_place(self, other)
-
-
+        return (
+            NotImplemented if _elementwise.is_foreign(other) else np._attributes.matmul_in_place(self, other)
+        )

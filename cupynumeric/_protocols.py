@@ -65,7 +65,9 @@ def _into_numpy(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[s
     """A result wanted in NumPy's own array: computed by NumPy."""
     outs = tuple(o if isinstance(o, np.ndarray) or o is None else np.asarray(o) for o in _outs(kwargs))
     rest = {k: to_numpy_tree(v) for k, v in kwargs.items() if k != "out"}
-    return getattr(ufunc, method)(*[to_numpy_tree(x) for x in inputs], out=outs if len(outs) > 1 else outs[0], **rest)
+    return getattr(ufunc, method)(
+        *[to_numpy_tree(x) for x in inputs], out=outs if len(outs) > 1 else outs[0], **rest
+    )
 
 
 def array_function(func: Any, types: Any, args: Any, kwargs: Any) -> Any:
@@ -85,7 +87,7 @@ def _our_function(func: Any) -> Any:
     """Our function for a dispatching NumPy function, found by module and name."""
     module = getattr(func, "__module__", "") or ""
     name = func.__name__
-    if module == "numpy" or module.startswith("numpy.lib") or module.startswith("numpy._core"):
+    if module == "numpy" or module.startswith(("numpy.lib", "numpy._core")):
         return getattr(cupynumeric, name, None) if getattr(np, name, None) is func else None
     if module in ("numpy.linalg", "numpy.fft"):
         return getattr(getattr(cupynumeric, module.rpartition(".")[2]), name, None)
@@ -115,9 +117,7 @@ def dlpack(array: ndarray, **options: Any) -> Any:
 def array_namespace(api_version: Any) -> Any:
     """The module whose functions take our arrays."""
     if api_version is not None and api_version not in ("2021.12", "2022.12", "2023.12", "2024.12", "2025.12"):
-        raise ValueError(
-            f'Version "{api_version}" of the Array API Standard is not supported.'
-        )
+        raise ValueError(f'Version "{api_version}" of the Array API Standard is not supported.')
     return cupynumeric
 
 
@@ -146,5 +146,3 @@ def dump(array: ndarray, file: Any) -> None:
         return
     with open(os.fspath(file), "wb") as target:
         pickle.dump(host_view(array).copy(), target, protocol=2)
-
-

@@ -81,7 +81,7 @@ def linspace(
     count = operator.index(num)
     scalars = all(isinstance(x, (int, float)) for x in (start, stop))
     if not scalars or count <= SMALL or dtype is not None:
-        return from_numpy_tree(np.linspace(*to_numpy_tree((start, stop)), num, endpoint, retstep, dtype, axis))
+        return by_numpy(np.linspace, (start, stop, num, endpoint, retstep, dtype, axis), {})
     div = count - 1 if endpoint else count
     start, stop = np.float64(start), np.float64(stop)
     delta = stop - start
@@ -95,7 +95,13 @@ def linspace(
 
 
 def logspace(
-    start: Any, stop: Any, num: int = 50, endpoint: bool = True, base: Any = 10.0, dtype: Any = None, axis: int = 0
+    start: Any,
+    stop: Any,
+    num: int = 50,
+    endpoint: bool = True,
+    base: Any = 10.0,
+    dtype: Any = None,
+    axis: int = 0,
 ) -> Any:
     """Values evenly spaced on a logarithmic scale, between powers of `base`."""
     return by_numpy(np.logspace, (start, stop, num, endpoint, base, dtype, axis), {})
@@ -119,7 +125,8 @@ def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = 
     n = len(lines)
     axes = [1 - k if indexing == "xy" and k < 2 <= n else k for k in range(n)]
     grids = [
-        reshaped(x.ravel(), tuple([x.size if d == axis else 1 for d in range(n)])) for x, axis in zip(lines, axes, strict=True)
+        reshaped(x.ravel(), tuple([x.size if d == axis else 1 for d in range(n)]))
+        for x, axis in zip(lines, axes, strict=True)
     ]
     if not sparse:
         shape = np.broadcast_shapes(*(g.shape for g in grids))
@@ -140,7 +147,7 @@ def indices(dimensions: Any, dtype: Any = int, sparse: bool = False) -> Any:
     try:
         type_ = dtype_of(dtype)
     except Foreign:
-        return np.indices(dimensions, dtype, sparse)
+        return by_numpy(np.indices, (dimensions, dtype, sparse), {})
     if sparse:
         return tuple(
             reshaped(cast(coordinates((m,), 0), type_), tuple([m if k == d else 1 for k in range(n)]))
@@ -172,4 +179,14 @@ mgrid = _Grid(np.mgrid)
 ogrid = _Grid(np.ogrid)
 
 
-__all__ = ["arange", "fromfunction", "geomspace", "indices", "linspace", "logspace", "meshgrid", "mgrid", "ogrid"]
+__all__ = [
+    "arange",
+    "fromfunction",
+    "geomspace",
+    "indices",
+    "linspace",
+    "logspace",
+    "meshgrid",
+    "mgrid",
+    "ogrid",
+]

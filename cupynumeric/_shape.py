@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,11 @@ normalize_axis_tuple = np.lib.array_utils.normalize_axis_tuple
 def viewed(array: ndarray, step: Affine, locked: bool = False) -> ndarray:
     """A view of `array` through an index map."""
     return wrap(array._store, extend(array._store.type, array._lens, step), locked or array._locked)
+
+
+def permuted(array: ndarray, axes: Sequence[int]) -> ndarray:
+    """A view whose axis k is the array's axis `axes[k]`."""
+    return viewed(array, index.permutation(array.shape, tuple(axes)))
 
 
 def flat_view(array: ndarray) -> ndarray:
@@ -54,11 +60,11 @@ def contiguity(array: ndarray) -> tuple[bool, bool]:
 
 def is_fortran(array: ndarray, order: Any) -> bool:
     """Whether `order` ('C', 'F', 'A' or 'K') means Fortran order for this array."""
-    order = order_of(order)
-    if order in ("A", "K"):
+    letter = order_of(order)
+    if letter in ("A", "K"):
         c, f = contiguity(array)
         return f and not c
-    return order == "F"
+    return letter == "F"
 
 
 def order_of(order: Any) -> str:
@@ -74,7 +80,9 @@ def order_of(order: Any) -> str:
 
 def full_shape(size: int, shape: Any) -> tuple[int, ...]:
     """A shape argument with -1 resolved; ValueError as NumPy."""
-    dims = tuple([operator.index(n) for n in shape]) if hasattr(shape, "__iter__") else (operator.index(shape),)
+    dims = (
+        tuple([operator.index(n) for n in shape]) if hasattr(shape, "__iter__") else (operator.index(shape),)
+    )
     unknown = [k for k, n in enumerate(dims) if n < 0]
     known = 1
     for n in dims:
@@ -110,7 +118,7 @@ def reshape(a: Any, /, shape: Any, order: Any = "C", *, copy: bool | None = None
 def fresh_copy(array: ndarray, order: Any = "C") -> ndarray:
     """A new array with the same value, laid out in `order`: shares memory until one of them changes."""
     order = order_of(order)
-    if order == "C" or array._lens is None and order in ("K", "A"):
+    if order == "C" or (array._lens is None and order in ("K", "A")):
         return _c_copy(array)
     if order == "A":
         order = "F" if is_fortran(array, "A") else "C"
@@ -120,7 +128,7 @@ def fresh_copy(array: ndarray, order: Any = "C") -> ndarray:
         strides = strides_of(array)
         axes = axes[::-1] if strides is None else memory_order(array.shape, strides)
     inverse = tuple(axes.index(d) for d in range(array.ndim))
-    return transpose(_c_copy(transpose(array, axes)), inverse)
+    return permuted(_c_copy(permuted(array, axes)), inverse)
 
 
 def _c_copy(array: ndarray) -> ndarray:
@@ -143,8 +151,10 @@ def ravel_array(array: ndarray, order: Any = "C") -> ndarray:
         strides = strides_of(array)
         if strides is None or any(s < 0 for s in strides):
             return reshaped(array, (array.size,))
-        return reshaped(transpose(array, memory_order(array.shape, strides)), (array.size,))
-    return reshape(array, (array.size,), order)
+        return reshaped(permuted(array, memory_order(array.shape, strides)), (array.size,))
+    return reshaped(
+        permuted(array, range(array.ndim)[::-1]) if is_fortran(array, order) else array, (array.size,)
+    )
 
 
 @drop_in
@@ -232,7 +242,9 @@ def rollaxis(a: Any, axis: Any, start: int = 0) -> Any:
     if start < 0:
         start += n
     if not 0 <= start < n + 1:
-        raise np.exceptions.AxisError(f"'start' arg requires {-n} <= start < {n + 1}, but {start} was passed in")
+        raise np.exceptions.AxisError(
+            f"'start' arg requires {-n} <= start < {n + 1}, but {start} was passed in"
+        )
     if axis < start:
         start -= 1
     order = [d for d in range(n) if d != axis]
@@ -408,7 +420,10 @@ def diagonal_view(array: ndarray, offset: int, axis1: int, axis2: int, locked: b
     n = max(min(rows - first, columns - second), 0)
     rest = [d for d in range(array.ndim) if d not in (one, two)]
     last = len(rest)
-    axes = [(0, 1, rest.index(d)) if d in rest else ((first if d == one else second), 1, last) for d in range(array.ndim)]
+    axes = [
+        (0, 1, rest.index(d)) if d in rest else ((first if d == one else second), 1, last)
+        for d in range(array.ndim)
+    ]
     if n == 0:
         axes = [(0, 1, k) if k != last else (0, 1, last) for _, _, k in axes]
     return viewed(array, Affine((*(array.shape[d] for d in rest), n), tuple(axes)), locked)
@@ -425,7 +440,9 @@ def cast(array: ndarray, dtype: np.dtype) -> ndarray:
         import warnings
 
         warnings.warn(
-            "Casting complex values to real discards the imaginary part", np.exceptions.ComplexWarning, stacklevel=4
+            "Casting complex values to real discards the imaginary part",
+            np.exceptions.ComplexWarning,
+            stacklevel=4,
         )
     sig = infer.cast_signature(array._type, dtype)
     return wrap(runtime.new_store(runtime.record(sig, value(array)), sig.type))

@@ -368,6 +368,13 @@ def number(store: Store) -> Any:
     return reader(store.buffer.addr).value
 
 
+def adopt_host(array: np.ndarray) -> Store:
+    """A Store on the memory of a C-contiguous NumPy array of a supported dtype, which nobody else may refer to."""
+    from legate_jit.ir.node import array_type
+
+    return buffer_store(Buffer.wrap(array), array_type(array.shape, dtypes.canonical(array.dtype)))
+
+
 def from_host(array: np.ndarray) -> Store:
     """A Store with a copy of a NumPy array of a supported dtype."""
     from legate_jit.ir.node import array_type

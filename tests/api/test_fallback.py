@@ -22,7 +22,6 @@ WARNING = (
 )
 
 
-
 def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     env = {**os.environ, "OMP_NUM_THREADS": "2", **environment}
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, check=True)
@@ -60,7 +59,19 @@ def test_every_numpy_name_is_there() -> None:
         if not name.startswith("_"):
             getattr(np, name)
             assert name in dir(np)
-    for module in ("linalg", "fft", "random", "ma", "polynomial", "testing", "lib", "char", "strings", "rec", "emath"):
+    for module in (
+        "linalg",
+        "fft",
+        "random",
+        "ma",
+        "polynomial",
+        "testing",
+        "lib",
+        "char",
+        "strings",
+        "rec",
+        "emath",
+    ):
         ours, theirs = getattr(np, module), getattr(numpy, module)
         for name in getattr(theirs, "__all__", dir(theirs)):
             if not name.startswith("_"):
@@ -77,7 +88,7 @@ def test_constants_classes_and_state_are_numpys() -> None:
     with np.printoptions(precision=2):
         assert str(np.array([1 / 3])) == "[0.33]"
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
-        np.nonsense
+        _ = np.nonsense
 
 
 def test_modules_can_be_imported() -> None:

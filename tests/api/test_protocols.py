@@ -72,7 +72,9 @@ def test_scipy_functions() -> None:
     for name in ("erf", "erfc", "gamma", "expit", "j0"):
         found = getattr(special, name)(x)
         assert isinstance(found, np.ndarray)
-        numpy.testing.assert_allclose(numpy.asarray(found), getattr(special, name)(numpy.asarray(x)), rtol=1e-13)
+        numpy.testing.assert_allclose(
+            numpy.asarray(found), getattr(special, name)(numpy.asarray(x)), rtol=1e-13
+        )
     optimize = pytest.importorskip("scipy.optimize")
     found = optimize.minimize(lambda v: float(((np.array(v) - 3) ** 2).sum()), np.zeros(2))
     numpy.testing.assert_allclose(found.x, 3, atol=1e-4)
