@@ -439,11 +439,10 @@ def cast(array: ndarray, dtype: np.dtype) -> ndarray:
     if array.dtype.kind == "c" and dtype.kind not in "cb":
         import warnings
 
-        warnings.warn(
-            "Casting complex values to real discards the imaginary part",
-            np.exceptions.ComplexWarning,
-            stacklevel=4,
-        )
+        from cupynumeric._caller import user_level
+
+        text = "Casting complex values to real discards the imaginary part"
+        warnings.warn(text, np.exceptions.ComplexWarning, stacklevel=user_level())
     sig = infer.cast_signature(array._type, dtype)
     return wrap(runtime.new_store(runtime.record(sig, value(array)), sig.type))
 
