@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from legate_jit.backends import blas
+
 Arrays = Sequence[Any]
 Implementation = Callable[[Arrays, Sequence[np.ndarray], dict[str, Any]], None]
 
@@ -117,7 +119,8 @@ def _matmul(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -
             out, np.matmul(a.astype(np.float64), b.astype(np.float64)).astype(np.int64), casting="unsafe"
         )
     else:
-        np.matmul(a, b, out=out)
+        with blas.threads_for(out.size * a.shape[-1]):
+            np.matmul(a, b, out=out)
 
 
 def _exact_in_doubles(a: np.ndarray, b: np.ndarray) -> bool:
