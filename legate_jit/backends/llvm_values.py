@@ -90,7 +90,7 @@ def lanes(kernel: Kernel, section: Section, first: int, level: list[int], vector
     for reduce in section.reduces:
         widest = max(widest, item_size(part(instrs[reduce.value].dtype)))
         if reduce.combine.startswith("arg"):
-            limit = vector_bytes // 4
+            limit = vector_bytes // 8  # positions are 64-bit integers
     return max(4, min(vector_bytes // widest, limit))
 
 
