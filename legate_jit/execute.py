@@ -16,7 +16,7 @@ from legate_jit.backends import library, memory, threads
 from legate_jit.backends.base import Target
 from legate_jit.backends.memory import Buffer
 from legate_jit.ir.kernel import operand_word, scalar_word
-from legate_jit.ir.schedule import Argument, Call, Launch, Schedule
+from legate_jit.ir.steps import Argument, Call, Launch, Schedule
 
 _FORMATS = {
     "b1": "?7x",

@@ -23,7 +23,6 @@ from legate_jit.execute import Execution, Runnable
 from legate_jit.ir import dtypes, infer
 from legate_jit.ir.node import ArrayType, Signature
 from legate_jit.ir.ops import OPS
-from legate_jit.ir.passes import compile_window
 from legate_jit.store import Bitcast, Lens, Part, Reshaped, Store, read_step
 
 _new_store = Store.__new__
@@ -293,6 +292,7 @@ def resume() -> None:
 
 def _plan(code: tuple[Any, ...], values: tuple[int, ...], exclusive: tuple[bool, ...]) -> Runnable:
     from legate_jit.backends import cpu
+    from legate_jit.ir.passes import compile_window  # here: replaying needs no planner
 
     counters.plans += 1
     collecting = gc.isenabled()

@@ -10,7 +10,7 @@ import legate
 from legate_jit import runtime
 from legate_jit.backends import memory
 from legate_jit.ir import passes
-from legate_jit.ir.schedule import Launch, Schedule
+from legate_jit.ir.steps import Launch, Schedule
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """How many threads NumPy's BLAS uses: one for small products, where waking a second costs more than it does.
 
-Two cores of a busy machine make this worth an order of magnitude: OpenBLAS waits for its threads to be scheduled. Knows only how to find
-NumPy's OpenBLAS; with another BLAS nothing is changed.
+On a busy machine this is worth an order of magnitude, because OpenBLAS waits for its threads to be scheduled. Knows only how to
+find NumPy's OpenBLAS; with another BLAS nothing is changed.
 """
 
 from __future__ import annotations

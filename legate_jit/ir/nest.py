@@ -16,6 +16,7 @@ from legate_jit.ir.index import Affine
 from legate_jit.ir.kernel import Instr, Kernel, Operand, Reduce, Section
 from legate_jit.ir.node import Node
 from legate_jit.ir.ops import Kind
+from legate_jit.ir.steps import Nest, Place
 
 #: elements one work unit of an elementwise kernel should have
 UNIT = 32768
@@ -31,31 +32,6 @@ SCRATCH_COST = 8
 SCRATCH_BYTES = 128 * 1024
 #: results of at least this many bytes are written past the caches
 STREAM_BYTES = 24 * 1024 * 1024
-
-
-class Place(NamedTuple):
-    """One operand of a launch: the node whose memory it is, byte offset, byte strides per loop, stride of the block loop.
-    `node` None is a scratch row."""
-
-    node: Node | None
-    offset: int
-    strides: tuple[int, ...]
-    block_stride: int
-
-
-class Nest(NamedTuple):
-    """A kernel and everything static about one launch of it."""
-
-    kernel: Kernel
-    extents: tuple[int, ...]
-    tile: int
-    ntiles: int
-    rows_per_unit: int
-    nblocks: int
-    places: tuple[Place, ...]
-    scalars: tuple[int, ...]
-    units: int
-    work: int  # simple operations per unit, estimated
 
 
 class _Ref(NamedTuple):

@@ -10,8 +10,9 @@ from legate_jit.ir.fuse import fuse
 from legate_jit.ir.lower import lower
 from legate_jit.ir.ops import Kind
 from legate_jit.ir.pieces import split_updates
-from legate_jit.ir.schedule import Schedule, schedule
+from legate_jit.ir.schedule import schedule
 from legate_jit.ir.simplify import simplify
+from legate_jit.ir.steps import Schedule
 
 Observer = Callable[[str, Any], None]
 

@@ -1,4 +1,4 @@
-"""Schedule: the steps of a flush as data, with every decision about memory made.
+"""Scheduling: from clusters to the steps of a flush, with every decision about memory made.
 
 Decides, once per graph structure: which updates happen in place and which need a copy, what has to be copied then, which
 values have memory, and which share it over time. Knows shapes and which input buffers may be overwritten; no addresses.
@@ -7,71 +7,21 @@ values have memory, and which share it over time. Knows shapes and which input b
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from legate_jit.ir import index
 from legate_jit.ir.build import CallSpec
-from legate_jit.ir.fuse import Cluster, Fused, Item, lying_in, normalize, operand_views, reads_of
+from legate_jit.ir.fuse import Cluster, Fused, Item, lying_in, normalize, reads_of
 from legate_jit.ir.index import Affine
-from legate_jit.ir.nest import Nest, build
-from legate_jit.ir.node import ArrayType, Node
+from legate_jit.ir.nest import build
+from legate_jit.ir.node import Node
 from legate_jit.ir.ops import Kind
+from legate_jit.ir.steps import Argument, Call, Launch, Nest, Schedule, Step, Storage
 
 #: launches of less work (simple operations) than this run on one thread
 PARALLEL_WORK = 40000
 #: work a thread should take at a time
 CHUNK_WORK = 60000
-
-
-class Launch(NamedTuple):
-    """Run a kernel: its nest, the storage of each operand (-1: scratch), and how many units a thread takes at a time."""
-
-    nest: Nest
-    storages: tuple[int, ...]
-    chunk: int
-
-
-class Argument(NamedTuple):
-    """Operand of a library call: a strided view of a storage, or (storage < 0) the scalar slot `offset`."""
-
-    storage: int
-    type: ArrayType
-    offset: int  # bytes
-    strides: tuple[int, ...]  # bytes
-
-
-class Call(NamedTuple):
-    """A library call: `spec` names it; results are written to whole storages."""
-
-    spec: CallSpec
-    arguments: tuple[Argument, ...]
-    results: tuple[tuple[int, ArrayType], ...]
-
-
-Step = Launch | Call
-
-
-class Storage(NamedTuple):
-    """Memory of one or several values: input buffer number `source`, or a fresh slot of `nbytes`."""
-
-    source: int
-    nbytes: int
-    slot: int
-
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """What a flush does. `outputs[k]`: storage of the k-th root. `slots`: bytes of each block to allocate."""
-
-    steps: tuple[Step, ...]
-    storages: tuple[Storage, ...]
-    slots: tuple[int, ...]
-    outputs: tuple[int, ...]
-    scalars: tuple[str, ...]
-    inputs: int
-    copied_bytes: int = 0
-    notes: tuple[str, ...] = field(default=())
 
 
 def schedule(fused: Fused, exclusive: Sequence[bool], scalars: tuple[str, ...], inputs: int) -> Schedule:
@@ -393,4 +343,3 @@ def _volume(shape: tuple[int, ...]) -> int:
     return size
 
 
-__all__ = ["Argument", "Call", "Launch", "Schedule", "Storage", "operand_views", "origin", "schedule"]

@@ -1,0 +1,88 @@
+"""Steps: a schedule as data, and the launch of a kernel with all its concrete numbers.
+
+What planning (`schedule`, `nest`) produces and `execute` consumes; kept apart so that running a known plan loads no planner.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from legate_jit.ir.build import CallSpec
+from legate_jit.ir.kernel import Kernel
+from legate_jit.ir.node import ArrayType, Node
+
+
+class Place(NamedTuple):
+    """One operand of a launch: the node whose memory it is, byte offset, byte strides per loop, stride of the block loop.
+    `node` None is a scratch row."""
+
+    node: Node | None
+    offset: int
+    strides: tuple[int, ...]
+    block_stride: int
+
+
+class Nest(NamedTuple):
+    """A kernel and everything static about one launch of it."""
+
+    kernel: Kernel
+    extents: tuple[int, ...]
+    tile: int
+    ntiles: int
+    rows_per_unit: int
+    nblocks: int
+    places: tuple[Place, ...]
+    scalars: tuple[int, ...]
+    units: int
+    work: int  # simple operations per unit, estimated
+
+
+class Launch(NamedTuple):
+    """Run a kernel: its nest, the storage of each operand (-1: scratch), and how many units a thread takes at a time."""
+
+    nest: Nest
+    storages: tuple[int, ...]
+    chunk: int
+
+
+class Argument(NamedTuple):
+    """Operand of a library call: a strided view of a storage, or (storage < 0) the scalar slot `offset`."""
+
+    storage: int
+    type: ArrayType
+    offset: int  # bytes
+    strides: tuple[int, ...]  # bytes
+
+
+class Call(NamedTuple):
+    """A library call: `spec` names it; results are written to whole storages."""
+
+    spec: CallSpec
+    arguments: tuple[Argument, ...]
+    results: tuple[tuple[int, ArrayType], ...]
+
+
+Step = Launch | Call
+
+
+class Storage(NamedTuple):
+    """Memory of one or several values: input buffer number `source`, or a fresh slot of `nbytes`."""
+
+    source: int
+    nbytes: int
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """What a flush does. `outputs[k]`: storage of the k-th root. `slots`: bytes of each block to allocate."""
+
+    steps: tuple[Step, ...]
+    storages: tuple[Storage, ...]
+    slots: tuple[int, ...]
+    outputs: tuple[int, ...]
+    scalars: tuple[str, ...]
+    inputs: int
+    copied_bytes: int = 0
+    notes: tuple[str, ...] = field(default=())
