@@ -152,6 +152,10 @@ class Runnable:
         threads.run_program(self._program, only.first, only.last, self._table_addr, 0)
         return True
 
+    def execution(self, buffers: list[Buffer], scalars: list[Any]) -> Execution:
+        """A run that can be interrupted and resumed."""
+        return Execution(self, buffers, scalars)
+
     def write_table(self, buffers: list[Buffer], scalars: list[Any]) -> None:
         """Fill the table with addresses and scalar bits."""
         try:

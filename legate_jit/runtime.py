@@ -112,7 +112,7 @@ window = Window()
 counters = Counters()
 #: what faces have put off without recording it, to be recorded or done before a fence
 before_fence: list[Callable[[], None]] = []
-_plans: dict[Any, Runnable] = {}
+_plans: dict[Any, Any] = {}  # what `tiers.plan` returns
 _suspended: list[Execution] = []
 
 
@@ -257,7 +257,7 @@ def flush() -> None:
     runnable = _plans.get(key)
     counters.flushes += 1
     if runnable is None:
-        runnable = _plans[key] = _plan(*key)
+        runnable = _plans[key] = _plan(key)
     else:
         counters.hits += 1
     buffers = runnable.allocate(w.inputs)
@@ -271,7 +271,7 @@ def flush() -> None:
     counters.copied_bytes += runnable.schedule.copied_bytes
     w.clear()
     if not runnable.run(buffers, scalars):
-        _run(Execution(runnable, buffers, scalars))
+        _run(runnable.execution(buffers, scalars))
 
 
 def _run(execution: Execution) -> None:
@@ -290,18 +290,24 @@ def resume() -> None:
         _suspended.remove(execution)
 
 
-def _plan(code: tuple[Any, ...], values: tuple[int, ...], exclusive: tuple[bool, ...]) -> Runnable:
-    from legate_jit.backends import cpu
-    from legate_jit.ir.passes import compile_window  # here: replaying needs no planner
+def _plan(key: Any) -> Any:
+    from legate_jit import tiers  # here: replaying needs no planner
 
     counters.plans += 1
     collecting = gc.isenabled()
     gc.disable()  # planning makes many small objects, none of them garbage
     try:
-        return Runnable(compile_window(code, values, exclusive), cpu)
+        return tiers.plan(key, _compiled)
     finally:
         if collecting:
             gc.enable()
+
+
+def _compiled(key: Any) -> Runnable:
+    from legate_jit.backends import cpu
+    from legate_jit.ir.passes import compile_window
+
+    return Runnable(compile_window(*key), cpu)
 
 
 def host(store: Store) -> np.ndarray:

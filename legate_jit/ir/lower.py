@@ -109,13 +109,22 @@ def inner_axis(root: Node) -> int:
 
 
 def is_flat(root: Node) -> bool:
-    """Whether everything root reads has root's own shape and order, so that its index space is one line."""
-    return all(
-        n.type.size == 1
-        or (n.op.name == "full")
-        or (n.kind is not Kind.GENERATE and index.is_identity(view, n.shape))
-        for n, view in loads(root)
-    )
+    """Whether everything root reads has root's own shape and order, so that its index space is one line.
+
+    Values on the way count too: fusion may store any of them, and then they are what is read.
+    """
+    seen: set[Node] = set()
+    stack = [root]
+    while stack:
+        n = stack.pop()
+        if n in seen or n.type.size == 1 or n.op.name == "full":
+            continue
+        seen.add(n)
+        if n.shape != root.shape or n.kind in (Kind.MOVE, Kind.GENERATE):
+            return False
+        if n.kind is Kind.MAP:
+            stack.extend(n.src)
+    return True
 
 
 def _reduce(b: Builder, op: Op, x: Node, axes: tuple[int, ...], type_: ArrayType) -> Node:

@@ -1,4 +1,4 @@
-"""Random whole programs: made statement by statement against NumPy, run again with this package, compared, and made small when they differ.
+"""Random whole programs: made statement by statement against NumPy, run again with this package, compared, and made small.
 
 A program is a list of Python source lines over `np` and variables v0, v1, ..., so that a failure prints as something to paste.
 Numbers are chosen such that every float operation is exact: results are compared bit for bit, whatever order sums were taken in.
@@ -17,8 +17,8 @@ import numpy as np
 
 import cupynumeric
 import legate
-from legate_jit import runtime
-from legate_jit.ir import fuse, lower, nest, passes, schedule
+from legate_jit import runtime, tiers
+from legate_jit.ir import fuse, lower, nest, passes, pieces, schedule
 
 DTYPES = ["?", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8", "c8", "c16"]
 COMMON = ["i8", "f8", "f4", "i4"]
@@ -48,7 +48,9 @@ def exact(x: Any) -> bool:
     if limit is None:
         return True
     m = magnitude(a)
-    return m < limit and bool(np.all(a == np.rint(a.real) + (1j * np.rint(a.imag) if a.dtype.kind == "c" else 0)))
+    return m < limit and bool(
+        np.all(a == np.rint(a.real) + (1j * np.rint(a.imag) if a.dtype.kind == "c" else 0))
+    )
 
 
 def data(shape: tuple[int, ...], dtype: str, seed: int) -> np.ndarray:
@@ -240,7 +242,7 @@ class Maker:
         return f"{self.target(self.look(a).shape)} = {self.rng.choice(['-', '+', 'abs', '~'])}({a})"
 
     def writable(self) -> str:
-        return self.array(lambda a: a.flags.writeable and a.ndim > 0 or self.rng.random() < 0.03)
+        return self.array(lambda a: (a.flags.writeable and a.ndim > 0) or self.rng.random() < 0.03)
 
     def region(self) -> tuple[str, np.ndarray]:
         """A writable region as an indexing expression, and NumPy's view of it."""
@@ -276,7 +278,15 @@ class Maker:
         a = self.array(lambda x: x.flags.writeable and x.ndim > 0 and max(x.shape) > 2)
         shape = self.names[a].shape
         axis = rng.choice([d for d, n in enumerate(shape) if n > 2])
-        pairs = [("1:", ":-1"), (":-1", "1:"), ("2:", ":-2"), ("::-1", ":"), (":", "::-1"), ("1:-1", "2:"), ("1:-1", ":-2")]
+        pairs = [
+            ("1:", ":-1"),
+            (":-1", "1:"),
+            ("2:", ":-2"),
+            ("::-1", ":"),
+            (":", "::-1"),
+            ("1:-1", "2:"),
+            ("1:-1", ":-2"),
+        ]
         left, right = rng.choice(pairs)
         keys = []
         for part in (left, right, "1:-1" if left == "1:-1" else right):
@@ -304,13 +314,33 @@ class Maker:
         a = self.array() if rng.random() < 0.5 else self.viewed(self.array())
         x = self.look(a)
         name = rng.choice(
-            [n for n in ("sum", "sum", "sum", "max", "min", "any", "all", "prod", "argmax", "argmin", "cumsum") if has(n)]
+            [
+                n
+                for n in (
+                    "sum",
+                    "sum",
+                    "sum",
+                    "max",
+                    "min",
+                    "any",
+                    "all",
+                    "prod",
+                    "argmax",
+                    "argmin",
+                    "cumsum",
+                )
+                if has(n)
+            ]
         )
         axes = [None, *range(-x.ndim, x.ndim)]
         axis: Any = rng.choice(axes)
         if x.ndim > 1 and rng.random() < 0.3 and "arg" not in name and name != "cumsum":
             axis = tuple(rng.sample(range(x.ndim), rng.randint(0, x.ndim)))
-        more = ", keepdims=True" if rng.random() < 0.25 and "arg" not in name and name != "cumsum" and has("max") else ""
+        more = (
+            ", keepdims=True"
+            if rng.random() < 0.25 and "arg" not in name and name != "cumsum" and has("max")
+            else ""
+        )
         text = f"{a}.{name}(axis={axis}{more})"
         value = self.look(text)
         if rng.random() < 0.3 and isinstance(value, np.ndarray) and value.ndim:
@@ -381,7 +411,14 @@ class Maker:
                 line = getattr(self, kind)()
                 if self.harmless(line):
                     break
-            except (Rejected, ValueError, TypeError, IndexError, OverflowError, np.exceptions.DTypePromotionError):
+            except (
+                Rejected,
+                ValueError,
+                TypeError,
+                IndexError,
+                OverflowError,
+                np.exceptions.DTypePromotionError,
+            ):
                 continue
         else:
             return
@@ -391,7 +428,9 @@ class Maker:
             line = f"{k} = np.array({k})"  # NumPy's scalars are our 0-d arrays
             run_line(line, self.names)
             self.lines.append(line)
-        for k, v in list(self.names.items()):  # NumPy lays results out like their operands, we always in C order
+        for k, v in list(
+            self.names.items()
+        ):  # NumPy lays results out like their operands, we always in C order
             if isinstance(v, np.ndarray) and v.base is None and not v.flags.c_contiguous:
                 line = f"{k} = {k}.copy()"
                 run_line(line, self.names)
@@ -502,6 +541,9 @@ def settings(seed: int) -> Iterator[None]:
     """The engine with window limits, block sizes and fusion chosen by `seed`, so that tiny arrays take every path."""
     rng = random.Random(seed * 7919 + 1)
     choices: dict[tuple[Any, str], Any] = {(runtime, "WINDOW_VALUES"): rng.choice([4, 10, 30, 600])}
+    choices[tiers.policy, "target"] = rng.choice(["cpu"] * 6 + ["reference"])
+    choices[tiers.policy, "interpret_runs"] = rng.choice([0, 0, 0, 2])
+    choices[pieces, "MIN_SIZE"] = rng.choice([1, 1, 4096])
     if rng.random() < 0.7:
         choices[lower, "SERIAL_SIZE"] = rng.choice([1, 8, 16384])
         choices[lower, "BLOCK"] = rng.choice([2, 5, 16])

@@ -1,0 +1,159 @@
+"""Who runs a window: the compiled CPU target, the interpreter for small windows that are new (tier 0), or a target asked for.
+
+A plan of any kind has what the runtime's flush needs: `allocate(inputs)`, `schedule.outputs`, `run(buffers, scalars)` and
+`execution(buffers, scalars)`. The choice depends on the window's structure and how often it was seen, on nothing else, so every
+rank and every run chooses alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from legate_jit.backends import interpret, memory
+from legate_jit.backends.memory import Buffer
+from legate_jit.config import config
+from legate_jit.execute import Runnable
+from legate_jit.ir.build import decode
+from legate_jit.ir.node import ArrayType
+from legate_jit.ir.ops import Kind
+from legate_jit.ir.simplify import simplify
+
+Key = tuple[tuple[Any, ...], tuple[int, ...], tuple[bool, ...]]
+
+
+@dataclass(slots=True, eq=False)
+class Policy:
+    """Who runs what. `target`: 'cpu', 'reference' or 'null'.
+
+    Tier 0: windows of at most `interpret_work` element operations are interpreted the first `interpret_runs` times they are
+    flushed. 0 runs: never.
+    """
+
+    target: str = config.target
+    interpret_work: int = 200_000
+    interpret_runs: int = 2 if config.tier0 else 0
+
+
+policy = Policy()
+
+
+@dataclass(slots=True)
+class TierCounters:
+    """Runs by the interpreter, and windows that were compiled after the interpreter had run them."""
+
+    interpreted: int = 0
+    promoted: int = 0
+
+
+counters = TierCounters()
+
+
+class Outputs(NamedTuple):
+    """What the runtime reads of a plan that has no schedule: where the results are among its buffers."""
+
+    outputs: tuple[int, ...]
+    copied_bytes: int = 0
+
+
+def plan(key: Key, compiler: Callable[[Key], Runnable]) -> Any:
+    """The plan of a window; `compiler` makes the compiled one."""
+    match policy.target:
+        case "null":
+            from legate_jit.backends import null
+            from legate_jit.ir.passes import compile_window
+
+            return null.Counting(compile_window(*key))
+        case "reference":
+            return Interpreted(key, None)
+        case _ if policy.interpret_runs > 0 and _may_be_small(key[0]):
+            interpreted = Interpreted(key, compiler)
+            return interpreted if interpreted.work <= policy.interpret_work else compiler(key)
+        case _:
+            return compiler(key)
+
+
+def _may_be_small(code: tuple[Any, ...]) -> bool:
+    """A quick look: the sizes of what was recorded, before any graph is built."""
+    total, i = 0, 0
+    while i < len(code):
+        sig = code[i]
+        total += sig.type.size
+        i += 1 + sig.nsrc
+    return total <= 4 * policy.interpret_work
+
+
+class Interpreted:
+    """A window run by the reference target. With a `compiler` it becomes the compiled plan once it has been run often enough."""
+
+    __slots__ = (
+        "_compiler",
+        "_inputs",
+        "_key",
+        "_program",
+        "_runs",
+        "_types",
+        "allocate",
+        "calls",
+        "execution",
+        "launches",
+        "run",
+        "schedule",
+        "work",
+    )
+
+    def __init__(self, key: Key, compiler: Callable[[Key], Runnable] | None) -> None:
+        decoded = decode(key[0])
+        graph = simplify(decoded.graph(key[1]))
+        self.work = interpret.work(graph)
+        self._program = interpret.Program(graph)
+        self._inputs: list[ArrayType] = [n.type for n in decoded.values if n.kind is Kind.BUFFER]
+        self._types = [r.type for r in graph.roots]
+        self._key, self._compiler, self._runs = key, compiler, 0
+        self.launches = self.calls = 0
+        count = len(self._inputs)
+        self.schedule: Any = Outputs(tuple(range(count, count + len(self._types))))
+        self.allocate: Callable[[list[Buffer]], list[Buffer]] = self._allocate
+        self.run: Callable[[list[Buffer], list[Any]], bool] = lambda buffers, scalars: False
+        self.execution: Callable[[list[Buffer], list[Any]], Any] = self._execution
+
+    def _allocate(self, inputs: list[Buffer]) -> list[Buffer]:
+        """Buffers of inputs and results. The call after the last interpreted run compiles, and hands over for good."""
+        if self._compiler is not None and self._runs >= policy.interpret_runs:
+            return self._promote().allocate(inputs)
+        buffers = inputs + [memory.allocate(t.nbytes) for t in self._types]
+        self._runs += 1
+        counters.interpreted += 1
+        return buffers
+
+    def _promote(self) -> Runnable:
+        assert self._compiler is not None
+        compiled = self._compiler(self._key)
+        counters.promoted += 1
+        self.schedule, self.allocate = compiled.schedule, compiled.allocate
+        self.run, self.execution = compiled.run, compiled.execution
+        self.launches, self.calls = compiled.launches, compiled.calls
+        return compiled
+
+    def _execution(self, buffers: list[Buffer], scalars: list[Any]) -> _Interpretation:
+        return _Interpretation(self, buffers, scalars)
+
+    def interpret(self, buffers: list[Buffer], scalars: list[Any]) -> None:
+        """Compute the results into their buffers."""
+        inputs = [b.as_numpy(t.shape, t.dtype, False) for b, t in zip(buffers, self._inputs, strict=False)]
+        values = self._program.run(inputs, scalars)
+        for value, t, buffer in zip(values, self._types, buffers[len(inputs) :], strict=True):
+            buffer.as_numpy(t.shape, t.dtype, True)[...] = value
+
+
+@dataclass(slots=True)
+class _Interpretation:
+    """One interpreted run. Inputs stay as they are, so a run that was interrupted starts again."""
+
+    plan: Interpreted
+    buffers: list[Buffer]
+    scalars: list[Any] = field(default_factory=list)
+
+    def run(self) -> None:
+        self.plan.interpret(self.buffers, self.scalars)
