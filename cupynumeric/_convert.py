@@ -7,6 +7,7 @@ written to.
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -181,6 +182,11 @@ def drop_in(function: F) -> F:
 
 def by_numpy(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """NumPy's `function` on host views; results of supported dtypes become arrays of ours, `out=` arrays are written back."""
+    names = _names_from_out(function) if len(args) > 1 else ()
+    if names and len(args) > names[0][0]:
+        place = names[0][0]
+        kwargs = {**kwargs, **{name: args[k] for k, name in names if k < len(args)}}
+        args = args[:place]
     out = kwargs.get("out")
     if out is None or not _any_ours(out):
         found = function(
@@ -201,6 +207,17 @@ def by_numpy(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[s
     if isinstance(given, tuple) and len(given) == len(outs):
         return outs
     return outs[0] if len(outs) == 1 else from_numpy_tree(given)
+
+
+@functools.cache
+def _names_from_out(function: Callable[..., Any]) -> tuple[tuple[int, str], ...]:
+    """Position and name of the parameter `out` and of those that can follow it by position; empty if there is none."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (ValueError, TypeError):
+        return ()
+    names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    return tuple(enumerate(names))[names.index("out") :] if "out" in names else ()
 
 
 def _any_ours(out: Any) -> bool:

@@ -91,7 +91,7 @@ def filled(shape: tuple[int, ...], item: Any, dtype: np.dtype) -> ndarray:
 # ---- from shapes --------------------------------------------------------------------------------------------------
 
 
-def empty(shape: Any, dtype: Any = float, order: Any = "C", *, device: Any = None, like: Any = None) -> Any:
+def empty(shape: Any, dtype: Any = None, order: Any = "C", *, device: Any = None, like: Any = None) -> Any:
     """An array of `shape` with undefined contents."""
     check_device(device)
     try:
@@ -101,7 +101,7 @@ def empty(shape: Any, dtype: Any = float, order: Any = "C", *, device: Any = Non
     return _ordered(shape_of(shape, type_), order, lambda s: undefined(s, type_))
 
 
-def zeros(shape: Any, dtype: Any = float, order: Any = "C", *, device: Any = None, like: Any = None) -> Any:
+def zeros(shape: Any, dtype: Any = None, order: Any = "C", *, device: Any = None, like: Any = None) -> Any:
     """An array of `shape` filled with zeros."""
     check_device(device)
     try:
@@ -145,7 +145,8 @@ def _like(a: Any, dtype: Any, order: Any, shape: Any, fill: Any, name: str) -> A
     x = lift(a)
     type_ = x.dtype if dtype is None else dtype_of(dtype)
     dims = x.shape if shape is None else shape_of(shape, type_)
-    fortran = is_fortran(x, order) if shape is None or len(dims) == x.ndim else order_of(order) == "F"
+    kept = shape is None or len(dims) == x.ndim or order_of(order) != "K"
+    fortran = kept and is_fortran(x, order)
     letter = "F" if fortran else "C"
     if name == "empty":
         return empty(dims, type_, letter)
@@ -314,10 +315,24 @@ def asarray_chkfinite(a: Any, dtype: Any = None, order: Any = None) -> Any:
     return made
 
 
+_REQUIREMENTS = {
+    word: letter
+    for letter, words in {
+        "C": "C C_CONTIGUOUS CONTIGUOUS",
+        "F": "F F_CONTIGUOUS FORTRAN",
+        "A": "A ALIGNED",
+        "W": "W WRITEABLE",
+        "O": "O OWNDATA",
+        "E": "E ENSUREARRAY",
+    }.items()
+    for word in words.split()
+}
+
+
 def require(a: Any, dtype: Any = None, requirements: Any = None, *, like: Any = None) -> Any:
     """An array that meets requirements on layout ('C', 'F') and ownership; see `numpy.require`."""
     wanted = [requirements] if isinstance(requirements, str) and len(requirements) > 2 else requirements or []
-    letters = {str(r).upper()[0] for r in wanted}
+    letters = {_REQUIREMENTS[str(r).upper()] for r in wanted}
     if {"C", "F"} <= letters:
         raise ValueError('Cannot specify both "C" and "F" order')
     order = "F" if "F" in letters else "C" if "C" in letters else "A"

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from cupynumeric._advanced import mutate
 from cupynumeric._array import ndarray
-from cupynumeric._convert import host_view
-from cupynumeric._shape import flat_view
+from cupynumeric._convert import from_numpy_tree, host_view, to_numpy_tree
 
 
 class FlatIterator:
@@ -60,34 +60,16 @@ class FlatIterator:
         return item
 
     def __getitem__(self, key: Any) -> Any:
-        self._check(key)
-        found = flat_view(self._array)[key]
-        return found.copy() if isinstance(key, slice) or key is Ellipsis else found
+        found = host_view(self._array).flat[to_numpy_tree(key)]
+        return from_numpy_tree(found)
 
     def __setitem__(self, key: Any, item: Any) -> None:
-        self._check(key)
-        flat = flat_view(self._array)
-        if not isinstance(key, (slice, type(Ellipsis))):
-            flat[key] = item
-            return
-        target = flat[key]
-        given = item if isinstance(item, ndarray) else np.asarray(item)
-        if given.ndim and given.size != target.size:
-            host = np.resize(host_view(given) if isinstance(given, ndarray) else given, target.size)
-            flat[key] = host
-            return
-        flat[key] = given.ravel() if given.ndim else item
+        places, given = to_numpy_tree(key), to_numpy_tree(item)
 
-    def _check(self, key: Any) -> None:
-        """IndexError with NumPy's text for positions outside the array."""
-        if isinstance(key, (slice, type(Ellipsis))):
-            return
-        places = np.asarray(host_view(key) if isinstance(key, ndarray) else key)
-        n = self._array.size
-        if places.dtype.kind in "iu" and places.size:
-            bad = places.ravel()[(places.ravel() >= n) | (places.ravel() < -n)]
-            if bad.size:
-                raise IndexError(f"index {bad[0]} is out of bounds for size {n}")
+        def put(target: np.ndarray) -> None:
+            target.flat[places] = given
+
+        mutate(self._array, put)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         flat = host_view(self._array).ravel()

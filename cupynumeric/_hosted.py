@@ -166,8 +166,8 @@ class ndenumerate:
 class broadcast:
     """What broadcasting the arguments against each other gives: shape, size, and an iterator over tuples of elements."""
 
-    def __init__(self, *args: Any) -> None:
-        self._broadcast = np.broadcast(*(to_numpy_tree(x) for x in args))
+    def __init__(self, *arrays: Any) -> None:
+        self._broadcast = np.broadcast(*(to_numpy_tree(x) for x in arrays))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._broadcast, name)

@@ -102,6 +102,8 @@ def _sequence(arrays: Any) -> list[ndarray]:
         if not arrays.ndim:
             raise TypeError("iteration over a 0-d array")
         return list(arrays)
+    if not hasattr(arrays, "__getitem__"):
+        raise TypeError('arrays to stack must be passed as a "sequence" type such as list or tuple.')
     return [lift(x) for x in arrays]
 
 
@@ -167,8 +169,7 @@ def unstack(x: Any, /, *, axis: int = 0) -> Any:
 
 
 def _pieces(tup: Any, raise_: Any) -> list[Any]:
-    lifted = [lift(x) for x in tup] if not isinstance(tup, ndarray) else list(tup)
-    made = raise_(*lifted)
+    made = raise_(*_sequence(tup))
     return list(made) if isinstance(made, tuple) else [made]
 
 
@@ -198,7 +199,7 @@ def dstack(tup: Any) -> Any:
 @drop_in
 def column_stack(tup: Any) -> Any:
     """One-dimensional arrays as the columns of a matrix."""
-    pieces = [lift(x) for x in tup]
+    pieces = _sequence(tup)
     raised = [reshaped(x, (x.size, 1)) if x.ndim < 2 else x for x in pieces]
     return concatenate(raised, 1)
 
@@ -419,7 +420,8 @@ def repeat(a: Any, repeats: Any, axis: Any = None) -> Any:
 def resize(a: Any, new_shape: Any) -> Any:
     """A new array of a shape, filled with repeated copies of `a`."""
     x = ravel_array(lift(a))
-    shape = (new_shape,) if isinstance(new_shape, (int, np.integer)) else tuple(new_shape)
+    given = (new_shape,) if isinstance(new_shape, (int, np.integer)) else tuple(new_shape)
+    shape = tuple(operator.index(n) for n in given)
     if any(n < 0 for n in shape):
         raise ValueError("all elements of `new_shape` must be non-negative")
     size = math.prod(shape)

@@ -274,11 +274,11 @@ class ArrayMethods:
 
     def choose(self, choices: Any, out: Any = None, mode: str = "raise") -> Any:
         """Elements of `choices` picked by this array of indices."""
-        return np.choose(self, choices, out, mode)
+        return np.choose(self, choices, out=out, mode=mode)
 
     def compress(self, condition: Any, axis: Any = None, out: Any = None) -> Any:
         """Slices along an axis for which the condition holds."""
-        return np.compress(condition, self, axis, out)
+        return np.compress(condition, self, axis, out=out)
 
     def nonzero(self) -> Any:
         """Positions of non-zero elements."""

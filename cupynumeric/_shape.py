@@ -15,7 +15,7 @@ from cupynumeric._layout import is_c_contiguous, is_f_contiguous, layout, memory
 from legate_jit import runtime
 from legate_jit.ir import index, infer
 from legate_jit.ir.index import Affine
-from legate_jit.store import Reshaped, extend
+from legate_jit.store import extend
 
 normalize_axis_index = np.lib.array_utils.normalize_axis_index
 normalize_axis_tuple = np.lib.array_utils.normalize_axis_tuple
@@ -32,13 +32,6 @@ def viewed(array: ndarray, step: Affine, locked: bool = False) -> ndarray:
 def permuted(array: ndarray, axes: Sequence[int]) -> ndarray:
     """A view whose axis k is the array's axis `axes[k]`."""
     return viewed(array, index.permutation(array.shape, tuple(axes)))
-
-
-def flat_view(array: ndarray) -> ndarray:
-    """All elements in C order as one axis; writing through it writes the array, whatever its layout."""
-    if array.ndim == 1:
-        return array
-    return wrap(array._store, extend(array._store.type, array._lens, Reshaped((array.size,))), array._locked)
 
 
 def strides_of(array: ndarray) -> tuple[int, ...] | None:
@@ -83,6 +76,8 @@ def full_shape(size: int, shape: Any) -> tuple[int, ...]:
     dims = (
         tuple([operator.index(n) for n in shape]) if hasattr(shape, "__iter__") else (operator.index(shape),)
     )
+    if any(n is True or n is False for n in (shape if hasattr(shape, "__iter__") else (shape,))):
+        raise TypeError("an integer is required")
     unknown = [k for k, n in enumerate(dims) if n < 0]
     known = 1
     for n in dims:

@@ -242,6 +242,8 @@ def flush() -> None:
         if getrefcount(s) > _DEAD:
             if s.buffer is None:
                 pending.append(s)
+            elif s.value is None:
+                pass  # seen as read by a flush that failed before it ran
             elif s.buffer.slot != s.value:
                 s.buffer = None
                 pending.append(s)
