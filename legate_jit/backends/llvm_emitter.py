@@ -11,6 +11,9 @@ from legate_jit.backends.llvm_values import BODY, ENTRY, Values, lanes, number_o
 from legate_jit.ir.kernel import Kernel
 from legate_jit.ir.ops import OPS
 
+#: Instrs of a body that count as a long program.
+_LONG = 28
+
 
 class Emitter:
     """What the kinds share: arguments, hoisting, places of operands along the inner loop."""
@@ -91,6 +94,13 @@ class Emitter:
         ops = [self.values.instrs[n].op for n in span if self.values.levels[n] == BODY]
         return sum(OPS[op].cost for op in ops if op in OPS) + len(section.stores) + 2 * len(section.reduces)
 
+    def braid(self, number: int) -> int:
+        """Vectors in step for section `number`: two for long programs."""
+        section = self.kernel.sections[number]
+        span = range(self.firsts[number], self.firsts[number] + len(section.instrs))
+        length = sum(self.values.levels[n] == BODY for n in span)
+        return 2 if length >= _LONG and not section.reduces else 1
+
     def sweep(self, number: int, unroll: int) -> Sweep:
         """The inner loop of section `number` at the current pointers."""
         section = self.kernel.sections[number]
@@ -98,4 +108,4 @@ class Emitter:
         module = self.flow.module
         width = lanes(self.kernel, section, first, self.values.levels, module.vector_bytes)
         places = {k: self.place(k) for k in self.touched(number)}
-        return Sweep(self.flow, self.values, section, first, width, unroll, places)
+        return Sweep(self.flow, self.values, section, first, width, unroll, places, self.braid(number))

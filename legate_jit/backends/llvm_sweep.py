@@ -23,7 +23,9 @@ Get = Callable[[int], Value]
 
 @dataclass
 class Sweep:
-    """One section's inner loop: `width` lanes, `unroll` vectors per turn."""
+    """One section's inner loop: `width` lanes, `unroll` vectors per turn with accumulators of their own. Or, without
+    accumulators, `braid` vectors per turn computed in step, as one wide vector: long programs are chains of dependent
+    operations that one vector alone cannot fill the processor with."""
 
     flow: Flow
     values: Values
@@ -32,6 +34,7 @@ class Sweep:
     width: int
     unroll: int
     places: dict[int, Place]
+    braid: int = 1
     accumulators: list[Accumulator] = field(default_factory=list)
     #: scalar added to the inner index to give the position of an argmax / argmin
     position: str = "0"
@@ -59,6 +62,9 @@ class Sweep:
         rest = [copies[:1] for copies in done]
         if self.unroll > 1:
             middle, rest = self._turns(middle, last, 1, rest)
+        if self.braid > 1:
+            flow.loop(middle, last, self.width, [], lambda i, now: self._partial(i, now, first, last))
+            return []
         left = flow.less(middle, last)
         ended = flow.when(
             left, self._pack(rest), lambda: self._partial(middle, self._registers(rest), first, last)
@@ -70,7 +76,7 @@ class Sweep:
         self, first: str, last: str, copies: int, states: States, *, stream: bool = False
     ) -> tuple[str, States]:
         """As many whole turns of `copies` vectors as there are; gives the index reached and the states."""
-        step = self.width * copies
+        step = self.width * self.braid * copies
         length = self.flow.let(f"sub nsw i64 {last}, {first}")
         middle = self.flow.add(first, self.flow.let(f"and i64 {length}, {-step}"))
         registers = self.flow.loop(
@@ -106,7 +112,7 @@ class Sweep:
         number = self.flow.let(f"ptrtoint ptr {pointer} to i64")
         if negate:
             number = self.flow.let(f"sub i64 0, {number}")
-        return self.flow.let(f"and i64 {number}, {self.width * size - 1}")
+        return self.flow.let(f"and i64 {number}, {self.width * self.braid * size - 1}")
 
     def _pack(self, states: States) -> list[Carried]:
         carried: list[Carried] = []
@@ -127,10 +133,16 @@ class Sweep:
         states = self._unpack(now, count)
         for copy in range(count):
             i = self.flow.add(index, copy * self.width)
-            get = self._body(i, lambda code, k, i=i: load(code, self.places[k], i))  # type: ignore[misc]
+            get = self._body(i, self.width * self.braid, lambda code, k, i=i: load(code, self.places[k], i))  # type: ignore[misc]
             for operand, value in self.section.stores:
                 place = self.places[operand]
-                store(self.flow.code(self.width), place, i, get(value), stream=stream and place.stream)
+                store(
+                    self.flow.code(self.width * self.braid),
+                    place,
+                    i,
+                    get(value),
+                    stream=stream and place.stream,
+                )
             for number, accumulator in enumerate(self.accumulators):
                 states[number][copy] = self._take(accumulator, states[number][copy], get, i)
         return self._registers(states)
@@ -139,7 +151,7 @@ class Sweep:
         """One turn over a vector of which only the first lanes may exist."""
         states = self._unpack(now, 1)
         part = Partial(self.flow, self.width, (first, index, last), self.reads, self.writes)
-        get = self._body(part.window, lambda code, k: part.load(k))
+        get = self._body(part.window, self.width, lambda code, k: part.load(k))
         for operand, value in self.section.stores:
             part.store(operand, get(value))
         for number, accumulator in enumerate(self.accumulators):
@@ -149,18 +161,18 @@ class Sweep:
         part.finish()
         return self._registers(states)
 
-    def _body(self, index: str, loader: Callable[[Code, int], Value]) -> Get:
+    def _body(self, index: str, width: int, loader: Callable[[Code, int], Value]) -> Get:
         def source(code: Code, number: int) -> Value:
             instr = self.values.instrs[number]
             if instr.op == "index":
                 return (self._coordinates(code, index),)
             return loader(code, number_of(instr))
 
-        return self.values.body(self.width, self.first, len(self.section.instrs), source)
+        return self.values.body(width, self.first, len(self.section.instrs), source)
 
     def _coordinates(self, code: Code, index: str) -> str:
         spread = code.splat("i8", (index,))[0]
-        return code.let(f"add nsw {code.type('i8')} {spread}, {iota(self.width, 'i64')}")
+        return code.let(f"add nsw {code.type('i8')} {spread}, {iota(code.width, 'i64')}")
 
     def _take(self, accumulator: Accumulator, state: list[str], get: Get, index: str) -> list[str]:
         code = self.flow.code(self.width)
