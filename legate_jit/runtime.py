@@ -28,7 +28,7 @@ from legate_jit.store import Bitcast, Lens, Part, Reshaped, Store, read_step
 _new_store = Store.__new__
 
 #: elements a window inside a loop should compute before it is worth a flush
-LOOP_WORK = 2_000_000
+LOOP_WORK = 8_000_000
 #: bytes of inputs a window may keep alive: dead arrays should not wait long for the kernels that read them
 WINDOW_BYTES = 1 << 30
 #: values a window may hold before it is flushed by itself
