@@ -32,8 +32,7 @@ def emit(kernel: Kernel, name: str, vector_bytes: int, has_symbol: Callable[[str
     lines = [f"define void @{name}(i64 %lo, i64 %hi, ptr %args, ptr %table) nounwind {{", *flow.text()]
     lines.append("exit:")
     if "!0" in module.metadata:  # stores past the caches are not ordered with later ones by themselves
-        module.declare("@llvm.x86.sse.sfence", "void", "", "nounwind")
-        lines.append("  call void @llvm.x86.sse.sfence()")
+        lines.append("  fence seq_cst")
     lines += ["  ret void", "}"]
     for helper in module.helpers.values():
         lines += helper
