@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import operator
 from typing import Any
 
 import numpy as np
 
 from cupynumeric._array import ndarray
-from cupynumeric._calls import hosted, lazy, lift, lift_all, on_host
+from cupynumeric._calls import hosted, lazy, lift, lift_all, on_host, wrapped
+from cupynumeric._convert import host_view
+from legate_jit import irregular
 from legate_jit.ir import dtypes, infer
 
 __all__ = [
@@ -40,11 +43,48 @@ setdiff1d = hosted(np.setdiff1d)
 setxor1d = hosted(np.setxor1d)
 sort_complex = hosted(np.sort_complex)
 union1d = hosted(np.union1d)
-unique = hosted(np.unique)
 unique_all = hosted(np.unique_all)
 unique_counts = hosted(np.unique_counts)
 unique_inverse = hosted(np.unique_inverse)
 unique_values = hosted(np.unique_values)
+
+
+_unique = hosted(np.unique)
+
+
+@functools.wraps(np.unique)
+def unique(ar: Any, *args: Any, **kwargs: Any) -> Any:
+    """The distinct elements in order; integers of a small range are counted instead of sorted."""
+    counted = _counted(ar, *args, **kwargs) if isinstance(ar, ndarray) and ar.dtype.kind in "iu" else None
+    return _unique(ar, *args, **kwargs) if counted is None else counted
+
+
+def _counted(
+    ar: ndarray,
+    return_index: bool = False,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    axis: Any = None,
+    *,
+    equal_nan: bool = True,
+    sorted: bool = True,
+) -> Any:
+    """`numpy.unique` by counting, or None where that does not apply."""
+    if return_index or axis is not None or not irregular.worthwhile(ar.size):
+        return None
+    x = host_view(ar).ravel()
+    low, high = (int(v) for v in irregular.bounds(x))
+    if low < 0 or (counts := irregular.bincount(x, high + 1)) is None:
+        return None
+    values = np.flatnonzero(counts)
+    results = [values.astype(x.dtype)]
+    if return_inverse:
+        places = np.zeros(len(counts), np.int64)
+        places[values] = np.arange(len(values))
+        results.append(places[x].reshape(ar.shape))
+    if return_counts:
+        results.append(counts[values])
+    return wrapped(tuple(results) if len(results) > 1 else results[0])
 
 
 def _ordering(name: str, a: Any, axis: Any, kind: Any, order: Any, stable: Any) -> Any:

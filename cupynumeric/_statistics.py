@@ -12,9 +12,10 @@ import numpy as np
 
 from cupynumeric import _products, _reduce, _reductions, _ufunc
 from cupynumeric._array import ndarray
-from cupynumeric._calls import cast, hosted, lazy, lift, on_host
-from cupynumeric._convert import host_view
+from cupynumeric._calls import cast, hosted, lazy, lift, on_host, wrapped
+from cupynumeric._convert import host_view, to_numpy_tree
 from cupynumeric._reduce import NO_VALUE
+from legate_jit import irregular
 from legate_jit.ir import dtypes, infer
 
 __all__ = [
@@ -38,7 +39,6 @@ histogramdd = hosted(np.histogramdd)
 percentile = hosted(np.percentile)
 quantile = hosted(np.quantile)
 corrcoef = hosted(np.corrcoef)
-histogram = hosted(np.histogram)
 
 
 def average(
@@ -143,7 +143,32 @@ def cov(
 
 def bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
     """How often each non-negative integer occurs, or the sum of its weights; observes the largest value."""
+    if weights is None and isinstance(x, ndarray) and x.ndim == 1 and isinstance(minlength, int):
+        counts = irregular.bincount(host_view(x), minlength)
+        if counts is not None:
+            return wrapped(counts)
     return on_host(np.bincount, x, weights, minlength)
+
+
+def histogram(a: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None) -> Any:
+    """Counts of elements in bins, and the edges of the bins; observes values."""
+    if weights is None and isinstance(a, ndarray) and a.dtype.kind == "f" and isinstance(bins, int):
+        found = _equal_bins(host_view(a).ravel(), bins, range, bool(density))
+        if found is not None:
+            return wrapped(found)
+    return on_host(np.histogram, a, bins, range, density, weights)
+
+
+def _equal_bins(x: np.ndarray, bins: int, limits: Any, density: bool) -> tuple[np.ndarray, np.ndarray] | None:
+    """The histogram of a large array in equal bins, or None when NumPy should do it."""
+    if not irregular.worthwhile(x.size) or bins < 1:
+        return None
+    ends = np.array(irregular.bounds(x) if limits is None else (0, 1), x.dtype)
+    edges = np.histogram_bin_edges(ends, bins, to_numpy_tree(limits))
+    counts = irregular.histogram(x, edges)
+    if counts is None:
+        return None
+    return (counts / np.diff(edges) / counts.sum(), edges) if density else (counts, edges)
 
 
 def digitize(x: Any, bins: Any, right: bool = False) -> Any:

@@ -77,7 +77,7 @@ class ufunc:
         *,
         out: Any = None,
         where: Any = True,
-        casting: str = "same_kind",
+        casting: Any = "same_kind",
         order: str = "K",
         dtype: Any = None,
         subok: bool = True,
@@ -118,7 +118,7 @@ class ufunc:
         return out
 
     def _compute(
-        self, inputs: tuple[Any, ...], outs: tuple[Any, ...], where: Any, dtype: Any, casting: str
+        self, inputs: tuple[Any, ...], outs: tuple[Any, ...], where: Any, dtype: Any, casting: Any
     ) -> Any:
         if self._op is None:
             options = {"where": where, "casting": casting} | ({} if dtype is None else {"dtype": dtype})
@@ -235,7 +235,7 @@ class _Pairs(ufunc):
         self._results = compute
 
     def _compute(
-        self, inputs: tuple[Any, ...], outs: tuple[Any, ...], where: Any, dtype: Any, casting: str
+        self, inputs: tuple[Any, ...], outs: tuple[Any, ...], where: Any, dtype: Any, casting: Any
     ) -> Any:
         done = None if dtype is not None or where is not True else self._results(*inputs)
         if done is None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from legate_jit.backends import blas
+from legate_jit.backends import blas, irregular
 
 Arrays = Sequence[Any]
 Implementation = Callable[[Arrays, Sequence[np.ndarray], dict[str, Any]], None]
@@ -88,7 +88,10 @@ def _reduce(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -
 
 @implementation("cumsum")
 def _cumsum(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -> None:
-    np.cumsum(args[0], axis=options["arg"], out=outs[0])
+    if not (
+        args[0].ndim == 1 and args[0].size >= irregular.SMALL and irregular.running_sum(args[0], outs[0])
+    ):
+        np.cumsum(args[0], axis=options["arg"], out=outs[0])
 
 
 @implementation("cumprod")
@@ -134,6 +137,8 @@ def _magnitude(a: np.ndarray) -> int:
 
 @implementation("sort")
 def _sort(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -> None:
+    if args[0].ndim == 1 and args[0].size >= irregular.SMALL and irregular.merge_sort(args[0], outs[0]):
+        return
     outs[0][...] = args[0]
     outs[0].sort(axis=options["axis"], kind=options["kind"])
 
@@ -156,7 +161,9 @@ def _argpartition(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, A
 
 @implementation("searchsorted")
 def _searchsorted(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -> None:
-    outs[0][...] = np.searchsorted(args[0], args[1], options["side"])
+    table, needles = args
+    if not (needles.size >= irregular.SMALL and irregular.search(table, needles, options["side"], outs[0])):
+        outs[0][...] = np.searchsorted(table, needles, options["side"])
 
 
 @implementation("numpy")

@@ -1,0 +1,672 @@
+"""Irregular kernels on all threads: counting, histograms, searching, running sums, selection, gathers, scatters, merging.
+
+Each is a scalar loop emitted by `loops`, compiled once per dtype and run by the thread pool over blocks whose number depends on
+sizes only, so that results do not depend on the number of threads. They work on contiguous NumPy arrays; what they cannot take
+(small, strided, odd dtypes) they refuse with None, and the caller asks NumPy. Knows no graph.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import itertools
+import struct
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from legate_jit.backends import native, threads
+from legate_jit.backends.loops import Loops, element_type, item_bytes
+from legate_jit.ir import dtypes
+
+__all__ = [
+    "compress",
+    "count",
+    "extent",
+    "gather",
+    "histogram",
+    "merge_sort",
+    "positions",
+    "running_sum",
+    "scatter",
+    "search",
+]
+
+#: arrays with fewer elements are left to NumPy: starting threads and compiling would not pay
+SMALL = 1 << 17
+#: elements of one unit of work
+BLOCK = 1 << 15
+#: most bins that get private counters per unit
+MOST_BINS = 1 << 16
+
+_KINDS = frozenset(("b1", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8"))
+
+_ENTRY = "irregular"
+_codes: list[native.NativeCode] = []
+
+
+def code_of(x: np.ndarray, smallest: int = SMALL) -> str | None:
+    """The dtype code of an array kernels can take, else None."""
+    if x.size < smallest or not x.flags.c_contiguous or not dtypes.is_supported(x.dtype):
+        return None
+    code = dtypes.code(x.dtype)
+    return code if code in _KINDS else None
+
+
+def _compiled(loops: Loops) -> int:
+    code = native.compile_ir(loops.text(_ENTRY, native.host_triple()), (_ENTRY,), optimize=2)
+    _codes.append(code)
+    return code.address(_ENTRY)
+
+
+def _address(x: np.ndarray) -> int:
+    return int(x.__array_interface__["data"][0])
+
+
+def _bits(value: float) -> int:
+    return int(struct.unpack("=q", struct.pack("=d", value))[0])
+
+
+def run(kernel: int, units: int, *words: int) -> None:
+    """Run a kernel over units on the pool, without the interpreter's lock."""
+    args = (ctypes.c_int64 * len(words))(*words)
+    record = (ctypes.c_int64 * threads.RECORD_WORDS)(kernel, ctypes.addressof(args), units, 1)
+    threads.run_program(ctypes.addressof(record), 0, 1, 0, 1)
+
+
+def _units(size: int, block: int = BLOCK) -> int:
+    return max(1, -(-size // block))
+
+
+def _block_of(f: Loops, unit: str, size: str, block: str) -> tuple[str, str]:
+    """First and past-the-last element of a unit."""
+    first = f.times(unit, block)
+    return first, f.smaller(f.add(first, block), size)
+
+
+def _whole_steps(f: Loops, first: str, stop: str, step: int) -> str:
+    """Where the last whole step (a power of two) from first ends."""
+    return f.add(first, f.let(f"and i64 {f.let(f'sub i64 {stop}, {first}')}, {-step}"))
+
+
+def _widened(f: Loops, code: str, value: str) -> str:
+    """An integer element as i64."""
+    kind = element_type(code)
+    if kind == "i64":
+        return value
+    return f.let(f"{'sext' if code[0] == 'i' else 'zext'} {kind} {value} to i64")
+
+
+# ---- range of values ---------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def _extent_kernel(code: str) -> int:
+    """words: x, size, block, least per unit, greatest per unit. NaN spreads."""
+    f, kind = Loops(), element_type(code)
+    x, size, block, low, high = f.pointer(0), f.word(1), f.word(2), f.pointer(3), f.pointer(4)
+    with f.loop("%lo", "%hi") as unit:
+        first, stop = _block_of(f, unit, size, block)
+        start = f.load(kind, x, first)
+        least, greatest = f.variable(kind, start), f.variable(kind, start)
+        with f.loop(first, stop) as i:
+            v = f.load(kind, x, i)
+            for slot, which in ((least, "min"), (greatest, "max")):
+                f.set(kind, slot, f.call(kind, _extremum(code, which), f.get(kind, slot), v))
+        f.store(kind, low, unit, f.get(kind, least))
+        f.store(kind, high, unit, f.get(kind, greatest))
+    return _compiled(f)
+
+
+def _extremum(code: str, which: str) -> str:
+    """LLVM's intrinsic of the least or greatest of two elements; NaN if one is."""
+    kind = element_type(code)
+    if code[0] == "f":
+        return f"llvm.{which}imum.{'f64' if kind == 'double' else 'f32'}"
+    return f"llvm.{'s' if code[0] == 'i' else 'u'}{which}.{kind}"
+
+
+def extent(x: np.ndarray) -> tuple[Any, Any] | None:
+    """Least and greatest element (NaN if there is one), as scalars of x's dtype."""
+    code = code_of(x)
+    if code is None:
+        return None
+    units = _units(x.size)
+    low, high = np.empty(units, x.dtype), np.empty(units, x.dtype)
+    run(_extent_kernel(code), units, _address(x), x.size, BLOCK, _address(low), _address(high))
+    return low.min(), high.max()
+
+
+# ---- counting ----------------------------------------------------------------------------------------------------
+
+#: interleaved tables per unit, so that runs of equal values do not wait for each other
+_TABLES = 4
+
+
+@functools.cache
+def _count_kernel(code: str) -> int:
+    """words: x, size, block, tables, bins, flags per unit. A value outside [0, bins) sets the unit's flag."""
+    f, kind = Loops(), element_type(code)
+    x, size, block, tables, bins, flags = (
+        f.pointer(0),
+        f.word(1),
+        f.word(2),
+        f.pointer(3),
+        f.word(4),
+        f.pointer(5),
+    )
+    with f.loop("%lo", "%hi") as unit:
+        first, stop = _block_of(f, unit, size, block)
+        row = f.times(f.times(unit, bins), str(_TABLES))
+        bad = f.variable("i64", "0")
+
+        def one(i: str, table: int) -> None:
+            v = _widened(f, code, f.load(kind, x, i))
+            outside = f.let(f"icmp uge i64 {v}, {bins}")
+            f.set("i64", bad, f.let(f"or i64 {f.get('i64', bad)}, {f.let(f'zext i1 {outside} to i64')}"))
+            safe = f.let(f"select i1 {outside}, i64 0, i64 {v}")
+            spot = f.add(row, f.add(f.times(bins, str(table)), safe))
+            f.store("i64", tables, spot, f.add(f.load("i64", tables, spot), "1"))
+
+        whole = _whole_steps(f, first, stop, _TABLES)
+        with f.loop(first, whole, _TABLES) as i:
+            for table in range(_TABLES):
+                one(f.add(i, str(table)), table)
+        with f.loop(whole, stop) as i:
+            one(i, 0)
+        f.store("i64", flags, unit, f.get("i64", bad))
+    return _compiled(f)
+
+
+def _counting_units(size: int, bins: int) -> int:
+    """Few enough units that clearing and adding their tables costs little."""
+    return max(1, min(64, size // (8 * _TABLES * max(bins, 1))))
+
+
+def count(x: np.ndarray, minlength: int) -> np.ndarray | None:
+    """`numpy.bincount(x, minlength=minlength)` for a 1-d integer array whose values are small and not negative."""
+    code = code_of(x)
+    if code is None or code[0] not in "iu" or x.ndim != 1 or code == "u8":
+        return None
+    bins = max(minlength, int(x[:: max(1, x.size // 4096)].max()) + 1)
+    for _ in range(2):
+        units = _counting_units(x.size, bins)
+        if not 0 < bins <= MOST_BINS or units < 2:
+            return None
+        tables = np.zeros((units, _TABLES, bins), np.int64)
+        flags = np.zeros(units, np.int64)
+        block = -(-x.size // units)
+        run(_count_kernel(code), units, _address(x), x.size, block, _address(tables), bins, _address(flags))
+        if not flags.any():
+            counts = tables.reshape(-1, bins).sum(axis=0)
+            used = int(np.max(np.nonzero(counts)[0])) + 1
+            return np.asarray(counts[: max(minlength, used)])
+        found = extent(x)
+        if found is None or found[0] < 0:
+            return None
+        bins = max(minlength, int(found[1]) + 1)
+    return None
+
+
+@functools.cache
+def _histogram_kernel(code: str) -> int:
+    """words: x, size, block, tables, bins, edges, bits of bins / (last - first)."""
+    f, kind = Loops(), element_type(code)
+    x, size, block, tables, bins, edges = (
+        f.pointer(0),
+        f.word(1),
+        f.word(2),
+        f.pointer(3),
+        f.word(4),
+        f.pointer(5),
+    )
+    scale = f.number(6, kind)
+    first_edge, last_edge = f.load(kind, edges, "0"), f.load(kind, edges, bins)
+    top = f.let(f"sub i64 {bins}, 1")
+    with f.loop("%lo", "%hi") as unit:
+        first, stop = _block_of(f, unit, size, block)
+        row = f.times(f.times(unit, bins), str(_TABLES))
+
+        def one(i: str, table: int) -> None:
+            v = f.load(kind, x, i)
+            above = f.let(f"fcmp oge {kind} {v}, {first_edge}")
+            below = f.let(f"fcmp ole {kind} {v}, {last_edge}")
+            inside = f.let(f"and i1 {above}, {below}")
+            with f.when(inside):
+                share = f.let(f"fmul {kind} {f.let(f'fsub {kind} {v}, {first_edge}')}, {scale}")
+                k = f.smaller(f.let(f"fptosi {kind} {share} to i64"), top)
+                under = f.let(f"fcmp olt {kind} {v}, {f.load(kind, edges, k)}")
+                k = f.let(f"sub i64 {k}, {f.let(f'zext i1 {under} to i64')}")
+                over = f.let(f"fcmp oge {kind} {v}, {f.load(kind, edges, f.add(k, '1'))}")
+                inner = f.let(f"icmp slt i64 {k}, {top}")
+                k = f.add(k, f.let(f"zext i1 {f.let(f'and i1 {over}, {inner}')} to i64"))
+                spot = f.add(row, f.add(f.times(bins, str(table)), k))
+                f.store("i64", tables, spot, f.add(f.load("i64", tables, spot), "1"))
+
+        whole = _whole_steps(f, first, stop, _TABLES)
+        with f.loop(first, whole, _TABLES) as i:
+            for table in range(_TABLES):
+                one(f.add(i, str(table)), table)
+        with f.loop(whole, stop) as i:
+            one(i, 0)
+    return _compiled(f)
+
+
+def histogram(x: np.ndarray, edges: np.ndarray) -> np.ndarray | None:
+    """Counts of float elements in equal bins with the given edges (of x's dtype); the last bin includes its upper edge."""
+    code = code_of(x)
+    bins = len(edges) - 1
+    if code is None or code[0] != "f" or edges.dtype != x.dtype or not 0 < bins <= MOST_BINS:
+        return None
+    units = _counting_units(x.size, bins)
+    scale = bins / (float(edges[-1]) - float(edges[0]))
+    if units < 2 or not np.isfinite(scale):
+        return None
+    tables = np.zeros((units, _TABLES, bins), np.int64)
+    edges = np.ascontiguousarray(edges)
+    block = -(-x.size // units)
+    words = (_address(x), x.size, block, _address(tables), bins, _address(edges), _bits(scale))
+    run(_histogram_kernel(code), units, *words)
+    return np.asarray(tables.reshape(-1, bins).sum(axis=0))
+
+
+# ---- searching ---------------------------------------------------------------------------------------------------
+
+
+#: needles that are searched side by side, so that their chains of loads overlap
+_ABREAST = 8
+
+
+@functools.cache
+def _search_kernel(code: str, right: bool) -> int:
+    """words: sorted numbers, how many (> 0), needles, how many, block, positions, position of a NaN needle."""
+    f, kind = Loops(), element_type(code)
+    table, n, needles, size, block, out = (
+        f.pointer(0),
+        f.word(1),
+        f.pointer(2),
+        f.word(3),
+        f.word(4),
+        f.pointer(5),
+    )
+    nan_place = f.word(6)
+
+    def before(element: str, needle: str) -> str:
+        """Whether the element stands before where the needle belongs."""
+        if not right:
+            return f.below(code, element, needle)
+        return f.let(f"xor i1 {f.below(code, needle, element)}, true")
+
+    def several(i: str, count: int) -> None:
+        wanted = [f.load(kind, needles, f.add(i, str(k))) for k in range(count)]
+        bases = [f.variable("i64", "0") for _ in wanted]
+        left = f.variable("i64", n)
+        with f.repeat() as over:
+            now = f.get("i64", left)
+            f.leave_if(f.let(f"icmp sle i64 {now}, 1"), over)
+            half = f.let(f"lshr i64 {now}, 1")
+            for base, v in zip(bases, wanted, strict=True):
+                at = f.get("i64", base)
+                probe = f.load(kind, table, f.let(f"sub i64 {f.add(at, half)}, 1"))
+                f.set("i64", base, f.choose("i64", before(probe, v), f.add(at, half), at))
+            f.set("i64", left, f.let(f"sub i64 {now}, {half}"))
+        for k, (base, v) in enumerate(zip(bases, wanted, strict=True)):
+            at = f.get("i64", base)
+            place = f.add(at, f.let(f"zext i1 {before(f.load(kind, table, at), v)} to i64"))
+            if code[0] == "f":
+                nan = f.let(f"fcmp uno {kind} {v}, {v}")
+                place = f.let(f"select i1 {nan}, i64 {nan_place}, i64 {place}")
+            f.store("i64", out, f.add(i, str(k)), place)
+
+    with f.loop("%lo", "%hi") as unit:
+        first, stop = _block_of(f, unit, size, block)
+        whole = _whole_steps(f, first, stop, _ABREAST)
+        with f.loop(first, whole, _ABREAST) as i:
+            several(i, _ABREAST)
+        with f.loop(whole, stop) as i:
+            several(i, 1)
+    return _compiled(f)
+
+
+def _numbers(table: np.ndarray) -> int:
+    """How many elements of a sorted array stand before its NaNs."""
+    return int(np.searchsorted(table, np.nan)) if table.dtype.kind == "f" else table.size
+
+
+def search(table: np.ndarray, needles: np.ndarray, side: str, out: np.ndarray) -> bool:
+    """`numpy.searchsorted` into `out` (int64, contiguous); False when NumPy has to do it."""
+    common = np.result_type(table.dtype, needles.dtype)
+    if needles.size < SMALL or not table.size or table.ndim != 1 or not out.flags.c_contiguous:
+        return False
+    a = np.ascontiguousarray(table, common)
+    v = np.ascontiguousarray(needles, common)
+    code, n = code_of(v), _numbers(a)
+    if code is None or n == 0:
+        return False
+    block, nan_place = 1 << 13, n if side == "left" else a.size
+    words = (_address(a), n, _address(v), v.size, block, _address(out), nan_place)
+    run(_search_kernel(code, side == "right"), _units(v.size, block), *words)
+    return True
+
+
+# ---- running sums ------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def _block_sum_kernel(code: str) -> int:
+    """words: x, size, block, sums per unit."""
+    f, kind = Loops(), element_type(code)
+    x, size, block, sums = f.pointer(0), f.word(1), f.word(2), f.pointer(3)
+    add, zero = ("fadd reassoc", "0.0") if code[0] == "f" else ("add", "0")
+    with f.loop("%lo", "%hi") as unit:
+        first, stop = _block_of(f, unit, size, block)
+        total = f.variable(kind, zero)
+        with f.loop(first, stop) as i:
+            f.set(kind, total, f.let(f"{add} {kind} {f.get(kind, total)}, {f.load(kind, x, i)}"))
+        f.store(kind, sums, unit, f.get(kind, total))
+    return _compiled(f)
+
+
+@functools.cache
+def _running_kernel(code: str) -> int:
+    """words: x, size, block, starts per unit, out."""
+    f, kind = Loops(), element_type(code)
+    x, size, block, starts, out = f.pointer(0), f.word(1), f.word(2), f.pointer(3), f.pointer(4)
+    add = "fadd" if code[0] == "f" else "add"
+    with f.loop("%lo", "%hi") as unit:
+        first, stop = _block_of(f, unit, size, block)
+        total = f.variable(kind, f.load(kind, starts, unit))
+        with f.loop(first, stop) as i:
+            now = f.let(f"{add} {kind} {f.get(kind, total)}, {f.load(kind, x, i)}")
+            f.set(kind, total, now)
+            f.store(kind, out, i, now)
+    return _compiled(f)
+
+
+#: elements that pass through the last-level cache between the two passes
+_STRETCH = 1 << 20
+
+
+def running_sum(x: np.ndarray, out: np.ndarray) -> bool:
+    """Running sum of a 1-d array into `out` of the same dtype: sums of blocks, then each block from where it starts."""
+    code = code_of(x)
+    if code is None or x.ndim != 1 or out.dtype != x.dtype or not out.flags.c_contiguous or code == "b1":
+        return False
+    block = 1 << 14
+    size, item = x.size, item_bytes(code)
+    sums_of, running = _block_sum_kernel(code), _running_kernel(code)
+    carry = x.dtype.type(0)
+    with np.errstate(all="ignore"):
+        for first in range(0, size, _STRETCH):
+            n = min(_STRETCH, size - first)
+            units = _units(n, block)
+            sums = np.empty(units + 1, x.dtype)
+            run(sums_of, units, _address(x) + first * item, n, block, _address(sums) + item)
+            sums[0] = carry
+            starts = np.add.accumulate(sums, dtype=x.dtype)
+            run(
+                running,
+                units,
+                _address(x) + first * item,
+                n,
+                block,
+                _address(starts),
+                _address(out) + first * item,
+            )
+            carry = starts[-1]
+    return True
+
+
+# ---- selection and indexed access --------------------------------------------------------------------------------
+
+
+@functools.cache
+def _mask_count_kernel() -> int:
+    """words: mask, size, block, counts per unit."""
+    f = Loops()
+    mask, size, block, counts = f.pointer(0), f.word(1), f.word(2), f.pointer(3)
+    with f.loop("%lo", "%hi") as unit:
+        first, stop = _block_of(f, unit, size, block)
+        total = f.variable("i64", "0")
+        with f.loop(first, stop) as i:
+            one = f.let(f"zext i8 {f.load('i8', mask, i)} to i64")
+            f.set("i64", total, f.add(f.get("i64", total), one))
+        f.store("i64", counts, unit, f.get("i64", total))
+    return _compiled(f)
+
+
+@functools.cache
+def _compress_kernel(code: str, positions: bool) -> int:
+    """words: x, mask, size, block, starts per unit, out. With `positions` the index itself is written."""
+    f, kind = Loops(), "i64" if positions else element_type(code)
+    x, mask, size, block = f.pointer(0), f.pointer(1), f.word(2), f.word(3)
+    starts, out = f.pointer(4), f.pointer(5)
+    with f.loop("%lo", "%hi") as unit:
+        first, stop = _block_of(f, unit, size, block)
+        at = f.variable("i64", f.load("i64", starts, unit))
+        end = f.load("i64", starts, f.add(unit, "1"))
+        with f.loop(first, stop) as i:
+            # Every element is written; the position moves on behind selected ones. Only the last needs a test.
+            now = f.get("i64", at)
+            chosen = f.load("i8", mask, i)
+            with f.when(f.let(f"icmp slt i64 {now}, {end}")):
+                f.store(kind, out, now, i if positions else f.load(kind, x, i))
+            f.set("i64", at, f.add(now, f.let(f"zext i8 {chosen} to i64")))
+    return _compiled(f)
+
+
+def _selected(mask: np.ndarray) -> tuple[np.ndarray, int]:
+    """Where each unit's selection starts, and how many elements are selected."""
+    units = _units(mask.size)
+    starts = np.zeros(units + 1, np.int64)
+    run(_mask_count_kernel(), units, _address(mask), mask.size, BLOCK, _address(starts) + 8)
+    np.cumsum(starts, out=starts)
+    return starts, int(starts[-1])
+
+
+def compress(
+    x: np.ndarray, mask: np.ndarray, make: Callable[[int], np.ndarray] | None = None
+) -> np.ndarray | None:
+    """`x[mask]` for arrays of one shape; `make(n)` provides the memory of n elements."""
+    code = code_of(x)
+    if code is None or code_of(mask) != "b1" or x.shape != mask.shape:
+        return None
+    starts, n = _selected(mask)
+    out = np.empty(n, x.dtype) if make is None else make(n)
+    words = (_address(x), _address(mask), mask.size, BLOCK, _address(starts), _address(out))
+    run(_compress_kernel(code, False), _units(mask.size), *words)
+    return out
+
+
+def positions(mask: np.ndarray) -> np.ndarray | None:
+    """`numpy.flatnonzero(mask)` for booleans."""
+    if code_of(mask) != "b1":
+        return None
+    starts, n = _selected(mask)
+    out = np.empty(n, np.int64)
+    words = (0, _address(mask), mask.size, BLOCK, _address(starts), _address(out))
+    run(_compress_kernel("i8", True), _units(mask.size), *words)
+    return out
+
+
+@functools.cache
+def _gather_kernel(kind: str) -> int:
+    """words: x, its size, indices (int64), their number, block, out."""
+    f = Loops()
+    x, n, indices, size, block, out = (
+        f.pointer(0),
+        f.word(1),
+        f.pointer(2),
+        f.word(3),
+        f.word(4),
+        f.pointer(5),
+    )
+    with f.loop("%lo", "%hi") as unit:
+        first, stop = _block_of(f, unit, size, block)
+        with f.loop(first, stop) as i:
+            f.store(kind, out, i, f.load(kind, x, _wrapped(f, f.load("i64", indices, i), n)))
+    return _compiled(f)
+
+
+def _wrapped(f: Loops, index: str, n: str) -> str:
+    """A position in [0, n) for an index in [-n, n)."""
+    negative = f.let(f"icmp slt i64 {index}, 0")
+    return f.add(index, f.let(f"select i1 {negative}, i64 {n}, i64 0"))
+
+
+_BY_SIZE = {1: "i8", 2: "i16", 4: "i32", 8: "i64"}
+
+
+def gather(x: np.ndarray, indices: np.ndarray, out: np.ndarray) -> bool:
+    """`x[indices]` into `out` for 1-d x and int64 indices known to be in range; False when NumPy has to do it."""
+    ok = x.ndim == 1 and x.flags.c_contiguous and out.flags.c_contiguous and indices.flags.c_contiguous
+    kind = _BY_SIZE.get(x.dtype.itemsize)
+    if not ok or kind is None or indices.dtype != np.int64 or indices.size < SMALL or out.dtype != x.dtype:
+        return False
+    block = 1 << 14
+    words = (_address(x), x.size, _address(indices), indices.size, block, _address(out))
+    run(_gather_kernel(kind), _units(indices.size, block), *words)
+    return True
+
+
+@functools.cache
+def _scatter_kernel(kind: str, one_value: bool) -> int:
+    """words: out, its size, indices, their number, values, size of a unit's part of `out`."""
+    f = Loops()
+    out, n, indices, size, values, part = (
+        f.pointer(0),
+        f.word(1),
+        f.pointer(2),
+        f.word(3),
+        f.pointer(4),
+        f.word(5),
+    )
+    with f.loop("%lo", "%hi") as unit:
+        first = f.times(unit, part)
+        with f.loop("0", size) as i:
+            at = _wrapped(f, f.load("i64", indices, i), n)
+            mine = f.let(f"icmp ult i64 {f.let(f'sub i64 {at}, {first}')}, {part}")
+            with f.when(mine):
+                f.store(kind, out, at, f.load(kind, values, "0" if one_value else i))
+    return _compiled(f)
+
+
+def scatter(out: np.ndarray, indices: np.ndarray, values: np.ndarray) -> bool:
+    """`out[indices] = values` (in range; the last write wins) for 1-d arrays; each thread owns a part of `out`.
+
+    False when NumPy has to do it.
+    """
+    kind = _BY_SIZE.get(out.dtype.itemsize)
+    ok = out.ndim == indices.ndim == 1 and out.flags.c_contiguous and indices.flags.c_contiguous
+    if not ok or kind is None or indices.dtype != np.int64 or indices.size < SMALL or out.nbytes < 1 << 22:
+        return False
+    one = values.size == 1
+    if values.dtype != out.dtype or not (
+        one or (values.shape == indices.shape and values.flags.c_contiguous)
+    ):
+        return False
+    units = min(threads.get_threads(), 4)
+    part = -(-out.size // units)
+    words = (_address(out), out.size, _address(indices), indices.size, _address(values), part)
+    run(_scatter_kernel(kind, one), units, *words)
+    return True
+
+
+# ---- merging sorted parts ----------------------------------------------------------------------------------------
+
+
+@functools.cache
+def _merge_kernel(code: str) -> int:
+    """words: a, its size, b, its size, block of the result, out. No NaN; equal elements of a come first."""
+    f, kind = Loops(), element_type(code)
+    a, na, b, nb, block, out = f.pointer(0), f.word(1), f.pointer(2), f.word(3), f.word(4), f.pointer(5)
+    total = f.add(na, nb)
+    with f.loop("%lo", "%hi") as unit:
+        first, stop = _block_of(f, unit, total, block)
+        i0, i1 = _split(f, code, a, na, b, nb, first), _split(f, code, a, na, b, nb, stop)
+        j0, j1 = f.let(f"sub i64 {first}, {i0}"), f.let(f"sub i64 {stop}, {i1}")
+        i, j = f.variable("i64", i0), f.variable("i64", j0)
+        with f.repeat() as over:  # as many steps as certainly end inside both parts, again and again
+            left_a, left_b = (
+                f.let(f"sub i64 {i1}, {f.get('i64', i)}"),
+                f.let(f"sub i64 {j1}, {f.get('i64', j)}"),
+            )
+            steps = f.smaller(left_a, left_b)
+            f.leave_if(f.let(f"icmp sle i64 {steps}, 0"), over)
+            k0 = f.add(f.get("i64", i), f.get("i64", j))
+            with f.loop(k0, f.add(k0, steps)) as k:
+                at, bt = f.get("i64", i), f.get("i64", j)
+                u, v = f.load(kind, a, at), f.load(kind, b, bt)
+                from_b = f.below(code, v, u)
+                f.store(kind, out, k, f.choose(kind, from_b, v, u))
+                one = f.let(f"zext i1 {from_b} to i64")
+                f.set("i64", j, f.add(bt, one))
+                f.set("i64", i, f.add(at, f.let(f"sub i64 1, {one}")))
+        for rest, end, source in ((i, i1, a), (j, j1, b)):
+            k0 = f.add(f.get("i64", i), f.get("i64", j))
+            from_ = f.get("i64", rest)
+            shift = f.let(f"sub i64 {k0}, {from_}")
+            with f.loop(from_, end) as m:
+                f.store(kind, out, f.add(m, shift), f.load(kind, source, m))
+            f.set("i64", rest, end)
+    return _compiled(f)
+
+
+def _split(f: Loops, code: str, a: str, na: str, b: str, nb: str, place: str) -> str:
+    """How many of the first `place` elements of the merged result come from a."""
+    kind = element_type(code)
+    least = f.let(f"sub i64 {place}, {nb}")
+    low = f.variable("i64", f.let(f"select i1 {f.let(f'icmp sgt i64 {least}, 0')}, i64 {least}, i64 0"))
+    high = f.variable("i64", f.smaller(place, na))
+    with f.repeat() as over:
+        lo, hi = f.get("i64", low), f.get("i64", high)
+        f.leave_if(f.let(f"icmp sge i64 {lo}, {hi}"), over)
+        mid = f.let(f"lshr i64 {f.add(lo, hi)}, 1")
+        other = f.let(f"sub i64 {f.let(f'sub i64 {place}, {mid}')}, 1")
+        b_first = f.below(code, f.load(kind, b, other), f.load(kind, a, mid))
+        f.set("i64", high, f.let(f"select i1 {b_first}, i64 {mid}, i64 {hi}"))
+        f.set("i64", low, f.let(f"select i1 {b_first}, i64 {lo}, i64 {f.add(mid, '1')}"))
+    return f.get("i64", low)
+
+
+def _merge(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
+    """Merge two sorted arrays, NaNs last, into `out`."""
+    na, nb = _numbers(a), _numbers(b)
+    block = 1 << 16
+    words = (_address(a), na, _address(b), nb, block, _address(out))
+    run(_merge_kernel(dtypes.code(a.dtype)), _units(na + nb, block), *words)
+    out[na + nb : na + nb + len(a) - na] = a[na:]
+    out[len(out) - (len(b) - nb) :] = b[nb:]
+
+
+def merge_sort(x: np.ndarray, out: np.ndarray) -> bool:
+    """Sort a 1-d array into `out`: parts sorted by NumPy on a thread each, then merged on all of them."""
+    code = code_of(x, 1 << 18)
+    parts = 1 << (threads.get_threads().bit_length() - 1)
+    if code is None or parts < 2 or x.ndim != 1 or out.dtype != x.dtype or not out.flags.c_contiguous:
+        return False
+    parts = min(parts, 8)
+    bounds = [x.size * k // parts for k in range(parts + 1)]
+    source = x.copy()
+    _sort_parts([source[a:b] for a, b in itertools.pairwise(bounds)])
+    target = out
+    while len(bounds) > 2:
+        for a, m, b in zip(bounds[::2], bounds[1::2], bounds[2::2], strict=False):
+            _merge(source[a:m], source[m:b], target[a:b])
+        bounds = bounds[::2]
+        source, target = target, source
+    if source is not out:
+        out[...] = source
+    return True
+
+
+def _sort_parts(parts: list[np.ndarray]) -> None:
+    """Sort each part in place; NumPy lets go of the interpreter's lock while it sorts."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(len(parts) - 1) as pool:
+        waiting = [pool.submit(part.sort) for part in parts[1:]]
+        parts[0].sort()
+        for done in waiting:
+            done.result()

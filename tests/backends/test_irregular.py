@@ -1,0 +1,159 @@
+"""Irregular kernels against NumPy, on arrays large enough that they take part."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import cupynumeric
+from legate_jit.backends import irregular, threads
+
+N = 300_001
+equal = np.testing.assert_array_equal
+
+
+@pytest.fixture(params=[1, 2, 3])
+def pool(request: pytest.FixtureRequest) -> object:
+    before = threads.get_threads()
+    threads.set_threads(request.param)
+    yield
+    threads.set_threads(before)
+
+
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+@pytest.mark.parametrize("dtype", ["i1", "u1", "i2", "u2", "i4", "u4", "i8"])
+def test_count(dtype: str, pool: object) -> None:
+    x = rng().integers(0, 100, N).astype(dtype)
+    equal(irregular.count(x, 0), np.bincount(x))
+    equal(irregular.count(x, 500), np.bincount(x, minlength=500))
+
+
+def test_count_of_rare_large_and_negative_values() -> None:
+    x = rng().integers(0, 100, N)
+    x[12345] = 900
+    equal(irregular.count(x, 0), np.bincount(x))
+    x[12346] = 1 << 40
+    assert irregular.count(x, 0) is None
+    x[12346] = -1
+    assert irregular.count(x, 0) is None
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("bins", [1, 10, 333])
+def test_histogram(dtype: str, bins: int) -> None:
+    x = rng().normal(size=N).astype(dtype)
+    x[:bins] = np.histogram(x, bins)[1][:-1]  # elements that lie on edges
+    for limits in (None, (-1, 1)):
+        counts, edges = np.histogram(x, bins, limits)
+        equal(irregular.histogram(x, edges), counts)
+
+
+@pytest.mark.parametrize("dtype", ["b1", "i1", "u1", "i4", "u8", "f4", "f8"])
+def test_extent(dtype: str) -> None:
+    x = (rng().normal(size=N) * 50).astype("?" if dtype == "b1" else dtype)
+    got = irregular.extent(x)
+    assert got is None or got == (x.min(), x.max())
+    if dtype[0] == "f":
+        x[777] = np.nan
+        assert np.isnan(irregular.extent(x)).all()
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i4", "i8", "f4", "f8"])
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_search(dtype: str, side: str, pool: object) -> None:
+    table = np.sort((rng().normal(size=1000) * 40).astype(dtype))
+    needles = (rng().normal(size=N) * 50).astype(dtype)
+    if dtype[0] == "f":
+        table[-5:] = np.nan
+        needles[:3] = np.nan, np.inf, -np.inf
+        needles[3:900] = table[:897]
+    out = np.empty(N, np.int64)
+    for t in (table, table[:1], table[::2]):
+        assert irregular.search(t, needles, side, out)
+        equal(out, np.searchsorted(t, needles, side))
+
+
+@pytest.mark.parametrize("dtype", ["i4", "i8", "f4", "f8"])
+def test_running_sum(dtype: str, pool: object) -> None:
+    n = (1 << 20) + 12345
+    x = (rng().random(n) * 100).astype(dtype)
+    out = np.empty(n, dtype)
+    assert irregular.running_sum(x, out)
+    exact = np.cumsum(x.astype("f8" if dtype[0] == "f" else dtype), dtype="f8" if dtype[0] == "f" else dtype)
+    np.testing.assert_allclose(out, exact, rtol=1e-5 if dtype == "f4" else 1e-12 if dtype == "f8" else 0)
+
+
+def test_running_sums_do_not_depend_on_threads() -> None:
+    x = rng().random(N)
+    outs = []
+    before = threads.get_threads()
+    for k in (1, 2, 3):
+        threads.set_threads(k)
+        outs.append(np.empty(N))
+        irregular.running_sum(x, outs[-1])
+    threads.set_threads(before)
+    equal(outs[0], outs[1])
+    equal(outs[0], outs[2])
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 1.0])
+def test_compress(share: float, pool: object) -> None:
+    mask = rng().random(N) < share
+    for dtype in ("i1", "f4", "f8", "u2"):
+        x = (rng().random(N) * 100).astype(dtype)
+        equal(irregular.compress(x, mask), x[mask])
+    equal(irregular.positions(mask), np.flatnonzero(mask))
+
+
+def test_gather_and_scatter(pool: object) -> None:
+    n = 2_000_000
+    x, i = rng().random(n), rng().integers(-n, n, N)
+    out = np.empty(N)
+    assert irregular.gather(x, i, out)
+    equal(out, x[i])
+    v = rng().random(N)
+    for values in (v, np.array([2.0])):
+        ours, theirs = np.zeros(n), np.zeros(n)
+        assert irregular.scatter(ours, i, values)
+        theirs[i] = values
+        equal(ours, theirs)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i4", "u8", "f4", "f8"])
+def test_merge_sort(dtype: str, pool: object) -> None:
+    x = (rng().normal(size=N) * 1e4).astype("i8").astype(dtype)
+    if dtype[0] == "f":
+        x[::1000] = np.nan
+        x[1::1000] = np.inf
+    for given in (x, np.sort(x), np.sort(x)[::-1].copy(), np.zeros_like(x)):
+        out = np.empty_like(given)
+        took = irregular.merge_sort(given, out)
+        assert took == (threads.get_threads() > 1)
+        if took:
+            equal(out, np.sort(given))
+
+
+def test_the_face_uses_them() -> None:
+    x, i = rng().random(N), rng().integers(0, 50, N)
+    a, b = cupynumeric.array(x), cupynumeric.array(i)
+    equal(cupynumeric.bincount(b), np.bincount(i))
+    for density in (False, True):
+        for got, want in zip(
+            cupynumeric.histogram(a, 20, density=density), np.histogram(x, 20, density=density), strict=True
+        ):
+            equal(got, want)
+    equal(cupynumeric.histogram(a, 20, (0.2, 2.0))[0], np.histogram(x, 20, (0.2, 2.0))[0])
+    equal(cupynumeric.sort(a), np.sort(x))
+    np.testing.assert_allclose(cupynumeric.cumsum(a), np.cumsum(x))
+    equal(cupynumeric.searchsorted(cupynumeric.arange(5) / 5, a), np.searchsorted(np.arange(5) / 5, x))
+    for got, want in zip(
+        cupynumeric.unique(b, return_inverse=True, return_counts=True),
+        np.unique(i, return_inverse=True, return_counts=True),
+        strict=True,
+    ):
+        equal(got, want)
+    with pytest.raises(ValueError, match="not finite"):
+        cupynumeric.histogram(cupynumeric.where(a > 0.5, np.nan, a))
