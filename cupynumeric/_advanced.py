@@ -27,7 +27,7 @@ from cupynumeric._convert import (
 )
 from cupynumeric._indexing import reshaped
 from cupynumeric._shape import broadcast_to, cast, normalize_axis_index, ravel_array
-from legate_jit import runtime
+from legate_jit import irregular, runtime
 from legate_jit.ir import dtypes, infer
 from legate_jit.ir.build import CallSpec
 from legate_jit.ir.node import array_type
@@ -114,8 +114,21 @@ def getitem(array: ndarray, key: Any) -> Any:
     gathered = _gather(array, key)
     if gathered is not None:
         return gathered
+    selected = _selected(array, key)
+    if selected is not None:
+        return selected
     found = host_view(array)[to_numpy_tree(key)]
     return from_numpy_tree(np.asarray(found) if found.base is None else found.copy())
+
+
+def _selected(array: ndarray, key: Any) -> ndarray | None:
+    """`array[mask]` for a large mask of the array's shape; None when it is not that."""
+    if not isinstance(key, (ndarray, np.ndarray)) or key.dtype != dtypes.BOOL or key.shape != array.shape:
+        return None
+    if not irregular.worthwhile(array.size):
+        return None
+    store = irregular.select(host_view(array), np.asarray(to_numpy_tree(key)))
+    return None if store is None else wrap(store)
 
 
 def _gather(array: ndarray, key: Any) -> ndarray | None:
@@ -143,7 +156,8 @@ def check_bounds(indices: np.ndarray, n: int, axis: int) -> None:
     """IndexError with NumPy's text for the first index outside [-n, n)."""
     if not indices.size:
         return
-    if int(indices.max()) < n and int(indices.min()) >= -n:
+    low, high = irregular.bounds(indices)
+    if int(high) < n and int(low) >= -n:
         return
     bad = indices.ravel()[np.flatnonzero((indices.ravel() >= n) | (indices.ravel() < -n))[0]]
     raise IndexError(f"index {bad} is out of bounds for axis {axis} with size {n}")
@@ -171,9 +185,21 @@ def setitem(array: ndarray, key: Any, item: Any) -> None:
     host_key, host_item = to_numpy_tree(key), to_numpy_tree(item)
 
     def put(target: np.ndarray) -> None:
-        target[host_key] = host_item
+        if not _scattered(target, host_key, host_item):
+            target[host_key] = host_item
 
     mutate(array, put)
+
+
+def _scattered(target: np.ndarray, key: Any, item: Any) -> bool:
+    """`target[key] = item` for one large 1-d array of positions, on all threads; False when it is not that."""
+    if not isinstance(key, np.ndarray) or key.dtype != np.int64 or not irregular.worthwhile(key.size):
+        return False
+    if target.ndim != 1 or key.ndim != 1:
+        return False
+    check_bounds(key, target.size, 0)
+    values = np.ascontiguousarray(item, target.dtype) if np.ndim(item) == 0 else np.asarray(item)
+    return irregular.scatter(target, key, values)
 
 
 def _select(array: ndarray, key: Any, item: Any) -> bool:

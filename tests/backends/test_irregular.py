@@ -157,3 +157,19 @@ def test_the_face_uses_them() -> None:
         equal(got, want)
     with pytest.raises(ValueError, match="not finite"):
         cupynumeric.histogram(cupynumeric.where(a > 0.5, np.nan, a))
+
+
+def test_indexing_uses_them() -> None:
+    x, i, m = rng().random(N), rng().integers(-N, N, N), rng().random(N) < 0.3
+    a = cupynumeric.array(x)
+    equal(a[cupynumeric.array(m)], x[m])
+    equal(a[cupynumeric.array(i)], x[i])
+    equal((a * 2)[a > 0.5], (x * 2)[x > 0.5])
+    b, y = cupynumeric.zeros(600_000), np.zeros(600_000)
+    b[cupynumeric.array(i)] = a
+    y[i] = x
+    equal(b, y)
+    with pytest.raises(IndexError, match=f"index {N} is out of bounds for axis 0 with size {N}"):
+        a[np.full(N, N)]
+    with pytest.raises(IndexError):
+        b[np.full(N, 600_000)] = 1.0
