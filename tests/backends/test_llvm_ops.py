@@ -27,73 +27,68 @@ NOT_HERE = {"where", "cast", "real", "imag", "complex", "user"}
 
 def specials(dtype: np.dtype) -> np.ndarray:
     """Values of interest of a dtype."""
+    match dtype.kind:
+        case "b":
+            return np.array([False, True, True, False, True])
+        case "f":
+            return special_floats(dtype)
+        case "c":
+            part = special_floats(np.dtype(dtype.char.lower()))[[0, 1, 2, 3, 4, 5, 6, 7, 11, 17, 20]]
+            grid = np.empty((part.size, part.size), dtype)
+            grid.real, grid.imag = part[:, None], part[None, :]
+            return grid.ravel()[:90]
     rng = np.random.default_rng(7)
-    if dtype.kind == "b":
-        return np.array([False, True, True, False, True])
-    if dtype.kind in "iu":
-        info = np.iinfo(dtype)
-        near = [
-            0,
-            1,
-            2,
-            3,
-            5,
-            7,
-            8,
-            15,
-            31,
-            63,
-            64,
-            100,
-            info.max,
-            info.max - 1,
-            info.max // 2,
-            info.min,
-            info.min + 1,
-        ]
-        signed = [-1, -2, -3, -7, -8, -64, -100] if dtype.kind == "i" else []
-        edge = [v for v in near + signed if info.min <= v <= info.max]
-        return np.array(
-            edge + rng.integers(info.min, info.max, 5, dtype=dtype, endpoint=True).tolist(), dtype
-        )
-    if dtype.kind == "f":
-        info_f = np.finfo(dtype)
-        tiny = float(info_f.smallest_subnormal)
-        edge_f = [
-            0.0,
-            -0.0,
-            math.inf,
-            -math.inf,
-            math.nan,
-            1.0,
-            -1.0,
-            0.5,
-            -0.5,
-            1.5,
-            2.5,
-            -2.5,
-            2.0,
-            -3.0,
-            0.1,
-            10.0,
-            -7.25,
-        ]
-        edge_f += [
-            tiny,
-            -tiny,
-            float(info_f.tiny),
-            float(info_f.max),
-            -float(info_f.max),
-            1e-3,
-            100.5,
-            float(1 << 20) + 0.5,
-        ]
-        with np.errstate(over="ignore"):
-            return np.array(edge_f, dtype)
-    part = specials(np.dtype(dtype.char.lower()))[[0, 1, 2, 3, 4, 5, 6, 7, 11, 17, 20]]
-    grid = np.empty((part.size, part.size), dtype)
-    grid.real, grid.imag = part[:, None], part[None, :]
-    return grid.ravel()[:90]
+    info = np.iinfo(dtype)
+    near = [
+        0,
+        1,
+        2,
+        3,
+        5,
+        7,
+        8,
+        15,
+        31,
+        63,
+        64,
+        100,
+        info.max,
+        info.max - 1,
+        info.max // 2,
+        info.min,
+        info.min + 1,
+    ]
+    near += [-1, -2, -3, -7, -8, -64, -100]
+    some = rng.integers(info.min, info.max, 5, dtype=dtype, endpoint=True).tolist()
+    return np.array([v for v in near if info.min <= v <= info.max] + some, dtype)
+
+
+def special_floats(dtype: np.dtype) -> np.ndarray:
+    """Zeros, infinities, NaN, subnormals, extremes, and plain numbers."""
+    info = np.finfo(dtype)
+    values = [
+        0.0,
+        -0.0,
+        math.inf,
+        -math.inf,
+        math.nan,
+        1.0,
+        -1.0,
+        0.5,
+        -0.5,
+        1.5,
+        2.5,
+        -2.5,
+        2.0,
+        -3.0,
+        0.1,
+        10.0,
+        -7.25,
+    ]
+    values += [float(info.smallest_subnormal), -float(info.smallest_subnormal), float(info.tiny)]
+    values += [float(info.max), -float(info.max), 1e-3, 100.5, float(1 << 20) + 0.5]
+    with np.errstate(over="ignore"):
+        return np.array(values, dtype)
 
 
 def operands(dtype: np.dtype, arity: int) -> list[np.ndarray]:
