@@ -229,7 +229,9 @@ def _slow_setitem(array: ndarray, key: Any, value: Any) -> None:
 
 
 def wrap(store: Store, lens: Lens | None = None, locked: bool | int = False) -> ndarray:
-    """An array that shows `store` through `lens`."""
+    """An array that shows `store` through `lens`. Views of scalars get memory of their own, as in NumPy."""
+    if lens is not None and locked == SCALAR:
+        store, lens, locked = runtime.new_store(_read(store, lens), lens.type), None, False
     r = _new(ndarray)
     r._store, r._lens, r._type, r._locked = store, lens, store.type if lens is None else lens.type, locked
     r._key = lens or store.type
@@ -239,14 +241,13 @@ def wrap(store: Store, lens: Lens | None = None, locked: bool | int = False) -> 
 def result(sig: Signature, *srcs: int) -> ndarray:
     """Record an instruction and return its value as a new array."""
     v = runtime.record(sig, *srcs)
-    return wrap(runtime.new_store(v, sig.type), None, not sig.type.shape and SCALAR)
+    return wrap(runtime.new_store(v, sig.type), None, not sig.type.shape and sig.op.ufunc is not None and SCALAR)
 
 
 def refuses_writes(array: ndarray) -> bool:
-    """Whether writing through the array is refused. What came from a scalar gets memory of its own before its first write."""
+    """Whether writing through the array is refused. A scalar becomes an array when it is written to on purpose (`out=`)."""
     if array._locked == SCALAR:
-        fresh = wrap(runtime.new_store(value(array), array._type))
-        array._store, array._lens, array._key, array._locked = fresh._store, None, array._type, False
+        array._locked = False
     return bool(array._locked) or (array._lens is not None and not array._lens.writable)
 
 

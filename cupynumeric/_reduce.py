@@ -126,6 +126,7 @@ def reduce(
         start = np.asarray(initial).astype(sig.loop[0])[()]
         done = _elementwise.call(OPS[OPS[name].combine], (start, done))
     if keepdims is not False and keepdims is not NO_VALUE and keepdims:
+        done._locked = False  # an array, not a scalar
         done = reshaped(done, unit_axes(a_type.shape, axes))
     if out is None:
         return done

@@ -147,9 +147,10 @@ def ravel_array(array: ndarray, order: Any = "C") -> ndarray:
         if strides is None or any(s < 0 for s in strides):
             return reshaped(array, (array.size,))
         return reshaped(permuted(array, memory_order(array.shape, strides)), (array.size,))
-    return reshaped(
-        permuted(array, range(array.ndim)[::-1]) if is_fortran(array, order) else array, (array.size,)
-    )
+    ordered = permuted(array, range(array.ndim)[::-1]) if is_fortran(array, order) else array
+    if ordered.ndim == 1 and not contiguity(ordered)[0]:
+        return fresh_copy(ordered, "C")  # reshape would give the view itself
+    return reshaped(ordered, (array.size,))
 
 
 @drop_in

@@ -215,7 +215,7 @@ class _Composer:
             shift = tuple(
                 (lo - start, 1, axis) for (lo, _), (start, _, axis) in zip(self.box, view.axes, strict=True)
             )
-            inner = [(0, 0, 0)] * len(self.shape)
+            inner = [(0, 0, -1)] * len(view.shape)  # axes of extent 1 that no base axis has stay where they are
             for (offset, _, axis), d in zip(shift, range(len(shift)), strict=True):
                 inner[axis] = (offset, 1, d)
             window = Affine(self.shape, tuple(inner))
