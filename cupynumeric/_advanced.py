@@ -185,21 +185,9 @@ def setitem(array: ndarray, key: Any, item: Any) -> None:
     host_key, host_item = to_numpy_tree(key), to_numpy_tree(item)
 
     def put(target: np.ndarray) -> None:
-        if not _scattered(target, host_key, host_item):
-            target[host_key] = host_item
+        target[host_key] = host_item
 
     mutate(array, put)
-
-
-def _scattered(target: np.ndarray, key: Any, item: Any) -> bool:
-    """`target[key] = item` for one large 1-d array of positions, on all threads; False when it is not that."""
-    if not isinstance(key, np.ndarray) or key.dtype != np.int64 or not irregular.worthwhile(key.size):
-        return False
-    if target.ndim != 1 or key.ndim != 1:
-        return False
-    check_bounds(key, target.size, 0)
-    values = np.ascontiguousarray(item, target.dtype) if np.ndim(item) == 0 else np.asarray(item)
-    return irregular.scatter(target, key, values)
 
 
 def _select(array: ndarray, key: Any, item: Any) -> bool:

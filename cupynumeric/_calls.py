@@ -16,6 +16,7 @@ import numpy as np
 from cupynumeric import _elementwise
 from cupynumeric._array import ndarray, result, value, wrap
 from cupynumeric._convert import from_numpy, host_view, to_numpy_tree
+from cupynumeric._masked import Selection
 from legate_jit import runtime
 from legate_jit.ir import dtypes, infer
 from legate_jit.ir.build import CallSpec
@@ -27,8 +28,8 @@ ADOPT_BYTES = 1 << 16
 
 def lift(x: Any) -> Any:
     """Any array-like as an array of ours; a NumPy array when its dtype (or subclass) is one that graphs do not hold."""
-    if x.__class__ is ndarray:
-        return x
+    if isinstance(x, ndarray):
+        return x.settle() if isinstance(x, Selection) else x
     if isinstance(x, np.ndarray) and type(x) is not np.ndarray:
         return x
     if isinstance(x, (list, tuple)):

@@ -16,7 +16,7 @@ import numpy as np
 
 from cupynumeric import _array, _elementwise
 from cupynumeric._array import ndarray, value, wrap
-from legate_jit import runtime
+from legate_jit import irregular, runtime
 from legate_jit.ir import dtypes
 from legate_jit.ir.ops import OPS, Op
 from legate_jit.runtime import window
@@ -50,7 +50,9 @@ class Selection(ndarray):
         if self._done is None:
             from cupynumeric._convert import from_numpy, host_view
 
-            self._done = from_numpy(host_view(self._whole)[host_view(self._mask)])
+            whole, mask = host_view(self._whole), host_view(self._mask)
+            store = irregular.select(whole, mask)
+            self._done = from_numpy(whole[mask]) if store is None else wrap(store)
         return self._done
 
     @property

@@ -1,4 +1,4 @@
-"""Irregular operations at once, for the faces: counting, histograms, selection, bounds, scatters, on all threads.
+"""Irregular operations at once, for the faces: counting, histograms, selection, bounds, on all threads.
 
 Takes and gives NumPy arrays over host memory; None means that NumPy should do it (small, strided or unusual arrays). Knows the
 target's irregular kernels and our memory; no recording.
@@ -15,7 +15,7 @@ from legate_jit.ir import dtypes
 from legate_jit.ir.node import array_type
 from legate_jit.store import Store
 
-__all__ = ["bincount", "bounds", "histogram", "positions", "scatter", "select", "worthwhile"]
+__all__ = ["bincount", "bounds", "histogram", "positions", "select", "worthwhile"]
 
 #: elements from which these operations are considered at all, so that small programs never load the compiler for them
 WORTHWHILE = 1 << 17
@@ -77,12 +77,3 @@ def positions(mask: np.ndarray) -> np.ndarray | None:
     from legate_jit.backends import irregular
 
     return irregular.positions(mask)
-
-
-def scatter(out: np.ndarray, indices: np.ndarray, values: np.ndarray) -> bool:
-    """`out[indices] = values` for 1-d arrays and indices in range; False when NumPy has to do it."""
-    if not worthwhile(indices.size):
-        return False
-    from legate_jit.backends import irregular
-
-    return irregular.scatter(out, indices, values)

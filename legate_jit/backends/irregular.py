@@ -1,4 +1,4 @@
-"""Irregular kernels on all threads: counting, histograms, searching, running sums, selection, gathers, scatters, merging.
+"""Irregular kernels on all threads: counting, histograms, searching, running sums, selection, gathers, merging.
 
 Each is a scalar loop emitted by `loops`, compiled once per dtype and run by the thread pool over blocks whose number depends on
 sizes only, so that results do not depend on the number of threads. They work on contiguous NumPy arrays; what they cannot take
@@ -29,7 +29,6 @@ __all__ = [
     "merge_sort",
     "positions",
     "running_sum",
-    "scatter",
     "search",
 ]
 
@@ -527,49 +526,6 @@ def gather(x: np.ndarray, indices: np.ndarray, out: np.ndarray) -> bool:
     block = 1 << 14
     words = (_address(x), x.size, _address(indices), indices.size, block, _address(out))
     run(_gather_kernel(kind), _units(indices.size, block), *words)
-    return True
-
-
-@functools.cache
-def _scatter_kernel(kind: str, one_value: bool) -> int:
-    """words: out, its size, indices, their number, values, size of a unit's part of `out`."""
-    f = Loops()
-    out, n, indices, size, values, part = (
-        f.pointer(0),
-        f.word(1),
-        f.pointer(2),
-        f.word(3),
-        f.pointer(4),
-        f.word(5),
-    )
-    with f.loop("%lo", "%hi") as unit:
-        first = f.times(unit, part)
-        with f.loop("0", size) as i:
-            at = _wrapped(f, f.load("i64", indices, i), n)
-            mine = f.let(f"icmp ult i64 {f.let(f'sub i64 {at}, {first}')}, {part}")
-            with f.when(mine):
-                f.store(kind, out, at, f.load(kind, values, "0" if one_value else i))
-    return _compiled(f)
-
-
-def scatter(out: np.ndarray, indices: np.ndarray, values: np.ndarray) -> bool:
-    """`out[indices] = values` (in range; the last write wins) for 1-d arrays; each thread owns a part of `out`.
-
-    False when NumPy has to do it.
-    """
-    kind = _BY_SIZE.get(out.dtype.itemsize)
-    ok = out.ndim == indices.ndim == 1 and out.flags.c_contiguous and indices.flags.c_contiguous
-    if not ok or kind is None or indices.dtype != np.int64 or indices.size < SMALL or out.nbytes < 1 << 22:
-        return False
-    one = values.size == 1
-    if values.dtype != out.dtype or not (
-        one or (values.shape == indices.shape and values.flags.c_contiguous)
-    ):
-        return False
-    units = min(threads.get_threads(), 4)
-    part = -(-out.size // units)
-    words = (_address(out), out.size, _address(indices), indices.size, _address(values), part)
-    run(_scatter_kernel(kind, one), units, *words)
     return True
 
 

@@ -108,18 +108,12 @@ def test_compress(share: float, pool: object) -> None:
     equal(irregular.positions(mask), np.flatnonzero(mask))
 
 
-def test_gather_and_scatter(pool: object) -> None:
+def test_gather(pool: object) -> None:
     n = 2_000_000
     x, i = rng().random(n), rng().integers(-n, n, N)
     out = np.empty(N)
     assert irregular.gather(x, i, out)
     equal(out, x[i])
-    v = rng().random(N)
-    for values in (v, np.array([2.0])):
-        ours, theirs = np.zeros(n), np.zeros(n)
-        assert irregular.scatter(ours, i, values)
-        theirs[i] = values
-        equal(ours, theirs)
 
 
 @pytest.mark.parametrize("dtype", ["u1", "i4", "u8", "f4", "f8"])
