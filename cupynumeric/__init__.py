@@ -20,6 +20,7 @@ from cupynumeric import _fallback
 from cupynumeric import _flat as _flat
 from cupynumeric import _protocols as _protocols
 from cupynumeric import _shape as _shape
+from cupynumeric import _threads as _threads
 from cupynumeric._advanced import *  # noqa: F403
 from cupynumeric._creation import *  # noqa: F403
 from cupynumeric._einsum import *  # noqa: F403
@@ -35,6 +36,7 @@ from cupynumeric._shape import *  # noqa: F403
 from cupynumeric._sorting import *  # noqa: F403
 from cupynumeric._statistics import *  # noqa: F403
 from cupynumeric._ufunc import *  # noqa: F403
+from cupynumeric._vectorize import *  # noqa: F403
 from cupynumeric.settings import settings as settings
 
 _SUBMODULES = ("linalg", "fft", "random")

@@ -6,7 +6,7 @@ rooms next door (`_indexing`, `_ufunc`, `_reduce`, `_convert`, `_methods`). Know
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -238,9 +238,9 @@ def wrap(store: Store, lens: Lens | None = None, locked: bool | int = False) -> 
     return r
 
 
-def result(sig: Signature, *srcs: int) -> ndarray:
-    """Record an instruction and return its value as a new array."""
-    v = runtime.record(sig, *srcs)
+def result(sig: Signature, *srcs: int, scalars: Sequence[Any] = ()) -> ndarray:
+    """Record an instruction (see `runtime.record`) and return its value as a new array."""
+    v = runtime.record(sig, *srcs, scalars=scalars)
     return wrap(runtime.new_store(v, sig.type), None, not sig.type.shape and sig.op.ufunc is not None and SCALAR)
 
 
@@ -286,7 +286,7 @@ def assign(array: ndarray, lens: Lens | None, item: Any) -> None:
                 old = store.value
                 if old is None:
                     old = _enter(store)
-                w.scalars.append(item)
+                w.scalars += (item,)
                 w.code += (sig, old)
                 v = w.n
                 w.n = v + 1
@@ -326,7 +326,7 @@ def _binary(name: str) -> Callable[[ndarray, Any], Any]:
             a = self._store.value
             if a is None:
                 a = _enter(self._store)
-            w.scalars.append(other)
+            w.scalars += (other,)  # not append: nothing is called between here and `w.n`, see `runtime.record`
             w.code += (sig, a)
         else:
             return _elementwise.operator(op, self, other)
@@ -357,8 +357,7 @@ def _reflected(name: str) -> Callable[[ndarray, Any], Any]:
                 a = self._store.value
                 if a is None:
                     a = _enter(self._store)
-                window.scalars.append(other)
-                return result(sig, a)
+                return result(sig, a, scalars=(other,))
         return _elementwise.reflected_operator(op, self, other)
 
     method.__name__ = name
@@ -388,7 +387,7 @@ def _in_place(name: str) -> Callable[[ndarray, Any], Any]:
                     a = store.value
                     if a is None:
                         a = _enter(store)
-                    w.scalars.append(other)
+                    w.scalars += (other,)
                     w.code += (sig, a)
                 else:
                     return _elementwise.in_place_operator(op, self, other)
@@ -408,10 +407,10 @@ def _in_place(name: str) -> Callable[[ndarray, Any], Any]:
                         b = _enter(other._store)
                     srcs: tuple[Any, ...] = (b,)
                 elif (cls is float or cls is int) and (
+                    scalars: tuple[Any, ...] = ()
                     sig.bounds is None or sig.bounds[0] <= other <= sig.bounds[1]  # type: ignore[union-attr]
                 ):
-                    srcs = ()
-                    window.scalars.append(other)
+                    srcs, scalars = (), (other,)
                 else:
                     return _elementwise.in_place_operator(op, self, other)
                 store, w = self._store, window
@@ -419,6 +418,7 @@ def _in_place(name: str) -> Callable[[ndarray, Any], Any]:
                 if a is None:
                     a = _enter(store)
                 w.code += (sig, a, *srcs, update, a, w.n)
+                w.scalars += scalars
                 v = w.n + 1
                 w.n = v + 1
                 store.value = v

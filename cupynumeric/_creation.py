@@ -27,7 +27,6 @@ from cupynumeric._convert import (
 from cupynumeric._shape import cast, contiguity, fresh_copy, is_fortran, order_of, permuted
 from legate_jit import runtime
 from legate_jit.ir import dtypes, infer
-from legate_jit.runtime import window
 
 #: beyond this many bytes NumPy is asked first whether an array of this size can exist
 PROBE_BYTES = 1 << 32
@@ -84,8 +83,7 @@ def filled(shape: tuple[int, ...], item: Any, dtype: np.dtype) -> ndarray:
     """An array of a supported dtype where every element is the scalar `item`, which is of that dtype already."""
     _probe(shape, dtype)
     sig = infer.full_signature(shape, dtype)
-    window.scalars.append(item)
-    return wrap(runtime.new_store(runtime.record(sig), sig.type))
+    return wrap(runtime.new_store(runtime.record(sig, scalars=(item,)), sig.type))
 
 
 # ---- from shapes --------------------------------------------------------------------------------------------------

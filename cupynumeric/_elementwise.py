@@ -98,12 +98,11 @@ def source(x: ndarray) -> int:
     return runtime.value_of(x._store) if _simple(x) else value(x)
 
 
-def _sources(operands: tuple[Any, ...]) -> list[int]:
-    """Operand numbers of the arrays, in order; scalars take their slots."""
+def _recorded(sig: Signature, operands: tuple[Any, ...]) -> Any:
+    """The result of an instruction on these operands: value numbers of the arrays, in order, and the scalars."""
     ours = _types()
     numbers = [source(x) for x in operands if isinstance(x, ours)]
-    window.scalars.extend([x for x in operands if not isinstance(x, ours)])
-    return numbers
+    return _result(sig, *numbers, scalars=[x for x in operands if not isinstance(x, ours)])
 
 
 def call(
@@ -120,12 +119,10 @@ def call(
     """
     if out is None and where is True and dtype is None:
         done = _known(op, inputs)
-        if done is None and not all([type(x) in _PLAIN for x in inputs]):
+        if done is None and not all(type(x) in _PLAIN for x in inputs):
             done = _kept_masked(op, inputs)
         if done is not None:
             return done
-    from cupynumeric._array import result
-
     operands = tuple([operand(x) for x in inputs])
     if any(isinstance(x, np.ndarray) for x in operands):
         return _by_numpy(op, operands, out, where, dtype, casting)
@@ -142,9 +139,9 @@ def call(
         if special is not None:
             return special if out is None else store_result(out, special, where, casting)
     if out is None and where is True:
-        return result(sig, *_sources(operands))
+        return _recorded(sig, operands)
     target = out if out is not None else _undefined(sig, where)
-    done = result(sig, *_sources(operands))
+    done = _recorded(sig, operands)
     return store_result(target, done, where, casting, op.name)
 
 
@@ -153,14 +150,14 @@ def _known(op: Op, inputs: tuple[Any, ...]) -> Any:
     sig = _caches[op.name].get(tuple([x._key if x.__class__ is _ndarray else x.__class__ for x in inputs]))
     if sig is None or sig.bounds is not None:
         return None
-    srcs = []
+    srcs, scalars = [], []
     for x in inputs:
         if x.__class__ is _ndarray:
             v = x._store.value
             srcs.append(window.enter(x._store) if v is None else v)
         else:
-            window.scalars.append(x)
-    return _result(sig, *srcs)
+            scalars.append(x)
+    return _result(sig, *srcs, scalars=scalars)
 
 
 # `_array` puts its class and `result` here: the two modules need each other.

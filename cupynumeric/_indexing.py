@@ -242,11 +242,9 @@ def _assign_scalar(array: ndarray, lens: Lens | None, item: Any) -> None:
         if exact:
             lens.update_signatures[kind] = sig
         old = runtime.value_of(array._store)
-        window.scalars.append(converted)
-        array._store.value = runtime.record(sig, old)
+        array._store.value = runtime.record(sig, old, scalars=(converted,))
         return
-    window.scalars.append(converted)
-    filled = runtime.record(infer.full_signature(target.shape, dtype))
+    filled = runtime.record(infer.full_signature(target.shape, dtype), scalars=(converted,))
     runtime.write(array._store, lens, filled, target)
 
 

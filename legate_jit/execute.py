@@ -34,6 +34,18 @@ RELEASE_WORK = 50_000
 SEGMENT_WORK = 200_000_000
 
 
+class _Progress:
+    """Whether the run that a flush has begun needs nothing more from that flush, should it be interrupted now."""
+
+    __slots__ = ("begun",)
+
+    def __init__(self) -> None:
+        self.begun = False
+
+
+progress = _Progress()
+
+
 class _Segment(NamedTuple):
     first: int
     last: int
@@ -145,11 +157,14 @@ class Runnable:
         only = self._only
         if only is None:
             return False
+        run_program = threads.run_program
         try:
             self._pack(self._table, 0, *[b.addr for b in buffers], *scalars)
         except (struct.error, OverflowError, TypeError):
             return False
-        threads.run_program(self._program, only.first, only.last, self._table_addr, 0)
+        first, last, _ = only
+        progress.begun = True  # and no signal can be seen from here to the end of the native program
+        run_program(self._program, first, last, self._table_addr, 0)
         return True
 
     def execution(self, buffers: list[Buffer], scalars: list[Any]) -> Execution:

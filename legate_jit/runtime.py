@@ -10,22 +10,25 @@ from __future__ import annotations
 import ctypes
 import gc
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from legate_jit import tracing
+from legate_jit import locking, tracing
 from legate_jit.backends import memory
 from legate_jit.backends.memory import Buffer
-from legate_jit.execute import Execution, Runnable
+from legate_jit.execute import Execution, Runnable, progress
 from legate_jit.ir import dtypes, infer
 from legate_jit.ir.node import ArrayType, Signature
 from legate_jit.ir.ops import OPS
-from legate_jit.store import Bitcast, Lens, Part, Reshaped, Store, read_step
+from legate_jit.store import Bitcast, Lens, Part, Reshaped, Store, _lenses, read_step
 
 _new_store = Store.__new__
+_thread_now = threading.get_ident
+_home = _thread_now()  # the thread that records without taking the lock
 
 #: elements a window inside a loop should compute before it is worth a flush
 LOOP_WORK = 8_000_000
@@ -83,11 +86,11 @@ class Window:
         if buffer.serial == self.serial and self.code_type(buffer.slot) is store.type:
             store.value = buffer.slot
             return buffer.slot
-        v = self.n
+        v = self.n  # from here to `store.value` nothing is called, see `record`
+        self.code += (store.type.buffer_signature,)
+        self.inputs += (buffer,)
+        self.input_values += (v,)
         self.n = v + 1
-        self.code.append(store.type.buffer_signature)
-        self.inputs.append(buffer)
-        self.input_values.append(v)
         buffer.slot, buffer.serial = v, self.serial
         store.value = v
         self.held += buffer.nbytes
@@ -116,12 +119,17 @@ _plans: dict[Any, Any] = {}  # what `tiers.plan` returns
 _suspended: list[Execution] = []
 
 
-def record(sig: Signature, *srcs: int) -> int:
-    """Append an instruction; returns its value number. Scalars it takes must be in `window.scalars` already."""
-    window.code.append(sig)
-    window.code.extend(srcs)
-    v = window.n
-    window.n = v + 1
+def record(sig: Signature, *srcs: int, scalars: Sequence[Any] = ()) -> int:
+    """Append an instruction with the run-time scalars it takes; returns its value number.
+
+    No function is called between the first change and the last: the interpreter looks for signals at calls, and Ctrl-C must find
+    the whole instruction or nothing of it. Whoever appends to the window without this function keeps to that too.
+    """
+    w = window
+    v = w.n
+    w.code += (sig, *srcs)
+    w.scalars += scalars
+    w.n = v + 1
     return v
 
 
@@ -235,6 +243,9 @@ def flush() -> None:
     """
     if _suspended:
         resume()
+    if _thread_now() != _home and not locking.is_shared():
+        locking.share()  # a thread that `threading` did not start
+        return flush()
     w = window
     getrefcount = sys.getrefcount
     pending: list[Store] = []
@@ -263,29 +274,39 @@ def flush() -> None:
     else:
         counters.hits += 1
     buffers = runnable.allocate(w.inputs)
-    scalars = w.scalars
-    for s, k in zip(pending, runnable.schedule.outputs, strict=True):
-        s.buffer = buffers[k]
-        s.value = None
-    counters.values += w.n
-    counters.launches += runnable.launches
-    counters.calls += runnable.calls
-    counters.copied_bytes += runnable.schedule.copied_bytes
-    w.clear()
-    if not runnable.run(buffers, scalars):
-        _run(runnable.execution(buffers, scalars))
-
-
-def _run(execution: Execution) -> None:
+    scalars, serial = w.scalars, w.serial
+    progress.begun = False
     try:
-        execution.run()
-    except BaseException:
-        _suspended.append(execution)
+        for s, k in zip(pending, runnable.schedule.outputs, strict=True):
+            s.buffer = buffers[k]
+            s.value = None
+        counters.values += w.n
+        counters.launches += runnable.launches
+        counters.calls += runnable.calls
+        counters.copied_bytes += runnable.schedule.copied_bytes
+        w.clear()
+        if not runnable.run(buffers, scalars):
+            _suspended.append(runnable.execution(buffers, scalars))
+            progress.begun = True
+            resume()
+    except BaseException:  # Ctrl-C, at any instruction above, or an operation's error
+        if not _suspended and not progress.begun:
+            _give(pending, runnable.schedule.outputs, buffers)
+            if w.serial == serial:
+                w.clear()
+            _suspended.append(runnable.execution(buffers, scalars))
         raise
 
 
 def resume() -> None:
-    """Finish a run that an exception interrupted."""
+    """Finish a run that an exception interrupted. An error that comes again leaves the run as it is."""
+def _give(stores: list[Store], outputs: Sequence[int], buffers: list[Buffer]) -> None:
+    """Let the stores hold the buffers of their results."""
+    for s, k in zip(stores, outputs, strict=True):
+        s.buffer = buffers[k]
+        s.value = None
+
+
     while _suspended:
         execution = _suspended[-1]
         execution.run()
@@ -309,7 +330,9 @@ def _compiled(key: Any) -> Runnable:
     from legate_jit.backends import cpu
     from legate_jit.ir.passes import compile_window
 
-    return Runnable(compile_window(*key), cpu)
+    runnable = Runnable(compile_window(*key), cpu)
+    locking.compiler_is_loaded()
+    return runnable
 
 
 def host(store: Store) -> np.ndarray:
@@ -469,3 +492,11 @@ def fence() -> None:
     for settle in before_fence:
         settle()
     flush()
+
+
+def _take_turns() -> None:
+    for name in ("fence", "flush", "resume", "full", "host", "writable", "number"):
+        globals()[name] = locking.guarded(globals()[name])
+
+
+locking.when_shared(_take_turns)

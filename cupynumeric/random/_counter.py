@@ -19,7 +19,6 @@ from cupynumeric._creation import shape_of
 from legate_jit import runtime
 from legate_jit.ir import dtypes, infer
 from legate_jit.ir.ops import OPS
-from legate_jit.runtime import window
 
 _WORD = (1 << 64) - 1
 
@@ -72,8 +71,7 @@ def uniforms(bits: CounterBits, shape: tuple[int, ...]) -> ndarray:
     """float64 in [0, 1), recorded."""
     sig = infer.random_signature(shape)
     first = bits.advance(sig.type.size)
-    window.scalars.extend((bits.key, first))
-    return wrap(runtime.new_store(runtime.record(sig), sig.type))
+    return wrap(runtime.new_store(runtime.record(sig, scalars=(bits.key, first)), sig.type))
 
 
 def _shape(size: Any, *parameters: Any) -> tuple[int, ...]:

@@ -1,0 +1,79 @@
+"""One lock around recording and running, taken only in programs that start a second thread.
+
+A program of one thread pays nothing: no entry point takes the lock. The first `threading.Thread.start` calls `share`, which
+runs every registered hook once; hooks (the runtime's, the faces') then replace entry points by versions that hold `lock`.
+Forks wait until no other thread is inside, so that a child finds the open window whole. Knows neither the window nor arrays.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+#: held by a thread that records or runs, once several threads may
+lock = threading.RLock()
+_hooks: list[Callable[[], None]] = []
+_shared: list[bool] = []
+
+
+def is_shared() -> bool:
+    """Whether entry points take the lock by now."""
+    return bool(_shared)
+
+
+def when_shared(hook: Callable[[], None]) -> None:
+    """Call `hook` when a second thread starts; at once if one has started already."""
+    _hooks.append(hook)
+    if _shared:
+        hook()
+
+
+def share() -> None:
+    """Make every entry point take the lock from now on. Further calls do nothing."""
+    with lock:
+        if _shared:
+            return
+        _shared.append(True)
+        for hook in _hooks:
+            hook()
+        _hold_over_forks()
+
+
+def guarded(function: F) -> F:
+    """`function`, holding the lock while it runs."""
+
+    @functools.wraps(function)
+    def locked(*args: Any, **kwargs: Any) -> Any:
+        with lock:
+            return function(*args, **kwargs)
+
+    return locked  # type: ignore[return-value]
+
+
+def _hold_over_forks() -> None:
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
+
+
+@functools.cache
+def compiler_is_loaded() -> None:
+    """Take the lock before the compiler's own when the process forks, as every flush does. (Handlers registered last run
+    first; taking the lock twice does no harm.)"""
+    _hold_over_forks()
+
+
+def _watch(start: Callable[[threading.Thread], None]) -> Callable[[threading.Thread], None]:
+    @functools.wraps(start)
+    def watched(self: threading.Thread) -> None:
+        share()
+        start(self)
+
+    return watched
+
+
+setattr(threading.Thread, "start", _watch(threading.Thread.start))  # noqa: B010  a method may not be assigned, say the checkers
