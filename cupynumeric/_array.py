@@ -213,6 +213,7 @@ _elementwise._ndarray = ndarray
 _views: dict[Any, Lens] = {}
 #: `_locked` of results that are immutable scalars in NumPy: `s += 1` makes a new one, and other names for the old one keep it
 SCALAR = 2
+runtime.bounded.append((_views, 50_000))
 _ROW = "row"  # tells (int, slice) from (slice, int) in a key
 
 
@@ -406,8 +407,8 @@ def _in_place(name: str) -> Callable[[ndarray, Any], Any]:
                     if b is None:
                         b = _enter(other._store)
                     srcs: tuple[Any, ...] = (b,)
-                elif (cls is float or cls is int) and (
                     scalars: tuple[Any, ...] = ()
+                elif (cls is float or cls is int) and (
                     sig.bounds is None or sig.bounds[0] <= other <= sig.bounds[1]  # type: ignore[union-attr]
                 ):
                     srcs, scalars = (), (other,)
@@ -417,8 +418,8 @@ def _in_place(name: str) -> Callable[[ndarray, Any], Any]:
                 a = store.value
                 if a is None:
                     a = _enter(store)
-                w.code += (sig, a, *srcs, update, a, w.n)
                 w.scalars += scalars
+                w.code += (sig, a, *srcs, update, a, w.n)
                 v = w.n + 1
                 w.n = v + 1
                 store.value = v

@@ -217,6 +217,8 @@ def _names_from_out(function: Callable[..., Any]) -> tuple[tuple[int, str], ...]
     except (ValueError, TypeError):
         return ()
     names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    if isinstance(function, np.ufunc):
+        return ()  # callers give `out` by name
     return tuple(enumerate(names))[names.index("out") :] if "out" in names else ()
 
 

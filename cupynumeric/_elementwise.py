@@ -26,6 +26,7 @@ _WEAK = (int, float, complex)
 
 for _name in OPS:
     _caches[_name] = {}
+    runtime.bounded.append((_caches[_name], 50_000))
 
 
 def cache_of(name: str) -> dict[Key, Signature]:
@@ -81,14 +82,20 @@ def signature(
 
 def _derive(op: Op, operands: tuple[Any, ...], dtype: np.dtype | None, casting: infer.Casting) -> Signature:
     ours = _types()
-    types = tuple(x._type if isinstance(x, ours) else x.__class__ for x in operands)
-    views = tuple(x._lens.view if x._lens is not None else None for x in operands if isinstance(x, ours))
-    return infer.through(infer.map_signature(op, types, dtype, casting), views)
+    types = tuple([x._type if isinstance(x, ours) else x.__class__ for x in operands])
+    views = tuple([x._lens.view if x._lens is not None else None for x in operands if isinstance(x, ours)])
+    if dtype is not None or casting != "same_kind":
+        return infer.through(infer.map_signature(op, types, dtype, casting), views)
+    cache = cache_of(op.name)  # operands without views have their types as keys
+    plain = cache.get(types)
+    if plain is None:
+        plain = cache[types] = infer.map_signature(op, types, dtype, casting)
+    return infer.through(plain, views)
 
 
 def _simple(x: ndarray) -> bool:
     """Whether the array is a whole store or one index map into it, which a signature can fold in."""
-    return x._lens is None or x._lens.read_signature is not None
+    return x._lens is None or x._lens.view is not None
 
 
 def source(x: ndarray) -> int:

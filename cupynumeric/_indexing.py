@@ -212,13 +212,16 @@ def assign_slow(array: ndarray, lens: Lens | None, item: Any) -> None:
         _assign_scalar(array, lens, source)
         return
     source = _fitted(source, target.shape)
-    if lens is not None and lens.read_signature is not None:
-        step = lens.chain[0]
-        assert isinstance(step, Affine)
-        sig = infer.update_signature(lens.base, source._type, step)
-        if source._lens is None or source._lens.view is not None:
-            view = None if source._lens is None else source._lens.view
-            lens.update_signatures[source._key] = infer.through(sig, (None, view))
+    simple = source._lens is None or source._lens.view is not None
+    if lens is not None and lens.view is not None and simple and lens.writable:
+        sig = infer.update_signature(lens.base, source._type, lens.view)
+        view = None if source._lens is None else source._lens.view
+        sig = lens.update_signatures[source._key] = infer.through(sig, (None, view))
+        new = runtime.value_of(source._store)
+        array._store.value = runtime.record(sig, runtime.value_of(array._store), new)
+        if window.n > window.limit:
+            runtime.full()
+        return
     runtime.write(array._store, lens, value(source), source._type)
 
 
@@ -234,10 +237,8 @@ def _assign_scalar(array: ndarray, lens: Lens | None, item: Any) -> None:
     if kind is complex and dtype.kind != "c":
         np.zeros(1, dtype)[0] = item  # raises NumPy's error
     converted = np.asarray(item).astype(dtype)[()] if kind is not int or dtype.kind != "f" else item
-    if lens is not None and lens.read_signature is not None:
-        step = lens.chain[0]
-        assert isinstance(step, Affine)
-        sig = infer.update_signature(lens.base, kind, step)
+    if lens is not None and lens.view is not None:
+        sig = infer.update_signature(lens.base, kind, lens.view)
         exact = (kind is float and dtype.kind in "fc") or (kind is int and dtype.kind in "iufc")
         if exact:
             lens.update_signatures[kind] = sig

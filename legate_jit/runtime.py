@@ -116,6 +116,8 @@ counters = Counters()
 #: what faces have put off without recording it, to be recorded or done before a fence
 before_fence: list[Callable[[], None]] = []
 _plans: dict[Any, Any] = {}  # what `tiers.plan` returns
+#: tables that grow with every new slice or structure, and how many entries they may hold: beyond, they start anew
+bounded: list[tuple[dict[Any, Any], int]] = [(_plans, 4000), (_lenses, 50_000), (infer._interned, 100_000)]
 _suspended: list[Execution] = []
 
 
@@ -161,8 +163,8 @@ def read(store: Store, lens: Lens | None) -> int:
     v = value_of(store)
     if lens is None:
         return v
-    if lens.read_signature is not None:
-        return record(lens.read_signature, v)
+    if lens.view is not None:
+        return record(infer.move_signature(lens.base, lens.view), v)
     type_ = lens.base
     for step in lens.chain:
         sig = read_step(type_, step)
@@ -241,11 +243,11 @@ def flush() -> None:
     MemoryError, and an error while planning, leave everything recorded as it was. An error or an interruption while running
     leaves the run to be resumed.
     """
-    if _suspended:
-        resume()
     if _thread_now() != _home and not locking.is_shared():
         locking.share()  # a thread that `threading` did not start
         return flush()
+    if _suspended:
+        resume()
     w = window
     getrefcount = sys.getrefcount
     pending: list[Store] = []
@@ -298,8 +300,6 @@ def flush() -> None:
         raise
 
 
-def resume() -> None:
-    """Finish a run that an exception interrupted. An error that comes again leaves the run as it is."""
 def _give(stores: list[Store], outputs: Sequence[int], buffers: list[Buffer]) -> None:
     """Let the stores hold the buffers of their results."""
     for s, k in zip(stores, outputs, strict=True):
@@ -307,6 +307,8 @@ def _give(stores: list[Store], outputs: Sequence[int], buffers: list[Buffer]) ->
         s.value = None
 
 
+def resume() -> None:
+    """Finish a run that an exception interrupted. An error that comes again leaves the run as it is."""
     while _suspended:
         execution = _suspended[-1]
         execution.run()
@@ -317,6 +319,9 @@ def _plan(key: Any) -> Any:
     from legate_jit import tiers  # here: replaying needs no planner
 
     counters.plans += 1
+    for table, most in bounded:
+        if len(table) > most:
+            table.clear()
     collecting = gc.isenabled()
     gc.disable()  # planning makes many small objects, none of them garbage
     try:

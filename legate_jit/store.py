@@ -55,24 +55,25 @@ LensStep = Affine | Reshaped | Bitcast | Part
 class Lens:
     """A chain of lens steps from a base type; `type` is what the view shows. Compared by identity; see `extend`."""
 
-    __slots__ = ("base", "type", "chain", "read_signature", "update_signatures", "writable")
+    __slots__ = ("base", "type", "chain", "view", "update_signatures")
+
+    #: the lens as one index map, if it is one
+    view: Affine | None
 
     def __init__(self, base: ArrayType, chain: tuple[LensStep, ...]) -> None:
         self.base, self.chain = base, chain
-        self.type = base
+        first = chain[0]
+        self.view = first if len(chain) == 1 and isinstance(first, Affine) else None
+        type_ = base
         for step in chain:
-            self.type = step_type(self.type, step)
-        self.writable = all(not isinstance(s, Affine) or index.is_writable(s) for s in chain)
-        self.read_signature: Signature | None = None
-        if len(chain) == 1 and isinstance(chain[0], Affine):
-            self.read_signature = infer.move_signature(base, chain[0])
+            type_ = step_type(type_, step)
+        self.type = type_
         self.update_signatures: dict[ArrayType | Lens | type, Signature] = {}
 
     @property
-    def view(self) -> Affine | None:
-        """The lens as one index map, if it is one."""
-        step = self.chain[0]
-        return step if self.read_signature is not None and isinstance(step, Affine) else None
+    def writable(self) -> bool:
+        """Whether no two elements of the view are the same element."""
+        return all(not isinstance(s, Affine) or index.is_writable(s) for s in self.chain)
 
 
 _lenses: dict[tuple[ArrayType, tuple[LensStep, ...]], Lens] = {}

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from legate_jit.backends import interpret, memory
+from legate_jit.backends import direct, interpret, memory
 from legate_jit.backends.memory import Buffer
 from legate_jit.config import config
 from legate_jit.execute import Runnable
@@ -27,13 +27,14 @@ Key = tuple[tuple[Any, ...], tuple[int, ...], tuple[bool, ...]]
 class Policy:
     """Who runs what. `target`: 'cpu', 'reference' or 'null'.
 
-    Tier 0: windows of at most `interpret_work` element operations are interpreted the first `interpret_runs` times they are
-    flushed. 0 runs: never.
+    Tier 0: windows of at most `interpret_work` element operations, or of few for their number of instructions (`plan_work`
+    each), are run directly the first `interpret_runs` times they are flushed. 0 runs: never.
     """
 
     target: str = config.target
     interpret_work: int = 200_000
     interpret_runs: int = 2 if config.tier0 else 0
+    plan_work: int = 60_000  # planning and compiling cost about as much, for each instruction
 
 
 policy = Policy()
@@ -67,21 +68,69 @@ def plan(key: Key, compiler: Callable[[Key], Runnable]) -> Any:
             return null.Counting(compile_window(*key))
         case "reference":
             return Interpreted(key, None)
-        case _ if policy.interpret_runs > 0 and _may_be_small(key[0]):
-            interpreted = Interpreted(key, compiler)
-            return interpreted if interpreted.work <= policy.interpret_work else compiler(key)
+        case _ if policy.interpret_runs > 0:
+            tape = direct.Tape(*key)
+            small = tape.work <= max(policy.interpret_work, policy.plan_work * tape.count)
+            return Direct(key, tape, compiler) if small and tape.runs() else compiler(key)
         case _:
             return compiler(key)
 
 
-def _may_be_small(code: tuple[Any, ...]) -> bool:
-    """A quick look: the sizes of what was recorded, before any graph is built."""
-    total, i = 0, 0
-    while i < len(code):
-        sig = code[i]
-        total += sig.type.size
-        i += 1 + sig.nsrc
-    return total <= 4 * policy.interpret_work
+class Direct:
+    """A window run directly by NumPy; it becomes the compiled plan once it has been run often enough."""
+
+    __slots__ = ("_compiler", "_key", "_runs", "_tape", "allocate", "calls", "execution", "launches", "run", "schedule")
+
+    def __init__(self, key: Key, tape: direct.Tape, compiler: Callable[[Key], Runnable]) -> None:
+        self._key, self._tape, self._compiler, self._runs = key, tape, compiler, 0
+        self.launches = self.calls = 0
+        count = len(tape.inputs)
+        fresh = iter(range(count, count + len(tape.owners)))
+        self.schedule: Any = Outputs(tuple(next(fresh) if owner < 0 else owner for owner in tape.owners))
+        self.allocate: Callable[[list[Buffer]], list[Buffer]] = self._allocate
+        self.run: Callable[[list[Buffer], list[Any]], bool] = lambda buffers, scalars: False
+        self.execution: Callable[[list[Buffer], list[Any]], Any] = self._execution
+
+    def _allocate(self, inputs: list[Buffer]) -> list[Buffer]:
+        """Buffers of inputs and fresh results. The call after the last direct run compiles, and hands over for good."""
+        if self._runs >= policy.interpret_runs:
+            return self._promote().allocate(inputs)
+        tape = self._tape
+        types = [tape.type_of(v) for v, owner in zip(tape.values, tape.owners, strict=True) if owner < 0]
+        buffers = inputs + [memory.allocate(t.nbytes) for t in types]
+        self._runs += 1
+        counters.interpreted += 1
+        return buffers
+
+    def _promote(self) -> Runnable:
+        compiled = self._compiler(self._key)
+        counters.promoted += 1
+        self.schedule, self.allocate = compiled.schedule, compiled.allocate
+        self.run, self.execution = compiled.run, compiled.execution
+        self.launches, self.calls = compiled.launches, compiled.calls
+        return compiled
+
+    def _execution(self, buffers: list[Buffer], scalars: list[Any]) -> _DirectRun:
+        arrays = [b.as_numpy(t.shape, t.dtype, True) for b, t in zip(buffers, self._tape.inputs, strict=False)]
+        return _DirectRun(self._tape, buffers, self._tape.start(arrays, scalars))
+
+
+@dataclass(slots=True)
+class _DirectRun:
+    """One direct run; after an interruption it continues where it stopped."""
+
+    tape: direct.Tape
+    buffers: list[Buffer]
+    going: direct.Run
+
+    def run(self) -> None:
+        tape = self.tape
+        at = len(tape.inputs)
+        for v, owner, found in zip(tape.values, tape.owners, self.going.finish(), strict=True):
+            if owner < 0:
+                t = tape.type_of(v)
+                self.buffers[at].as_numpy(t.shape, t.dtype, True)[...] = found
+                at += 1
 
 
 class Interpreted:

@@ -126,6 +126,12 @@ def map_signature(
     return _signature(op, types, array_type(broadcast_types(types), loop[-1]), None, mask, loop[:-1], bounds)
 
 
+def user_signature(types: tuple[ArrayType, ...], symbol: str, loop: np.dtype, result: np.dtype) -> Signature:
+    """A user's compiled scalar function, elementwise; its operands are all cast to `loop`."""
+    shape = broadcast_types(types)
+    return _signature(OPS["user"], types, array_type(shape, result), symbol, 0, tuple(loop for _ in types))
+
+
 def cast_signature(source: ArrayType, dtype: np.dtype) -> Signature:
     """`astype(dtype)`, unsafe casting; the caller checks the casting rule."""
     return _signature(OPS["cast"], (source,), array_type(source.shape, dtype), None, 0, (source.dtype,))

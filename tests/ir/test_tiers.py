@@ -16,11 +16,11 @@ from legate_jit.backends import null
 @pytest.fixture(autouse=True)
 def own_policy() -> Iterator[None]:
     policy = tiers.policy
-    saved = policy.target, policy.interpret_work, policy.interpret_runs
+    saved = policy.target, policy.interpret_work, policy.interpret_runs, policy.plan_work
     legate.fence()
     runtime._plans.clear()
     yield
-    policy.target, policy.interpret_work, policy.interpret_runs = saved
+    policy.target, policy.interpret_work, policy.interpret_runs, policy.plan_work = saved
     runtime._plans.clear()
 
 
@@ -41,7 +41,7 @@ def test_small_windows_are_interpreted_twice() -> None:
 
 
 def test_large_windows_are_compiled_at_once() -> None:
-    tiers.policy.interpret_runs, tiers.policy.interpret_work = 2, 1000
+    tiers.policy.interpret_runs, tiers.policy.interpret_work, tiers.policy.plan_work = 2, 1000, 0
     before = tiers.counters.interpreted
     one_step(np.full(5000, 1.0))
     assert tiers.counters.interpreted == before
@@ -89,3 +89,34 @@ def test_channel_flow_like_step_copies_nothing() -> None:
     del pn
     legate.fence()
     assert null.counters.copied_bytes == 0
+
+
+def test_moving_slices_run_directly_and_exactly() -> None:
+    tiers.policy.interpret_runs = 2
+    data = numpy.random.default_rng(5).random((300, 40))
+    x, y, ours, theirs = np.array(data), np.zeros((300, 40)), data.copy(), numpy.zeros((300, 40))
+    before = tiers.counters.interpreted
+    for i in range(1, 299):
+        y[i, :] = x[i, ::-1] * 2.0 + x[i - 1, :]
+        x[i:, 1] += y[i, 3]
+        view = y[i]
+        view *= 0.5
+        theirs[i, :] = ours[i, ::-1] * 2.0 + ours[i - 1, :]
+        ours[i:, 1] += theirs[i, 3]
+        view = theirs[i]
+        view *= 0.5
+    legate.fence()
+    assert tiers.counters.interpreted > before
+    assert (numpy.asarray(x) == ours).all()
+    assert (numpy.asarray(y) == theirs).all()
+
+
+def test_tables_stay_bounded() -> None:
+    small = {k: None for k in range(10)}
+    runtime.bounded.append((small, 5))
+    try:
+        one_step(np.full(7, 1.0))
+        one_step(np.full(8, 1.0))
+    finally:
+        runtime.bounded.pop()
+    assert not small
