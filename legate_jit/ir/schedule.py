@@ -180,8 +180,8 @@ class _Planner:
                     or index.overlaps(reading.view, region)
                 ):
                     return False
-            if following is None:
-                return False
+            if following is None or following.src[0] is not version:
+                return False  # nobody, or somebody who sees it under another shape
             assert isinstance(following.arg, Affine)
             if index.covers(following.arg, box):
                 return True

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pytest
 
+from legate_jit import tiers
 from tests.fuzz import programs
 
 CHUNK = 20
@@ -23,6 +24,21 @@ def test_short_programs() -> None:
     """Few statements, so that windows, plans and fusion have little to hide behind."""
     reports = [r for seed in range(10_000, 10_150) if (r := programs.check(seed, steps=6)) is not None]
     assert not reports, "\n\n".join(reports)
+
+
+def test_regressions() -> None:
+    """Programs that once went wrong: an update through a reshaped view follows one that had to copy."""
+    assert programs.check(493) is None
+
+
+def test_programs_run_directly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same by tier 0, which runs tapes without planning and decides itself what it may overwrite."""
+    monkeypatch.setattr(tiers.policy, "interpret_runs", 10**9)
+    monkeypatch.setattr(tiers.policy, "interpret_work", 10**12)
+    before = tiers.counters.interpreted
+    reports = [r for seed in range(20_000, 20_060) if (r := programs.check(seed)) is not None]
+    assert not reports, "\n\n".join(reports)
+    assert tiers.counters.interpreted > before
 
 
 def test_the_comparison_notices() -> None:
