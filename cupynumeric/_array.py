@@ -242,7 +242,9 @@ def wrap(store: Store, lens: Lens | None = None, locked: bool | int = False) -> 
 def result(sig: Signature, *srcs: int, scalars: Sequence[Any] = ()) -> ndarray:
     """Record an instruction (see `runtime.record`) and return its value as a new array."""
     v = runtime.record(sig, *srcs, scalars=scalars)
-    return wrap(runtime.new_store(v, sig.type), None, not sig.type.shape and sig.op.ufunc is not None and SCALAR)
+    return wrap(
+        runtime.new_store(v, sig.type), None, not sig.type.shape and sig.op.ufunc is not None and SCALAR
+    )
 
 
 def refuses_writes(array: ndarray) -> bool:
@@ -327,7 +329,9 @@ def _binary(name: str) -> Callable[[ndarray, Any], Any]:
             a = self._store.value
             if a is None:
                 a = _enter(self._store)
-            w.scalars += (other,)  # not append: nothing is called between here and `w.n`, see `runtime.record`
+            w.scalars += (
+                other,
+            )  # not append: nothing is called between here and `w.n`, see `runtime.record`
             w.code += (sig, a)
         else:
             return _elementwise.operator(op, self, other)

@@ -79,7 +79,7 @@ class Selection(ndarray):
         return self.settle()._key
 
     @property
-    def _locked(self) -> bool:  # type: ignore[override]
+    def _locked(self) -> bool | int:  # type: ignore[override]
         return self.settle()._locked
 
     @property

@@ -1,10 +1,13 @@
-"""Configuration: read once from the environment, then frozen. Knows names and their values, not what they do.
+"""Configuration: read once from the environment (and the command's flags), then frozen.
+
+Knows names and their values, not what they do.
 
 | variable | values | meaning |
 |---|---|---|
 | LEGATE_JIT_TARGET | cpu, reference, null | where kernels run; `reference` interprets with NumPy, `null` runs nothing |
-| LEGATE_JIT_DEBUG | 0..4 | 1: a line per flush, 2: per step, 3: and its IR, 4: and its source |
-| LEGATE_JIT_DUMP_IR | stages | print these stages of every compiled window (see `legate-jit --help`) |
+| LEGATE_JIT_DEBUG | 0..4 | 1: a line per flush, 2: per step, 3: and its graph and kernels, 4: and its source |
+| LEGATE_JIT_DUMP_IR | stages, 1, all | print these stages of every compiled window; 1: graph, kernels and schedule |
+| LEGATE_JIT_DUMP_FILE | a path | where dumps and debug lines go instead of standard error |
 | LEGATE_JIT_VERIFY | 0, 1 | check the result of every compiler pass |
 | LEGATE_JIT_TIER0 | 0, 1 | interpret small windows the first times they are seen (default 1) |
 """
@@ -13,10 +16,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 TARGETS = ("cpu", "reference", "null")
-STAGES = ("graph", "simplified", "pieces", "lowered", "fused", "kernels", "schedule", "source", "llvm", "asm")
+STAGES = ("graph", "simplified", "pieces", "lowered", "fused", "kernels", "schedule", "source", "asm")
+#: what is dumped when nobody says which stages
+DEFAULT_STAGES = ("graph", "kernels", "schedule")
+LEVELS = ("0", "1", "2", "3", "4")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,32 +33,47 @@ class Config:
     target: str = "cpu"
     debug: int = 0
     dump: tuple[str, ...] = ()
+    dump_file: str = ""
     verify: bool = False
     tier0: bool = True
 
+    @property
+    def watching(self) -> bool:
+        """Whether anything has to be installed that looks at what is compiled and run."""
+        return bool(self.debug or self.dump or self.verify)
+
 
 def parse_stages(text: str) -> tuple[str, ...]:
-    """Stage names separated by commas, in pipeline order; '' or 'all' mean every stage. ValueError names a wrong one."""
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    if not names or names == ["all"]:
-        return STAGES
+    """Stage names separated by commas, in pipeline order; '' means the default ones, 'all' every one. `llvm` is another name
+    of `source`. ValueError names a wrong one."""
+    names = ["source" if name.strip() == "llvm" else name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        return DEFAULT_STAGES
     for name in names:
-        if name not in STAGES:
-            raise ValueError(f"no stage {name!r}; the stages are {', '.join(STAGES)}")
-    return tuple(s for s in STAGES if s in names)
+        if name not in STAGES and name != "all":
+            raise ValueError(f"no stage {name!r}; the stages are {', '.join(STAGES)}, all")
+    return tuple(s for s in STAGES if s in names or "all" in names)
+
+
+def parse_level(text: str) -> int:
+    """A debug level, 0 to 4. ValueError otherwise."""
+    if text not in LEVELS:
+        raise ValueError(f"must be one of {', '.join(LEVELS)}, not {text!r}")
+    return int(text)
 
 
 def from_environment(environment: Mapping[str, str]) -> Config:
     """The configuration that environment variables ask for. ValueError names the variable and its value."""
-    dump = environment.get("LEGATE_JIT_DUMP_IR")
+    dump = environment.get("LEGATE_JIT_DUMP_IR", "0")
     try:
-        stages = () if dump is None or dump == "0" else parse_stages("" if dump == "1" else dump)
+        stages = () if dump in ("", "0") else parse_stages("" if dump == "1" else dump)
     except ValueError as e:
         raise ValueError(f"LEGATE_JIT_DUMP_IR={dump}: {e}") from None
     return Config(
         target=_choice(environment, "LEGATE_JIT_TARGET", TARGETS),
-        debug=int(_choice(environment, "LEGATE_JIT_DEBUG", ("0", "1", "2", "3", "4"))),
+        debug=int(_choice(environment, "LEGATE_JIT_DEBUG", LEVELS)),
         dump=stages,
+        dump_file=environment.get("LEGATE_JIT_DUMP_FILE", ""),
         verify=_choice(environment, "LEGATE_JIT_VERIFY", ("0", "1")) == "1",
         tier0=_choice(environment, "LEGATE_JIT_TIER0", ("1", "0")) == "1",
     )
@@ -67,3 +89,10 @@ def _choice(environment: Mapping[str, str], name: str, values: tuple[str, ...]) 
 
 
 config = from_environment(os.environ)
+
+
+def override(**settings: Any) -> Config:
+    """Replace settings by the command's flags. Only before the engine is imported: its modules keep what they read."""
+    global config
+    config = replace(config, **settings)
+    return config

@@ -20,6 +20,7 @@ import numpy as np
 from legate_jit import locking, tracing
 from legate_jit.backends import memory
 from legate_jit.backends.memory import Buffer
+from legate_jit.config import config
 from legate_jit.execute import Execution, Runnable, progress
 from legate_jit.ir import dtypes, infer
 from legate_jit.ir.node import ArrayType, Signature
@@ -505,3 +506,9 @@ def _take_turns() -> None:
 
 
 locking.when_shared(_take_turns)
+
+
+if config.watching:
+    from legate_jit import debug
+
+    debug.install(config)

@@ -79,7 +79,18 @@ def plan(key: Key, compiler: Callable[[Key], Runnable]) -> Any:
 class Direct:
     """A window run directly by NumPy; it becomes the compiled plan once it has been run often enough."""
 
-    __slots__ = ("_compiler", "_key", "_runs", "_tape", "allocate", "calls", "execution", "launches", "run", "schedule")
+    __slots__ = (
+        "_compiler",
+        "_key",
+        "_runs",
+        "_tape",
+        "allocate",
+        "calls",
+        "execution",
+        "launches",
+        "run",
+        "schedule",
+    )
 
     def __init__(self, key: Key, tape: direct.Tape, compiler: Callable[[Key], Runnable]) -> None:
         self._key, self._tape, self._compiler, self._runs = key, tape, compiler, 0
@@ -111,7 +122,9 @@ class Direct:
         return compiled
 
     def _execution(self, buffers: list[Buffer], scalars: list[Any]) -> _DirectRun:
-        arrays = [b.as_numpy(t.shape, t.dtype, True) for b, t in zip(buffers, self._tape.inputs, strict=False)]
+        arrays = [
+            b.as_numpy(t.shape, t.dtype, True) for b, t in zip(buffers, self._tape.inputs, strict=False)
+        ]
         return _DirectRun(self._tape, buffers, self._tape.start(arrays, scalars))
 
 

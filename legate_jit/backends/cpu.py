@@ -38,14 +38,27 @@ def register_user(symbol: str, text: str) -> None:
 def source(kernel: Kernel) -> str:
     """LLVM IR text of a kernel for this machine."""
     text = emit(kernel, _ENTRY, native.vector_bytes(), native.has_symbol)
-    users = sorted({str(i.imm) for i in kernel.instrs if i.op == "user"} & _user_functions.keys())
-    for symbol in users:
-        # The kernel only declares the function; the definition takes the declaration's place.
-        lines = [
-            line for line in text.splitlines() if not (line.startswith("declare ") and f"@{symbol}(" in line)
-        ]
-        text = "\n".join(lines) + "\n" + _user_functions[symbol]
-    return text
+    users = _users(kernel)
+    return _joined([text, *(_user_functions[symbol] for symbol in users)], users) if users else text
+
+
+def _users(kernel: Kernel) -> list[str]:
+    """Symbols of the user functions a kernel calls."""
+    return sorted({str(i.imm) for i in kernel.instrs if i.op == "user"} & _user_functions.keys())
+
+
+def _joined(texts: list[str], defined: list[str]) -> str:
+    """One module of several texts: each external function declared once, and not at all where it is defined."""
+    seen = {f"@{symbol}" for symbol in defined}
+    lines = []
+    for line in "\n".join(texts).splitlines():
+        if line.startswith("declare "):
+            name = line[line.index("@") : line.index("(", line.index("@"))]
+            if name in seen:
+                continue
+            seen.add(name)
+        lines.append(line)
+    return "\n".join(lines) + "\n"
 
 
 def _key(kernel: Kernel) -> Hashable:
@@ -61,7 +74,10 @@ def compile_kernel(kernel: Kernel) -> int:
     if address is not None:
         return address
     start = time.perf_counter()
-    code = native.compile_ir(source(kernel), (_ENTRY,), level=native.quick_level())
+    if _users(kernel):  # what others wrote as scalar code wants LLVM's passes: inlining first of all
+        code = native.compile_ir(source(kernel), (_ENTRY,), optimize=2)
+    else:
+        code = native.compile_ir(source(kernel), (_ENTRY,), level=native.quick_level())
     _codes.append(code)
     address = _addresses[key] = code.address(_ENTRY)
     stats.compiled += 1

@@ -220,7 +220,9 @@ class Run:
                 return np.empty(shape, dtype)
             case _:
                 axis: Any = sig.arg
-                line = np.arange(shape[axis], dtype=dtype).reshape([-1 if d == axis else 1 for d in range(len(shape))])
+                line = np.arange(shape[axis], dtype=dtype).reshape(
+                    [-1 if d == axis else 1 for d in range(len(shape))]
+                )
                 return np.array(np.broadcast_to(line, shape))
 
 
@@ -250,21 +252,23 @@ def _reduce(sig: Signature, x: np.ndarray) -> np.ndarray:
         flat = np.transpose(x, (*kept, *axes)).reshape(*sig.type.shape, math.prod(x.shape[d] for d in axes))
         function: Callable[..., Any] = np.argmax if name == "argmax" else np.argmin
         return np.asarray(function(flat.astype(loop, copy=False), axis=-1))
-    return np.asarray(_REDUCERS[name].reduce(x, axis=axes, dtype=loop)).astype(sig.type.dtype, copy=False)
+    total: np.ndarray = np.asarray(_REDUCERS[name].reduce(x, axis=axes, dtype=loop))
+    return total.astype(sig.type.dtype, copy=False)
 
 
 _keys: dict[Affine, Any] = {}
 
 
-def view(x: np.ndarray, affine: Affine, writable: bool = False) -> np.ndarray:
-    """What an index map shows of an array: by a basic key where there is one."""
+def view(x: np.ndarray, affine: Any, writable: bool = False) -> np.ndarray:
+    """What an index map (an `Affine`) shows of an array: by a basic key where there is one."""
     key = _keys.get(affine, _keys)
     if key is _keys:
         if len(_keys) > 4096:
             _keys.clear()
         key = _keys[affine] = _basic_key(affine)
     if key is not None:
-        return x[key]
+        found: np.ndarray = x[key]
+        return found
     if writable:
         return _writable_view(x, affine)
     return general_view(x, affine)
@@ -307,4 +311,3 @@ def _volume(view: Any) -> int:
     for n in view.shape:
         size *= n
     return size
-

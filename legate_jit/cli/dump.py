@@ -20,7 +20,6 @@ from legate_jit.ir.ops import Kind
 from legate_jit.ir.rewrite import Graph
 from legate_jit.ir.steps import Launch, Schedule, Storage
 
-DEFAULT_STAGES = ("graph", "kernels", "schedule")
 GRAPHS = ("graph", "simplified", "pieces", "lowered")
 
 
@@ -39,12 +38,9 @@ def size_text(nbytes: int) -> str:
     """Bytes for people: `1.23 MiB`."""
     if nbytes < 1024:
         return f"{nbytes} B"
-    value, unit = float(nbytes), ""
-    for unit in ("KiB", "MiB", "GiB", "TiB"):
-        value /= 1024
-        if value < 1024:
-            break
-    return f"{value:.3g} {unit}" if value < 1000 else f"{value:.0f} {unit}"
+    power = min((nbytes.bit_length() - 1) // 10, 4)
+    value = nbytes / 1024**power
+    return f"{value:.3g} {' KMGT'[power]}iB" if value < 1000 else f"{value:.0f} {' KMGT'[power]}iB"
 
 
 # ---- graphs and clusters ---------------------------------------------------------------------------------------------
@@ -238,7 +234,6 @@ def headline(title: str, remark: str = "") -> str:
 
 
 __all__ = [
-    "DEFAULT_STAGES",
     "GRAPHS",
     "Numbers",
     "code_text",

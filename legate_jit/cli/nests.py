@@ -139,7 +139,8 @@ class _Text:
         shape = "x".join(map(str, nest.extents))
         reduced = f", {kernel.nreduced} reduced" if kernel.nreduced else ""
         take = f", taken {self.launch.chunk} at a time" if self.launch.chunk < nest.units else ", one thread"
-        return f"kernel k{self.number}: {kernel.kind} {shape}{reduced}  # {nest.units} units of about {nest.work} operations{take}"
+        units = f"{nest.units} unit{'s' * (nest.units != 1)} of about {nest.work} operations{take}"
+        return f"kernel k{self.number}: {kernel.kind} {shape}{reduced}  # {units}"
 
     def operand_notes(self) -> list[str]:
         """What the element expressions do not show."""

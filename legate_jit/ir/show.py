@@ -142,9 +142,7 @@ def _general(x: str, view: Affine, base: tuple[int, ...], order: list[int]) -> s
         text += f".transpose({', '.join(str(order.index(axis)) for axis in ranked)})"
     if len(ranked) < len(view.shape):
         key = ", ".join(":" if d in ranked else "None" for d in range(len(view.shape)))
-        if not key.startswith("None") or "None, :" not in key or ":, None" in key:
-            text = f"{text}[{key}]"
-        elif any(view.shape[d] == 1 for d in range(len(view.shape)) if d not in ranked):
+        if not key.startswith("None") or "None, :" not in key or ":, None" in key or any(view.shape[d] == 1 for d in range(len(view.shape)) if d not in ranked):
             text = f"{text}[{key}]"
         if any(view.shape[d] != 1 for d in range(len(view.shape)) if d not in ranked):
             text = f"np.broadcast_to({text}, {_tuple(view.shape)})"

@@ -42,7 +42,9 @@ def settled(x: Any) -> Any:
 def same(theirs: Any, ours: Any, exact: bool = True) -> None:
     """Assert that two outcomes agree."""
     if isinstance(theirs, Exception) or isinstance(ours, Exception):
-        assert isinstance(ours, Exception) and isinstance(theirs, Exception), f"NumPy: {theirs!r}; ours: {ours!r}"
+        assert isinstance(ours, Exception) and isinstance(theirs, Exception), (
+            f"NumPy: {theirs!r}; ours: {ours!r}"
+        )
         assert type(ours) is type(theirs), f"NumPy: {theirs!r}; ours: {ours!r}"
         assert str(ours) == str(theirs), f"text: {ours!s} instead of {theirs!s}"
         return
@@ -61,7 +63,9 @@ def same(theirs: Any, ours: Any, exact: bool = True) -> None:
             rtol = 1e-2 if a.dtype == numpy.float16 else 1e-6 if a.dtype.itemsize < 8 else 1e-12
             numpy.testing.assert_allclose(b, a, rtol=rtol)
         return
-    assert type(ours) is type(theirs) or type(theirs).__name__ == type(ours).__name__, f"{theirs!r} and {ours!r}"
+    assert type(ours) is type(theirs) or type(theirs).__name__ == type(ours).__name__, (
+        f"{theirs!r} and {ours!r}"
+    )
     assert ours == theirs
 
 

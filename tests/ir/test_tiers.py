@@ -112,7 +112,7 @@ def test_moving_slices_run_directly_and_exactly() -> None:
 
 
 def test_tables_stay_bounded() -> None:
-    small = {k: None for k in range(10)}
+    small = dict.fromkeys(range(10))
     runtime.bounded.append((small, 5))
     try:
         one_step(np.full(7, 1.0))
