@@ -148,8 +148,8 @@ def ravel_array(array: ndarray, order: Any = "C") -> ndarray:
             return reshaped(array, (array.size,))
         return reshaped(permuted(array, memory_order(array.shape, strides)), (array.size,))
     ordered = permuted(array, range(array.ndim)[::-1]) if is_fortran(array, order) else array
-    if ordered.ndim == 1 and not contiguity(ordered)[0]:
-        return fresh_copy(ordered, "C")  # reshape would give the view itself
+    if not contiguity(ordered)[0]:
+        ordered = fresh_copy(ordered, "C")  # even where reshape could give a view
     return reshaped(ordered, (array.size,))
 
 
