@@ -6,6 +6,7 @@ graph as data; not where it came from, who prints it, or how it is compiled.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -17,6 +18,8 @@ from legate_jit.ir.node import ArrayType, Node
 from legate_jit.ir.ops import Kind
 from legate_jit.ir.rewrite import Graph
 
+#: longest line of names
+WIDTH = 110
 #: source text of the functions a program may need, by name; put at its top when it does
 HELPERS = {
     "strided": '''\
@@ -106,6 +109,12 @@ def type_text(t: ArrayType) -> str:
     return f"{dtypes.code(t.dtype)}[{','.join(map(str, t.shape))}]"
 
 
+def wrapped(start: str, words: str, end: str) -> list[str]:
+    """Text in brackets over as many lines as it needs."""
+    pad = " " * (len(start) - len(start.lstrip()) + 8)
+    return textwrap.wrap(start + words + end, WIDTH, subsequent_indent=pad, break_long_words=False)
+
+
 def literal(value: Any) -> str:
     """A Python number as source text, infinities and NaN included."""
     if isinstance(value, complex) and not isinstance(value, float):
@@ -127,9 +136,16 @@ class _Writer:
     def text(self, name: str) -> str:
         buffers = sorted((n for n in self.graph.nodes if n.kind is Kind.BUFFER), key=_slot)
         scalars = sorted((n for n in self.graph.nodes if n.kind is Kind.SCALAR), key=_slot)
-        lines = [f"def {name}({', '.join(operand(n) for n in [*buffers, *scalars])}):"]
+        lines = wrapped(f"def {name}(", ", ".join(operand(n) for n in [*buffers, *scalars]), "):")
         lines += [f"    # {operand(n)}: {type_text(n.type)}" for n in buffers]
-        lines += [f"    {operand(n)} = {dtype_name(n.dtype)}({operand(n)})" for n in scalars]
+        for dtype in dict.fromkeys(n.dtype for n in scalars):
+            of_dtype = [operand(n) for n in scalars if n.dtype == dtype]
+            if len(of_dtype) == 1:
+                lines.append(f"    {of_dtype[0]} = {dtype_name(dtype)}({of_dtype[0]})")
+            else:
+                names = ", ".join(of_dtype)
+                lines += wrapped("    (", names, f") = map({dtype_name(dtype)}, (")[:-1]
+                lines += wrapped(wrapped("    (", names, f") = map({dtype_name(dtype)}, (")[-1], names, "))")
         place = ""
         for n in self.graph.nodes:
             if n.kind in (Kind.BUFFER, Kind.SCALAR):
