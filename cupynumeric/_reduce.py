@@ -100,6 +100,11 @@ def _signature(name: str, a: ndarray, axis: Any, dtype: Any) -> tuple[Signature,
     return found
 
 
+def with_out(ufunc: np.ufunc, source: np.dtype, out: np.dtype) -> np.dtype:
+    """The dtype NumPy accumulates in when the result goes to an array of dtype `out`."""
+    return ufunc.resolve_dtypes((out, source, None))[-1]
+
+
 def reduce(
     name: str,
     a: ndarray,
@@ -112,7 +117,7 @@ def reduce(
 ) -> Any:
     """Reduce with op `name` (a key of UFUNCS). Raises `HostOnly` where the graph has no such reduction."""
     if dtype is None and isinstance(out, ndarray) and name in ("sum", "prod"):
-        dtype = out.dtype
+        dtype = with_out(UFUNCS[name], a._type.dtype, out.dtype)
     sig, axes = _signature(name, a, axis, dtype)
     a_type = a._type
     if where is not True and where is not NO_VALUE:
@@ -146,7 +151,7 @@ def _deliver(done: ndarray, out: Any, name: str, source: ArrayType, axes: tuple[
         UFUNCS[name].reduce(
             hollow, axes, out=np.empty(out.shape, out.dtype), keepdims=done.ndim == source.ndim
         )
-    return _calls.deliver(done, out, "same_kind", UFUNCS[name].__name__)
+    return _calls.deliver(done, out)
 
 
 def _identity(name: str, loop: np.dtype) -> Any:
@@ -230,7 +235,7 @@ def scan(name: str, a: ndarray, axis: Any, dtype: Any, out: Any) -> Any:
         axis = 0
     axis = infer.normalize_axis(axis, max(a._type.ndim, 1))
     if dtype is None and out is not None:
-        dtype = out.dtype
+        dtype = with_out(ufunc, a._type.dtype, out.dtype)
     wanted = None if dtype is None else np.dtype(dtype)
     loop = ufunc.resolve_dtypes((None, a._type.dtype, None), signature=(wanted, None, None), reduction=True)[
         1
@@ -240,4 +245,4 @@ def scan(name: str, a: ndarray, axis: Any, dtype: Any, out: Any) -> Any:
     if a._type.ndim == 0:
         a = a.reshape(1)
     done = _record(infer.scan_signature(OPS[name], a._type, axis, dtypes.canonical(loop)), value(a))
-    return _calls.deliver(done, out, "same_kind")
+    return _calls.deliver(done, out)

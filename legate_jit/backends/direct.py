@@ -234,7 +234,8 @@ def _map(sig: Signature, operands: list[Any]) -> Any:
             x = operands[0]
             return (x.real if x.dtype.kind == "c" and dtype.kind not in "cb" else x).astype(dtype)
         loops = [np.asarray(x).astype(d, copy=False) for x, d in zip(operands, sig.loop, strict=True)]
-        return np.asarray(reference.map_op(op.name, dtype, loops))
+        found = reference.map_op(op.name, dtype, loops)
+        return np.array(found) if op.name in ("real", "imag") else np.asarray(found)  # NumPy gives views
     if op.name == "power" and dtype.kind in "iu":
         operands = [operands[0], np.maximum(operands[1], 0)]
     out = ufunc(*operands)

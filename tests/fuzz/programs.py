@@ -373,6 +373,87 @@ class Maker:
             return f"{self.fresh()} = {a}[{indices}]"
         return f"{a}[{indices}] = {self.rng.choice(SCALARS)}"
 
+    def function(self) -> str:
+        """A function of NumPy's namespace, or a method."""
+        rng = self.rng
+        a = self.array() if rng.random() < 0.6 else self.viewed(self.array())
+        x = self.look(a)
+        axis = rng.randrange(-x.ndim, x.ndim) if x.ndim else 0
+        b = self.partner(x.shape)
+        forms = [
+            f"np.concatenate([{a}, {a}], {axis})",
+            f"np.stack([{a}, {b}], {axis})",
+            f"np.flip({a}, {axis})",
+            f"np.roll({a}, {rng.randint(-3, 3)}, {axis})",
+            f"np.repeat({a}, 2, {axis})",
+            f"np.tile({a}, 2)",
+            f"np.minimum({a}, {b})",
+            f"np.maximum({a}, {b})",
+            f"{a}.clip({rng.choice(['0', '1', '-2'])}, 3)",
+            f"np.diff({a}, axis={axis})",
+            f"np.sort({a}, {axis})",
+            f"np.argsort({a}, {axis}, kind='stable')",
+            f"np.abs({a})",
+            f"np.sign({a})",
+            f"np.square({a})",
+            f"np.logical_and({a}, {b})",
+            f"np.logical_not({a})",
+            f"{a} % 3",
+            f"{a} // 2",
+            f"{a} << 1",
+            f"np.outer({a}, {b})",
+            f"np.dot({a}, {b})",
+            f"np.count_nonzero({a}, axis={axis})",
+            f"np.zeros_like({a})",
+            f"np.expand_dims({a}, {axis})",
+            f"np.swapaxes({a}, 0, {axis})",
+            f"np.triu({a})",
+            f"np.pad({a}, 1)",
+            f"{a}[{a} != {rng.choice(SCALARS)}]",
+            f"np.take({a}, [0, -1], axis={axis})",
+            f"np.isfinite({a})",
+            f"np.arange({rng.randint(0, 9)}, dtype='{rng.choice(self.dtypes)}')",
+            f"np.cumsum({a}, axis={axis})",
+            f"np.nonzero({a})[0].copy()",
+            f"np.copysign({a}, {b})",
+            f"np.array([{a}, {a}])",
+        ]
+        text = rng.choice(forms)
+        return f"{self.target(np.shape(self.look(text)))} = {text}"
+
+    def out(self) -> str:
+        """A ufunc into an existing array, or a method that changes one."""
+        rng = self.rng
+        a = self.writable()
+        x = self.names[a]
+        target = a if rng.random() < 0.6 else self.one_view(a)
+        x = self.look(target)
+        b, c = self.partner(x.shape, exactly=True), self.partner(x.shape, exactly=True)
+        name = rng.choice(["add", "subtract", "multiply", "maximum", "minimum", "less", "logical_xor"])
+        axis = rng.randrange(x.ndim) if x.ndim else 0
+        forms = [
+            f"np.{name}({b}, {c}, out={target})",
+            f"np.{name}({b}, {c}, out={target}, casting='unsafe')",
+            f"np.{name}({b}, {c}, out={target}, where={b} != {c})",
+            f"np.copyto({target}, {b})",
+            f"np.copyto({target}, {b}, where={c} == {rng.choice(SCALARS)})",
+            f"{target}.fill({rng.choice(SCALARS)})",
+            f"{target}.sort({axis})",
+            f"np.add.at({target}, 0, 1)",
+            f"np.add.at({target}, ([0, 0, -1],), 2)",
+            f"np.cumsum({b}, axis={axis}, out={target})",
+            f"np.negative({b}, out={target})",
+            f"{target}[{b} < {c}] = {rng.choice(SCALARS)}",
+            f"{target}[{b} < {c}] += 1",
+            f"{target}[{b} < {c}] = {c}[{b} < {c}]",
+            f"np.putmask({target}, {b} < {c}, {c})",
+            f"{target}.flat[{rng.randint(0, max(x.size - 1, 0))}] = 5",
+        ]
+        form = rng.choice(forms)
+        if "cumsum" in form and (not x.ndim or np.shape(self.look(b)) != x.shape):
+            raise Rejected  # NumPy does not check
+        return form
+
     def observe(self) -> str:
         return f"seen.append(np.array({self.array()}).tolist())"
 
@@ -396,7 +477,8 @@ class Maker:
 
     MENU = (
         ("create", 6), ("view", 14), ("binary", 16), ("unary", 3), ("assign", 14), ("in_place", 12), ("overlap", 8),
-        ("copy", 5), ("delete", 6), ("reduction", 9), ("where", 3), ("masked", 3), ("fancy", 3), ("observe", 2), ("loop", 2),
+        ("copy", 5), ("delete", 6), ("reduction", 9), ("where", 3), ("masked", 3), ("fancy", 3), ("observe", 2), ("loop", 2), ("function", 8),
+        ("out", 8),
     )  # fmt: skip
 
     def step(self) -> None:
@@ -447,7 +529,17 @@ class Maker:
         trial = duplicate(self.names)
         run_line(line, trial)
         values = [v for v in trial.values() if isinstance(v, (np.ndarray, np.generic))]
+        if any(isinstance(v, np.ndarray) and v.size and not own(v) for v in values):
+            return False
         return all(exact(v) and v.size < 5000 and str(v.dtype)[0] not in "OSU" for v in values)
+
+
+def own(x: np.ndarray) -> bool:
+    """Whether the array's memory begins in an array of its own dtype family (`duplicate` follows such bases only)."""
+    base = x
+    while isinstance(base.base, np.ndarray):
+        base = base.base
+    return base.base is None
 
 
 def duplicate(names: dict[str, Any]) -> dict[str, Any]:
