@@ -101,7 +101,7 @@ def _cluster(k: int, cluster: Cluster) -> list[str]:
 
 
 def storage_names(schedule: Schedule) -> list[str]:
-    """Names of storages: `a2` for input 2, `r0` for the memory of result 0 (its input's name when in place), else `t0...`."""
+    """Names of storages: `a2` for input 2, `r0` for the memory of result 0 (its input's name when in place), else `m0...`."""
     names = []
     temporaries = 0
     for k, storage in enumerate(schedule.storages):
@@ -110,13 +110,13 @@ def storage_names(schedule: Schedule) -> list[str]:
         elif k in schedule.outputs:
             names.append(f"r{schedule.outputs.index(k)}")
         else:
-            names.append(f"t{temporaries}")
+            names.append(f"m{temporaries}")
             temporaries += 1
     return names
 
 
 def kernels_text(schedule: Schedule, numbers: Numbers) -> str:
-    """Every launch as a loop nest. `a` are inputs, `r` results, `t` temporaries, `s` scalars."""
+    """Every launch as a loop nest. `a` are inputs, `r` results, `m` memory between them, `s` scalars, `t` values in registers."""
     names = storage_names(schedule)
     texts = []
     for step in schedule.steps:
@@ -136,9 +136,9 @@ def schedule_text(schedule: Schedule, numbers: Numbers) -> str:
     width = len(str(len(schedule.steps)))
     launches = sum(isinstance(s, Launch) for s in schedule.steps)
     lines = [
-        f"{launches} launches, {len(schedule.steps) - launches} calls, {schedule.inputs} inputs, "
+        f"# {launches} launches, {len(schedule.steps) - launches} calls, {schedule.inputs} inputs, "
         f"{len(schedule.outputs)} results, {len(schedule.slots)} blocks of memory "
-        f"({size_text(sum(schedule.slots))}), {size_text(schedule.copied_bytes)} copied because an update could not be in place"
+        f"({size_text(sum(schedule.slots))}), {size_text(schedule.copied_bytes)} copied by updates not in place"
     ]
     for k, step in enumerate(schedule.steps):
         lines.append(f"{k:>{width}}  {step_text(step, names, numbers)}")

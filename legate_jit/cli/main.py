@@ -155,23 +155,19 @@ def _run_module(name: str, arguments: list[str]) -> None:
 
 def _trimmed(traceback: TracebackType | None) -> TracebackType | None:
     """The traceback from the program's first frame on, as python would show it."""
-    inside = (os.path.dirname(os.path.abspath(__file__)), "<frozen runpy>", "<frozen importlib")
-    ours = True
-    while traceback is not None and ours:
-        file = traceback.tb_frame.f_code.co_filename
-        ours = (
-            file.startswith(inside) or traceback.tb_frame.f_globals.get("__name__") == "__legate_jit_start__"
-        )
-        ours = ours or file in _STARTERS
-        if ours:
-            traceback = traceback.tb_next
+    while traceback is not None and traceback.tb_frame.f_code.co_filename in _STARTERS:
+        traceback = traceback.tb_next
     return traceback
 
 
-#: files of the frames that lead to `main`: the console script, `python -m legate_jit`
-_STARTERS: set[str] = {
-    os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "__main__.py")
-}
+def _show(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    """`sys.excepthook` for the program's own errors."""
+    trimmed = _trimmed(traceback)
+    sys.__excepthook__(kind, error.with_traceback(trimmed), trimmed)
+
+
+#: files of the frames between the interpreter's start and the program
+_STARTERS: set[str] = {__file__, "<frozen runpy>"}
 
 
 def main() -> None:
@@ -180,10 +176,9 @@ def main() -> None:
     options = _parser().parse_args(own)
     if not rest:
         _fail(f"no program given; usage: {_USAGE}")
-    caller = sys._getframe(1)
-    _STARTERS.add(caller.f_code.co_filename)
+    _STARTERS.add(sys._getframe(1).f_code.co_filename)  # the console script, or `python -m legate_jit`
     _configure(options)
-    sys.excepthook = lambda kind, error, traceback: sys.__excepthook__(kind, error, _trimmed(traceback))
+    sys.excepthook = _show
     first, arguments = rest[0], rest[1:]
     for flag, run in (("-m", _run_module), ("-c", _run_code)):
         if first.startswith(flag):

@@ -15,30 +15,51 @@ from legate_jit.ir.node import Node
 from legate_jit.ir.steps import Launch, Nest, Place
 
 LOOPS = "ijklmnopq"
+#: how an op is spelled between its operands, and how strongly it binds (Python's order)
 INFIX = {
-    "add": "+",
-    "subtract": "-",
-    "multiply": "*",
-    "divide": "/",
-    "floor_divide": "//",
-    "remainder": "%",
-    "power": "**",
-    "less": "<",
-    "less_equal": "<=",
-    "greater": ">",
-    "greater_equal": ">=",
-    "equal": "==",
-    "not_equal": "!=",
-    "bitwise_and": "&",
-    "bitwise_or": "|",
-    "bitwise_xor": "^",
-    "left_shift": "<<",
-    "right_shift": ">>",
-    "logical_and": "and",
-    "logical_or": "or",
+    "logical_or": ("or", 1),
+    "logical_and": ("and", 2),
+    "less": ("<", 3),
+    "less_equal": ("<=", 3),
+    "greater": (">", 3),
+    "greater_equal": (">=", 3),
+    "equal": ("==", 3),
+    "not_equal": ("!=", 3),
+    "bitwise_or": ("|", 4),
+    "bitwise_xor": ("^", 5),
+    "bitwise_and": ("&", 6),
+    "left_shift": ("<<", 7),
+    "right_shift": (">>", 7),
+    "add": ("+", 8),
+    "subtract": ("-", 8),
+    "multiply": ("*", 9),
+    "divide": ("/", 9),
+    "floor_divide": ("//", 9),
+    "remainder": ("%", 9),
+    "power": ("**", 11),
+}
+_CHAINS = (
+    "add",
+    "subtract",
+    "multiply",
+    "bitwise_or",
+    "bitwise_xor",
+    "bitwise_and",
+    "logical_or",
+    "logical_and",
+)
+_UNARY, _ATOM = 10, 12
+#: what accumulators hold at first
+STARTS = {
+    "add": "0",
+    "multiply": "1",
+    "maximum": "lowest",
+    "minimum": "highest",
+    "logical_or": "False",
+    "logical_and": "True",
 }
 #: expressions used once are written where they are used, up to this many characters
-WIDTH = 72
+WIDTH = 100
 
 Names = Callable[[Node], str]
 
@@ -117,9 +138,9 @@ class _Text:
                 self.uses[k] += 1
         self.home = [n for n, s in enumerate(self.kernel.sections) for _ in s.instrs]
         self.crossing = {a for k, i in enumerate(self.instrs) for a in i.args if self.home[a] != self.home[k]}
-        self.values: dict[
-            int, tuple[str, bool]
-        ] = {}  # text, and whether it needs brackets inside an expression
+        self.named = 0
+        #: per instr its text, and how strongly its outermost operation binds
+        self.values: dict[int, tuple[str, int]] = {}
         self.reduced: list[str] = []
 
     def lines(self) -> list[str]:
@@ -245,19 +266,20 @@ class _Text:
         first = len(self.reduced)
         for k, r in enumerate(section.reduces):
             name = f"acc{first + k}" if r.operand < 0 else self.element(r.operand)
-            self.out.append("    " * depth + f"{name} = start of {r.combine}  # {r.dtype}")
+            self.out.append("    " * depth + f"{name} = {STARTS.get(r.combine, 'none yet')}  # {r.dtype}")
 
     def body(self, section: Section, depth: int) -> None:
         base = next(n for n, s in enumerate(self.kernel.sections) if s is section)
         first = sum(len(s.instrs) for s in self.kernel.sections[:base])
         pad = "    " * depth
         for k in range(first, first + len(section.instrs)):
-            text, compound = self.text(self.instrs[k])
+            text, binds = self.text(self.instrs[k])
             if self.folds(k, text):
-                self.values[k] = (text, compound)
+                self.values[k] = (text, binds)
             else:
-                self.out.append(f"{pad}t{k} = {text}  # {self.instrs[k].dtype}")
-                self.values[k] = (f"t{k}", False)
+                self.out.append(f"{pad}t{self.named} = {text}  # {self.instrs[k].dtype}")
+                self.values[k] = (f"t{self.named}", _ATOM)
+                self.named += 1
         for operand, value in section.stores:
             self.out.append(f"{pad}{self.element(operand)} = {self.values[value][0]}")
         for r in section.reduces:
@@ -268,7 +290,7 @@ class _Text:
     def combined(self, r: Reduce, name: str) -> str:
         value = self.values[r.value][0]
         if r.combine in ("add", "multiply", "bitwise_and", "bitwise_or", "bitwise_xor"):
-            return f"{name} {INFIX[r.combine]}= {value}"
+            return f"{name} {INFIX[r.combine][0]}= {value}"
         return f"{name} = {r.combine}({name}, {value})"
 
     def folds(self, k: int, text: str) -> bool:
@@ -279,33 +301,43 @@ class _Text:
             return True
         return self.uses[k] == 1 and len(text) <= WIDTH
 
-    def text(self, i: Instr) -> tuple[str, bool]:
+    def text(self, i: Instr) -> tuple[str, int]:
         match i.op:
             case "load":
-                return self.element(int(str(i.imm))), False
+                return self.element(int(str(i.imm))), _ATOM
             case "scalar":
-                return f"s{self.nest.scalars[int(str(i.imm))]}", False
+                return f"s{self.nest.scalars[int(str(i.imm))]}", _ATOM
             case "const":
-                return f"{i.imm}", False
+                return f"{i.imm}", _ATOM
             case "index":
-                return variable(int(str(i.imm))), False
+                return variable(int(str(i.imm))), _ATOM
             case "reduced":
-                return self.reduced[int(str(i.imm))], False
+                return self.reduced[int(str(i.imm))], _ATOM
         args = [self.values[a] for a in i.args]
         if i.op in INFIX:
-            left, right = (f"({t})" if compound else t for t, compound in args)
-            return f"{left} {INFIX[i.op]} {right}", True
+            return self.infix(i.op, *args)
         inside = ", ".join(t for t, _ in args)
         match i.op:
             case "cast":
-                return f"{dtype_name(dtypes.from_code(i.dtype)).removeprefix('np.')}({inside})", False
+                return f"{dtype_name(dtypes.from_code(i.dtype)).removeprefix('np.')}({inside})", _ATOM
             case "negative":
-                t, compound = args[0]
-                return (f"-({t})" if compound else f"-{t}"), True
+                t, binds = args[0]
+                return (f"-({t})" if binds <= _UNARY else f"-{t}"), _UNARY
             case "user":
-                return f"{i.imm}({inside})", False
+                return f"{i.imm}({inside})", _ATOM
             case _:
-                return f"{i.op}({inside})", False
+                return f"{i.op}({inside})", _ATOM
+
+    @staticmethod
+    def infix(op: str, left: tuple[str, int], right: tuple[str, int]) -> tuple[str, int]:
+        """Brackets where Python's reading would be another one; chains of + and * are read from the left."""
+        sign, binds = INFIX[op]
+        (x, of_x), (y, of_y) = left, right
+        if of_x < binds or (of_x == binds and op not in _CHAINS):
+            x = f"({x})"
+        if of_y <= binds:
+            y = f"({y})"
+        return f"{x} {sign} {y}", binds
 
 
 def traffic(nest: Nest) -> tuple[int, int]:
