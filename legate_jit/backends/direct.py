@@ -19,6 +19,9 @@ from legate_jit.ir.index import Affine
 from legate_jit.ir.node import ArrayType, Signature
 from legate_jit.ir.ops import Kind
 
+#: elements up to which a temporary is cheap
+CACHED = 32768
+
 _RUNS = frozenset(
     {Kind.BUFFER, Kind.MAP, Kind.MOVE, Kind.RESHAPE, Kind.REDUCE, Kind.UPDATE, Kind.GENERATE, Kind.BITCAST}
 )
@@ -73,13 +76,13 @@ class Tape:
             case Kind.BUFFER:
                 self.inputs.append(sig.type)
             case Kind.UPDATE:
-                self.work += _volume(sig.arg)
+                self.work += _cost(_volume(sig.arg))
             case Kind.REDUCE:
-                self.work += sig.types[0].size
+                self.work += _cost(sig.types[0].size)
             case Kind.MOVE | Kind.RESHAPE | Kind.BITCAST:
                 pass
             case _:
-                self.work += sig.type.size
+                self.work += _cost(sig.type.size)
 
     def _own(self, exclusive: Sequence[bool]) -> list[int]:
         """Decide the updates in place: the old value dies there and no other living value looks into its memory."""
@@ -305,6 +308,11 @@ def _writable_view(x: np.ndarray, affine: Affine) -> np.ndarray:
         if axis >= 0:
             strides[axis] += step * s
     return np.ndarray(affine.shape, x.dtype, x, offset, strides)
+
+
+def _cost(elements: int) -> int:
+    """NumPy's cost of an operation: temporaries too large for its small-block cache fault in fresh pages."""
+    return elements if elements <= CACHED else 4 * elements
 
 
 def _volume(view: Any) -> int:
