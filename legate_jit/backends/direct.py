@@ -87,6 +87,7 @@ class Tape:
     def _own(self, exclusive: Sequence[bool]) -> list[int]:
         """Decide the updates in place: the old value dies there and no other living value looks into its memory."""
         base: list[int] = []  # of each value: the value whose memory it is
+        whole: list[bool] = []  # and whether it is all of that memory, in its order
         living: dict[int, set[int]] = {}  # base -> values that are still wanted
         entry = self._entries
         dying: dict[int, list[int]] = {}
@@ -97,10 +98,11 @@ class Tape:
                 entry[k] = len(entry)
             elif kind in (Kind.MOVE, Kind.RESHAPE, Kind.BITCAST):
                 own = base[srcs[0]]
-            elif kind is Kind.UPDATE and self._may_overwrite(k, srcs, base, living, exclusive):
+            elif kind is Kind.UPDATE and whole[srcs[0]] and self._may_overwrite(k, srcs, base, living, exclusive):
                 own = base[srcs[0]]
                 self._in_place.add(k)
             base.append(own)
+            whole.append(own == k or (kind is not Kind.MOVE and whole[srcs[0]]))
             living.setdefault(own, set()).add(k)
             if self._last[k] >= 0:
                 dying.setdefault(self._last[k], []).append(k)

@@ -392,7 +392,7 @@ class Maker:
             f"{a}.clip({rng.choice(['0', '1', '-2'])}, 3)",
             f"np.diff({a}, axis={axis})",
             f"np.sort({a}, {axis})",
-            f"np.argsort({a}, {axis}, kind='stable')",
+            f"np.argsort({a}, {axis if x.ndim else None}, kind='stable')",
             f"np.abs({a})",
             f"np.sign({a})",
             f"np.square({a})",
@@ -452,6 +452,10 @@ class Maker:
         form = rng.choice(forms)
         if "cumsum" in form and (not x.ndim or np.shape(self.look(b)) != x.shape):
             raise Rejected  # NumPy does not check
+        if "where=" in form and any(np.shares_memory(self.look(y), x) for y in (b, c)):
+            raise Rejected  # NumPy overwrites elements the mask leaves out when it buffers overlapping operands
+        if not x.flags.writeable:
+            raise Rejected  # NumPy's ufunc.at does not look
         return form
 
     def observe(self) -> str:

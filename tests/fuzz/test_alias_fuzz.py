@@ -31,6 +31,18 @@ def test_regressions() -> None:
     assert programs.check(493) is None
 
 
+def test_regressions_of_direct_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An update in place of a value that is a view of an input, or that NumPy made as one."""
+    monkeypatch.setattr(tiers.policy, "interpret_runs", 10**9)
+    for lines in (
+        ["v1 = data((2, 3), 'f8', 1) + 0", "fence()", "v2 = v1.T.copy()", "del v1", "v2[0, 0] = 9"],
+        ["v1 = data((4,), 'f8', 1) + 0", "fence()", "v2 = np.broadcast_to(v1, (2, 4)).copy()", "del v1", "v2[0] = 9"],
+        ["v1 = data((4,), 'c8', 1)", "v2 = v1.copy()", "v2.real[::2] -= 1"],
+    ):
+        programs.forget()
+        assert programs.difference(lines) is None
+
+
 def test_programs_run_directly(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same by tier 0, which runs tapes without planning and decides itself what it may overwrite."""
     monkeypatch.setattr(tiers.policy, "interpret_runs", 10**9)
