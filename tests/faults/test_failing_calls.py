@@ -1,0 +1,95 @@
+"""An error inside a lazy library call: raised at the read, as often as somebody reads; nothing else is harmed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import cupynumeric as cn
+from cupynumeric._calls import lazy
+from legate_jit import runtime, tiers
+from legate_jit.backends import library
+
+
+class _Flaky:
+    """A library call that fails while `broken`, and counts."""
+
+    def __init__(self) -> None:
+        self.broken = True
+        self.calls = 0
+
+    def __call__(self, args: Any, outs: Any, options: Any) -> None:
+        self.calls += 1
+        if self.broken:
+            outs[0][...] = -1e9  # what nobody may ever see
+            raise ZeroDivisionError("inside the call")
+        outs[0][...] = args[0] + 1
+
+
+@pytest.fixture(params=["compiled", "direct"])
+def flaky(request: pytest.FixtureRequest) -> Iterator[_Flaky]:
+    saved = tiers.policy.interpret_runs
+    tiers.policy.interpret_runs = 0 if request.param == "compiled" else 1_000_000
+    call = _Flaky()
+    library.TABLE["faults.flaky"] = call
+    yield call
+    call.broken = False
+    runtime.fence()
+    del library.TABLE["faults.flaky"]
+    tiers.policy.interpret_runs = saved
+
+
+def _fails(array: Any) -> None:
+    with pytest.raises(ZeroDivisionError, match="inside the call"):
+        np.asarray(array)
+
+
+def test_every_read_raises_until_the_call_succeeds(flaky: _Flaky) -> None:
+    x = cn.arange(6.0)
+    y = lazy("faults.flaky", (x,), (6,), float)
+    z = y * 2
+    x += 10  # in place: must not be applied twice, nor be seen by the call
+    for _ in range(3):
+        _fails(z)
+        _fails(y)
+    flaky.broken = False
+    assert z.tolist() == [2.0 * (k + 1) for k in range(6)]
+    assert y.tolist() == [k + 1.0 for k in range(6)]
+    assert x.tolist() == [k + 10.0 for k in range(6)]
+
+
+def test_later_operations_on_a_failed_array_raise_too(flaky: _Flaky) -> None:
+    x = cn.arange(6.0)
+    y = lazy("faults.flaky", (x,), (6,), float)
+    _fails(y)
+    w = y + 1
+    y[2] = 5
+    _fails(w)
+    _fails(y)
+    flaky.broken = False
+    assert w.tolist() == [k + 2.0 for k in range(6)]
+    assert y.tolist() == [1.0, 2.0, 5.0, 4.0, 5.0, 6.0]
+
+
+def test_other_arrays_stay_usable(flaky: _Flaky) -> None:
+    x = cn.arange(6.0)
+    other = cn.ones(4)
+    y = lazy("faults.flaky", (x,), (6,), float)
+    _fails(y)
+    assert other.tolist() == [1.0] * 4
+    assert x.tolist() == list(range(6))
+
+
+def test_a_failed_array_that_nobody_holds_is_forgotten(flaky: _Flaky) -> None:
+    x = cn.arange(6.0)
+    y = lazy("faults.flaky", (x,), (6,), float)
+    z = y - 1
+    _fails(z)
+    del y, z
+    calls = flaky.calls
+    assert (x + 1).tolist() == [k + 1.0 for k in range(6)]
+    runtime.fence()
+    assert flaky.calls == calls

@@ -1,0 +1,221 @@
+"""Ctrl-C while recording, planning, running kernels and library calls: prompt, and nothing is lost or done twice."""
+
+from __future__ import annotations
+
+import dis
+import functools
+import sys
+from types import CodeType, FrameType
+from typing import Any
+
+import numpy as np
+import pytest
+
+import cupynumeric as cn
+from faults.child import succeeds
+from legate_jit import runtime, tiers
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+_LONG_RUN = """
+    import os, signal, threading, time
+    import cupynumeric as np
+    import numpy
+    n, rounds = 2_000_000, 30
+
+    def begun():
+        x, y = np.arange(n, dtype=float), np.zeros(n)
+        float(x.sum() + y.sum())
+        for k in range(rounds):
+            y[:] += 1.0
+            y[1:] = np.sin(y[:-1]) + x[1:] % (k + 2.0) + np.log1p(np.exp(np.cos(y[1:] * 0.5)))
+        return y
+
+    want = numpy.asarray(begun())  # the same program, not interrupted
+    y = begun()
+    struck = 0.0
+    def strike():
+        global struck
+        time.sleep(DELAY)
+        struck = time.monotonic()
+        os.kill(os.getpid(), signal.SIGINT)
+    timer = threading.Thread(target=strike)
+    timer.start()
+    interrupted = False
+    try:
+        float(y[7])
+        timer.join()
+    except KeyboardInterrupt:
+        interrupted = True
+        late = time.monotonic() - struck
+    timer.join()
+    assert interrupted, "not interrupted"
+    assert late < 5, late
+    assert numpy.array_equal(numpy.asarray(y), want)
+    z = np.ones(5) * 3
+    assert z.tolist() == [3.0] * 5
+    print("alive")
+"""
+
+
+@pytest.mark.parametrize("delay", [0.01, 0.15])
+def test_interrupted_run_is_resumed_and_nothing_applied_twice(delay: float) -> None:
+    assert succeeds(_LONG_RUN.replace("DELAY", str(delay))) == "alive\n"
+
+
+def test_interrupt_during_a_library_call() -> None:
+    """The call is finished (NumPy and BLAS do not look for signals), the rest of the run waits for the next read."""
+    succeeds("""
+        import os, signal, threading
+        import cupynumeric as np, numpy
+        n = 1500
+        a = np.arange(n * n, dtype=float).reshape(n, n) % 7
+        b = a @ a
+        b += 1
+        c = b @ a
+        threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+        interrupted = False
+        try:
+            float(c[0, 0])
+            while True:
+                sum(range(1000))
+        except KeyboardInterrupt:
+            interrupted = True
+        assert interrupted
+        m = numpy.arange(n * n, dtype=float).reshape(n, n) % 7
+        assert numpy.array_equal(numpy.asarray(c), (m @ m + 1) @ m)
+    """)
+
+
+def test_interrupt_during_planning() -> None:
+    """What was recorded stays recorded and is planned anew."""
+    succeeds("""
+        import cupynumeric as np, numpy
+        from legate_jit import tiers
+        from legate_jit.ir import passes
+        tiers.policy.interpret_runs = 0
+        strikes = [0, 3, 5]
+        seen = 0
+        def strike(*_):
+            global seen
+            seen += 1
+            if seen - 1 in strikes:
+                raise KeyboardInterrupt
+        passes.observers.append(strike)
+        x = np.arange(1000.0)
+        x[1:] += x[:-1]
+        hits = 0
+        while True:
+            try:
+                got = numpy.asarray(x)
+                break
+            except KeyboardInterrupt:
+                hits += 1
+        assert hits == 3, hits
+        y = numpy.arange(1000.0)
+        y[1:] += y[:-1].copy()
+        assert numpy.array_equal(got, y)
+    """)
+
+
+# ---- an exception at every place where the interpreter looks for signals ---------------------------------------------
+
+
+def _mix(x: Any, y: Any) -> None:
+    z = (x * 2.0 + y) - 1
+    w = 3.0 - z
+    w += 1.5
+    del z, w
+
+
+def _update(x: Any, y: Any) -> None:
+    t = x + 0.5
+    t[1:5] *= 2
+    t[0] = 7
+    t[2:4] = y[:2]
+    del t
+
+
+def _function(x: Any, y: Any) -> None:
+    t = cn.where(x > 3, x, 0.25) + cn.full(12, 4.0)
+    t **= 2
+    float((t + y).sum())
+
+
+def _attempt(step: Any, x: Any, y: Any) -> None:
+    """A step changes neither array, so wherever it is interrupted, both must show what they showed."""
+    try:
+        step(x, y)
+    except KeyboardInterrupt:
+        _struck.append(True)
+
+
+_struck: list[bool] = []
+_LOOKS = frozenset(("CALL", "CALL_FUNCTION_EX", "JUMP_BACKWARD", "RESUME", "CALL_KW"))
+_ROOMS = ("cupynumeric", "legate_jit")
+
+
+@functools.cache
+def _places(code: CodeType) -> frozenset[int]:
+    """Offsets of the instructions before which the interpreter looks for signals."""
+    instructions = [i for i in dis.get_instructions(code) if i.opname != "CACHE"]
+    return frozenset(
+        after.offset for before, after in zip(instructions, instructions[1:], strict=False) if before.opname in _LOOKS
+    )
+
+
+class _Striker:
+    """A trace function that raises KeyboardInterrupt at the n-th place of the engine's Python code."""
+
+    def __init__(self, at: int) -> None:
+        self.left = at
+
+    def __call__(self, frame: FrameType, event: str, argument: object) -> Any:
+        name = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+        if name not in _ROOMS or "__del__" in frame.f_code.co_name:
+            return None
+        frame.f_trace_opcodes = True
+        frame.f_trace_lines = False
+        if event == "opcode" and frame.f_lasti in _places(frame.f_code):
+            self.left -= 1
+            if self.left == 0:
+                raise KeyboardInterrupt
+        return self
+
+
+@pytest.mark.parametrize("direct", [False, True])
+def test_interrupt_at_every_place(direct: bool) -> None:
+    """For each place in turn: strike there, then the arrays still show their values and a later program is right."""
+    saved, tiers.policy.interpret_runs = tiers.policy.interpret_runs, 1_000_000 if direct else 0
+    previous = sys.gettrace()
+    try:
+        for step in (_mix, _update, _function):
+            step(cn.arange(12.0), cn.ones(12))
+        at, struck = 1, 0
+        while True:
+            _struck.clear()
+            striker = _Striker(at)
+            x, y = cn.arange(12.0), cn.ones(12)
+            runtime.fence()
+            x += 1.0  # pending, and in place
+            y[1:] += x[:-1]
+            sys.settrace(striker)
+            try:
+                for step in (_mix, _update, _function):
+                    _attempt(step, x, y)
+            finally:
+                sys.settrace(previous)
+            want = np.arange(12.0) + 1
+            sums = np.ones(12)
+            sums[1:] += want[:-1]
+            assert np.asarray(x * 2.0 + 1).tolist() == (want * 2 + 1).tolist(), at
+            assert np.asarray(x).tolist() == want.tolist(), at
+            assert np.asarray(y).tolist() == sums.tolist(), at
+            if striker.left > 0:
+                break
+            struck += len(_struck)
+            at += 1 if at < 400 else 7
+        assert struck > 100
+    finally:
+        sys.settrace(previous)
+        tiers.policy.interpret_runs = saved
