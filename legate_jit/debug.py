@@ -53,6 +53,13 @@ def place_text(place: Place) -> str:
     return f"{file if relative.startswith('..') else relative}:{line}"
 
 
+def _cause(frame: FrameType | None) -> str:
+    """What a flush is for, from the function of the runtime that called it (through the lock of programs with threads)."""
+    while frame is not None and frame.f_code.co_name == "locked":
+        frame = frame.f_back
+    return "flush" if frame is None else _CAUSES.get(frame.f_code.co_name, "flush")
+
+
 class _Tape(list[Any]):
     """A tape that remembers who wrote each entry: (position, file and line) per write."""
 
@@ -179,7 +186,7 @@ class Watcher:
         counters = runtime.counters
         names = ("flushes", "plans", "values", "launches", "calls", "copied_bytes")
         before = [getattr(counters, n) for n in names]
-        cause = _CAUSES.get(sys._getframe(1).f_code.co_name, "flush")
+        cause = _cause(sys._getframe(1))
         self.place, self.planning, self.lines = user_place(), 0.0, []
         start = time.perf_counter()
         try:
