@@ -29,8 +29,8 @@ _HOME = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _INSIDE = tuple(
     os.path.join(_HOME, package) + os.sep for package in ("legate_jit", "cupynumeric", "cunumeric", "legate")
 ) + (os.path.dirname(os.path.abspath(numpy.__file__)) + os.sep,)
-#: longest remark about where a value comes from
-LINE = 110
+#: most characters of a line of the program that dumps quote
+SOURCE = 100
 #: what each function of the runtime flushes for
 _CAUSES = {"fence": "fence", "host": "read", "number": "read", "writable": "write", "full": "full"}
 _LEVEL_STAGES = {3: ("graph", "kernels"), 4: ("graph", "kernels", "source")}
@@ -104,9 +104,9 @@ def places_of(tape: list[Any], live: tuple[int, ...]) -> dict[int, str]:
             while at + 1 < len(marks) and marks[at + 1][0] <= position:
                 at += 1
             file, line = marks[at][1]
-            source = linecache.getline(file, line).strip()
+            source = linecache.getline(file, line).strip()[:SOURCE]
             text = f"{place_text((file, line))}: {source}".rstrip(": ")
-            places.setdefault(decoded.values[value].number, text[:LINE])
+            places.setdefault(decoded.values[value].number, text)
             value += 1
     for number in range(count - 2, -1, -1):  # moves and casts that the next value made for itself
         if number not in places and number + 1 in places:
