@@ -370,6 +370,8 @@ class _Loops:
         fences = {first_reduced, first_reduced + nreduced} if nreduced else set()
         if kind == "col":
             fences.add(n - 1)
+            if self.cluster.reduction is not None and self.cluster.reduction.block:
+                fences.add(first_reduced + 1)  # blocks cut the outermost reduced axis, and that alone
         groups: list[list[int]] = []
         for position, d in enumerate(order):
             if groups and position not in fences and self.even(groups[-1][-1], d):
