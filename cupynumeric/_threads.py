@@ -55,7 +55,9 @@ def _guard_class(cls: type, fixed: frozenset[str]) -> None:
 
 
 def _is_ours(thing: Any, kind: type) -> bool:
-    return isinstance(thing, kind) and str(getattr(thing, "__module__", "")).partition(".")[0] == "cupynumeric"
+    return (
+        isinstance(thing, kind) and str(getattr(thing, "__module__", "")).partition(".")[0] == "cupynumeric"
+    )
 
 
 def _classes(modules: list[ModuleType]) -> dict[type, None]:
@@ -63,7 +65,11 @@ def _classes(modules: list[ModuleType]) -> dict[type, None]:
     found: dict[type, None] = {}
     for module in modules:
         for thing in list(vars(module).values()):
-            if _is_ours(thing, type) and thing.__module__ == module.__name__ and not issubclass(thing, Exception):
+            if (
+                _is_ours(thing, type)
+                and thing.__module__ == module.__name__
+                and not issubclass(thing, Exception)
+            ):
                 found[thing] = None
     return found
 
@@ -91,7 +97,9 @@ def _guard() -> None:
 
     for name in _PUBLIC:
         importlib.import_module(name)
-    inner = [m for n, m in list(sys.modules.items()) if n.partition(".")[0] == "cupynumeric" and n not in _APART]
+    inner = [
+        m for n, m in list(sys.modules.items()) if n.partition(".")[0] == "cupynumeric" and n not in _APART
+    ]
     for cls in _classes(inner):
         _guard_class(cls, _FIXED if cls is ndarray else frozenset())
     rooms = [m for m in inner if m.__name__ not in _PUBLIC]

@@ -55,9 +55,23 @@ def guarded(function: F) -> F:
     return locked  # type: ignore[return-value]
 
 
+_held_for_fork: list[bool] = []
+
+
+def _before_fork() -> None:
+    lock.acquire()
+    _held_for_fork.append(True)
+
+
+def _after_fork() -> None:
+    if _held_for_fork:  # another thread may have registered us while this one was already forking
+        _held_for_fork.pop()
+        lock.release()
+
+
 def _hold_over_forks() -> None:
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
+        os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
 
 
 @functools.cache

@@ -21,7 +21,7 @@ from legate_jit import locking, tracing
 from legate_jit.backends import memory
 from legate_jit.backends.memory import Buffer
 from legate_jit.config import config
-from legate_jit.execute import Execution, Runnable, progress
+from legate_jit.execute import Runnable, progress
 from legate_jit.ir import dtypes, infer
 from legate_jit.ir.node import ArrayType, Signature
 from legate_jit.ir.ops import OPS
@@ -119,7 +119,7 @@ before_fence: list[Callable[[], None]] = []
 _plans: dict[Any, Any] = {}  # what `tiers.plan` returns
 #: tables that grow with every new slice or structure, and how many entries they may hold: beyond, they start anew
 bounded: list[tuple[dict[Any, Any], int]] = [(_plans, 4000), (_lenses, 50_000), (infer._interned, 100_000)]
-_suspended: list[Execution] = []
+_suspended: list[_Waiting] = []
 
 
 def record(sig: Signature, *srcs: int, scalars: Sequence[Any] = ()) -> int:
@@ -242,13 +242,11 @@ def flush() -> None:
     """Compile (or look up) and run everything recorded. Stores that are still referred to hold buffers afterwards.
 
     MemoryError, and an error while planning, leave everything recorded as it was. An error or an interruption while running
-    leaves the run to be resumed.
+    leaves the run to be resumed when one of its results is wanted.
     """
     if _thread_now() != _home and not locking.is_shared():
         locking.share()  # a thread that `threading` did not start
         return flush()
-    if _suspended:
-        resume()
     w = window
     getrefcount = sys.getrefcount
     pending: list[Store] = []
@@ -269,6 +267,8 @@ def flush() -> None:
         w.clear()
         return
     values = tuple([s.value for s in pending])
+    if _suspended:
+        resume(_needed(w, values))
     key: tuple[Any, ...] = (tuple(w.code), values, tuple([getrefcount(b) <= _SOLE for b in w.inputs]))
     runnable = _plans.get(key)
     counters.flushes += 1
@@ -289,15 +289,17 @@ def flush() -> None:
         counters.copied_bytes += runnable.schedule.copied_bytes
         w.clear()
         if not runnable.run(buffers, scalars):
-            _suspended.append(runnable.execution(buffers, scalars))
+            waiting = _Waiting(runnable.execution(buffers, scalars), buffers, runnable.schedule.outputs)
             progress.begun = True
-            resume()
+            _suspended.append(waiting)
+            waiting.finish()
     except BaseException:  # Ctrl-C, at any instruction above, or an operation's error
-        if not _suspended and not progress.begun:
+        if not progress.begun:
             _give(pending, runnable.schedule.outputs, buffers)
             if w.serial == serial:
                 w.clear()
-            _suspended.append(runnable.execution(buffers, scalars))
+            execution = runnable.execution(buffers, scalars)
+            _suspended.append(_Waiting(execution, buffers, runnable.schedule.outputs))
         raise
 
 
@@ -308,12 +310,65 @@ def _give(stores: list[Store], outputs: Sequence[int], buffers: list[Buffer]) ->
         s.value = None
 
 
-def resume() -> None:
-    """Finish a run that an exception interrupted. An error that comes again leaves the run as it is."""
-    while _suspended:
-        execution = _suspended[-1]
-        execution.run()
-        _suspended.remove(execution)
+class _Waiting:
+    """A run that is not finished: arrays may hold the buffers of its results, which have no value yet."""
+
+    __slots__ = ("_buffers", "_execution", "_results")
+
+    def __init__(self, execution: Any, buffers: list[Buffer], outputs: Sequence[int]) -> None:
+        self._execution, self._buffers, self._results = execution, buffers, outputs
+
+    def finish(self) -> None:
+        """Go on where the run stopped. An error leaves it to be tried again."""
+        self._execution.run()
+        _suspended.remove(self)
+
+    def concerns(self, wanted: Sequence[Buffer | None]) -> bool:
+        """Whether one of these buffers is a result."""
+        results = [self._buffers[k] for k in self._results]
+        return any(b is r for b in wanted for r in results)
+
+    def forgotten(self) -> bool:
+        """Whether nobody else refers to any result."""
+        return all(_others(self._buffers, k) == _NOBODY for k in self._results)
+
+
+def _others(buffers: Sequence[Any], k: int) -> int:
+    """References to the k-th item from outside the list, and a constant."""
+    item = buffers[k]
+    inside = len([b for b in buffers if b is item])
+    del item
+    return sys.getrefcount(buffers[k]) - inside
+
+
+_NOBODY = _others([object()], 0)
+
+
+def resume(wanted: Sequence[Buffer | None] | None = None) -> None:
+    """Finish the runs that an exception stopped and whose results are among the `wanted` buffers (None: all of them).
+
+    The error of a library call comes again whenever a result of its run is wanted, until the call succeeds or nobody holds any
+    result; such a run is dropped. Other arrays are not concerned.
+    """
+    for waiting in _suspended[::-1]:
+        if waiting.forgotten():
+            _suspended.remove(waiting)
+        elif wanted is None or waiting.concerns(wanted):
+            waiting.finish()
+
+
+def _needed(w: Window, values: Sequence[int | None]) -> list[Buffer]:
+    """The input buffers that these values are computed from."""
+    starts, i = [], 0
+    while i < len(w.code):
+        starts.append(i)
+        i += 1 + w.code[i].nsrc
+    needed = set(values)
+    for v in range(len(starts) - 1, -1, -1):
+        if v in needed:
+            at = starts[v]
+            needed.update(w.code[at + 1 : at + 1 + w.code[at].nsrc])
+    return [b for b, v in zip(w.inputs, w.input_values, strict=True) if v in needed]
 
 
 def _plan(key: Any) -> Any:
@@ -345,8 +400,8 @@ def host(store: Store) -> np.ndarray:
     """The store's contents as a read-only NumPy array of the base shape, without copying; flushes first."""
     if store.value is not None:
         flush()
-    elif _suspended:
-        resume()
+    if _suspended:
+        resume((store.buffer,))
     assert store.buffer is not None
     return store.buffer.as_numpy(store.type.shape, store.type.dtype, False)
 
@@ -359,8 +414,8 @@ def writable(store: Store) -> np.ndarray:
     """
     if store.value is not None:
         flush()
-    elif _suspended:
-        resume()
+    if _suspended:
+        resume((store.buffer,))
     assert store.buffer is not None
     if sys.getrefcount(store.buffer) > _HELD:
         shared = store.buffer.as_numpy(store.type.shape, store.type.dtype, False)
@@ -399,8 +454,8 @@ def number(store: Store) -> Any:
         return None
     if store.value is not None:
         flush()
-    elif _suspended:
-        resume()
+    if _suspended:
+        resume((store.buffer,))
     assert store.buffer is not None
     return reader(store.buffer.addr).value
 
@@ -498,6 +553,7 @@ def fence() -> None:
     for settle in before_fence:
         settle()
     flush()
+    resume()
 
 
 def _take_turns() -> None:

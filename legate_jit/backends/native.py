@@ -111,6 +111,7 @@ class _Engine:
         self.linker = llvm.create_lljit_compiler(self._new_machine(2))
         self.cache = KernelCache(cache_folder())
         self.linked = 0
+        self.settled = False
         version = ".".join(str(part) for part in llvm.llvm_version_info)
         identity = "\n".join(
             (_FORMAT, llvmlite.__version__, version, self.triple, self.cpu, self.feature_text)
@@ -167,9 +168,13 @@ class _Engine:
         """Before a fork: wait for other threads to leave LLVM, or the child would find it half-way and locked."""
         _lock.acquire()
         self.inner_lock.__enter__()
+        self.settled = True
 
     def resume(self) -> None:
         """After a fork, on both sides: let compiles go on."""
+        if not self.settled:  # made by another thread while this one was already forking
+            return
+        self.settled = False
         self.inner_lock.__exit__(None, None, None)
         _lock.release()
 

@@ -41,7 +41,9 @@ def test_uncaught_exception() -> None:
 
 
 def test_after_a_failed_run() -> None:
-    done = run(_START + """
+    done = run(
+        _START
+        + """
     from legate_jit.backends import library
     from cupynumeric._calls import lazy
     @library.implementation("faults.failing")
@@ -49,43 +51,65 @@ def test_after_a_failed_run() -> None:
         raise ZeroDivisionError("inside")
     z = lazy("faults.failing", (x,), (n,), float)
     float(z.sum())
-""")
+"""
+    )
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == "ZeroDivisionError: inside"
     assert "Exception ignored" not in done.stderr
 
 
 def test_computing_inside_atexit_handlers() -> None:
-    assert succeeds(_START + """
+    assert (
+        succeeds(
+            _START
+            + """
     atexit.register(lambda: print(float(y[4]), float((np.ones(n) * 2).sum())))
-""") == "3.0 2000000.0\n"
+"""
+        )
+        == "3.0 2000000.0\n"
+    )
 
 
 def test_handler_registered_before_us() -> None:
-    assert succeeds("""
+    assert (
+        succeeds("""
     import atexit
     atexit.register(lambda: print(float((np.ones(1_000_000) + y[:1]).sum())))
     import cupynumeric as np
     y = np.ones(5) * 3
     float((np.ones(1_000_000) + 1).sum())
-    """) == "4000000.0\n"
+    """)
+        == "4000000.0\n"
+    )
 
 
 def test_daemon_threads_still_recording() -> None:
-    assert succeeds(_START + """
+    assert (
+        succeeds(
+            _START
+            + """
     def forever():
         while True:
             float((np.arange(1000.0) * 2).sum())
     for _ in range(3):
         threading.Thread(target=forever, daemon=True).start()
     float(y.sum())
-""") == ""
+"""
+        )
+        == ""
+    )
 
 
 def test_arrays_in_cycles_and_globals() -> None:
-    assert succeeds(_START + """
+    assert (
+        succeeds(
+            _START
+            + """
     class Node: pass
     a = Node(); a.self = a; a.array = x + 1
     sys.modules["kept"] = a
     numpy.kept = [x * 2, numpy.asarray(y)]
-""") == ""
+"""
+        )
+        == ""
+    )

@@ -75,12 +75,16 @@ def test_later_operations_on_a_failed_array_raise_too(flaky: _Flaky) -> None:
 
 
 def test_other_arrays_stay_usable(flaky: _Flaky) -> None:
+    """All but those that the same run was to compute."""
     x = cn.arange(6.0)
     other = cn.ones(4)
+    runtime.fence()
     y = lazy("faults.flaky", (x,), (6,), float)
     _fails(y)
     assert other.tolist() == [1.0] * 4
     assert x.tolist() == list(range(6))
+    assert float((x + 1).sum()) == 21.0
+    _fails(y)
 
 
 def test_a_failed_array_that_nobody_holds_is_forgotten(flaky: _Flaky) -> None:
@@ -93,3 +97,35 @@ def test_a_failed_array_that_nobody_holds_is_forgotten(flaky: _Flaky) -> None:
     assert (x + 1).tolist() == [k + 1.0 for k in range(6)]
     runtime.fence()
     assert flaky.calls == calls
+
+
+def test_a_window_that_mentions_a_failed_array_can_go_on_without_it(flaky: _Flaky) -> None:
+    x = cn.arange(6.0)
+    y = lazy("faults.flaky", (x,), (6,), float)
+    _fails(y)
+    w, other = y + 1, x + 2
+    _fails(w)
+    del y, w
+    assert other.tolist() == [k + 2.0 for k in range(6)]
+
+
+def test_a_fence_raises_too(flaky: _Flaky) -> None:
+    x = cn.arange(6.0)
+    y = lazy("faults.flaky", (x,), (6,), float)
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            runtime.fence()
+    flaky.broken = False
+    runtime.fence()
+    assert y.tolist() == [k + 1.0 for k in range(6)]
+
+
+def test_an_input_changed_afterwards_is_not_seen_by_the_retry(flaky: _Flaky) -> None:
+    x = cn.arange(6.0)
+    y = lazy("faults.flaky", (x,), (6,), float)
+    _fails(y)
+    x *= 100
+    x[0] = 7
+    assert x.tolist() == [7.0, 100.0, 200.0, 300.0, 400.0, 500.0]
+    flaky.broken = False
+    assert y.tolist() == [k + 1.0 for k in range(6)]

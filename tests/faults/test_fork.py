@@ -28,7 +28,9 @@ _PENDING = """
 
 
 def test_both_sides_finish_their_own_copy_of_pending_work() -> None:
-    succeeds(_PENDING + """
+    succeeds(
+        _PENDING
+        + """
     pid = os.fork()
     if pid == 0:
         ok = right(x, want)
@@ -39,12 +41,15 @@ def test_both_sides_finish_their_own_copy_of_pending_work() -> None:
     assert right(x, want - 1)
     assert os.waitpid(pid, 0)[1] == 0
     assert right(x * 2, (want - 1) * 2)
-    """)
+    """
+    )
 
 
 def test_fork_within_an_interrupted_run() -> None:
     """What is left of an interrupted run is finished once on each side."""
-    succeeds(_PENDING + """
+    succeeds(
+        _PENDING
+        + """
     from legate_jit import execute
     from legate_jit.backends import library
     calls = []
@@ -68,7 +73,8 @@ def test_fork_within_an_interrupted_run() -> None:
         os._exit(0 if ok else 1)
     assert ok
     assert os.waitpid(pid, 0)[1] == 0
-    """)
+    """
+    )
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])

@@ -160,7 +160,9 @@ def _places(code: CodeType) -> frozenset[int]:
     """Offsets of the instructions before which the interpreter looks for signals."""
     instructions = [i for i in dis.get_instructions(code) if i.opname != "CACHE"]
     return frozenset(
-        after.offset for before, after in zip(instructions, instructions[1:], strict=False) if before.opname in _LOOKS
+        after.offset
+        for before, after in zip(instructions, instructions[1:], strict=False)
+        if before.opname in _LOOKS
     )
 
 
