@@ -16,6 +16,7 @@ import cupynumeric
 from cupynumeric import _elementwise, _fallback
 from cupynumeric._array import ndarray
 from cupynumeric._convert import adopt, by_numpy, host_view, to_numpy_tree
+from legate_jit import runtime
 from legate_jit.ir import dtypes
 from legate_jit.ir.ops import OPS
 
@@ -98,11 +99,16 @@ def _our_function(func: Any) -> Any:
 
 
 def array_interface(array: ndarray) -> dict[str, Any]:
-    """`__array_interface__` of a read-only snapshot; the dictionary keeps it alive."""
+    """`__array_interface__` of a read-only snapshot.
+
+    The data is an object with a buffer, not an address: consumers (NumPy is one) then keep the snapshot alive, where an
+    address would have them keep `array`, which gives its memory back when it is written to.
+    """
     host = host_view(array)
+    whole = runtime.host(array._store).reshape(-1).view(np.uint8)
     described = dict(host.__array_interface__)
-    described["_keeps"] = host
-    return described
+    start = described["data"][0] - whole.__array_interface__["data"][0]
+    return described | {"data": memoryview(whole), "offset": start if host.size else 0}
 
 
 def dlpack(array: ndarray, **options: Any) -> Any:
