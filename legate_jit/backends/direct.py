@@ -211,7 +211,7 @@ class Run:
         out = old if k in self._tape._in_place else np.array(old, order="C", copy=True)
         if 0 not in sig.arg.shape:
             target = view(out, sig.arg, True)
-            if target.dtype.kind != "c" and getattr(value, "dtype", out.dtype).kind == "c":
+            if target.dtype.kind not in "cb" and getattr(value, "dtype", out.dtype).kind == "c":
                 value = value.real
             np.copyto(target, value, casting="unsafe")
         return out
