@@ -243,7 +243,7 @@ def where(condition: Any, *choices: Any) -> Any:
         raise ValueError("either both or neither of x and y should be given")
     try:
         mask = lift(condition)
-        if any(isinstance(c, (np.ndarray, list, tuple, str, bytes)) for c in choices):
+        if not all(isinstance(c, ndarray) for c in choices):
             choices = tuple([c if _elementwise.is_scalar(c) else lift(c) for c in choices])
     except Foreign:
         return by_numpy(np.where, (condition, *choices), {})

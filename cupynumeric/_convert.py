@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from cupynumeric._array import ndarray, wrap
+from cupynumeric._array import ndarray, refuses_writes, wrap
 from cupynumeric._layout import layout
 from legate_jit import runtime
 from legate_jit.ir import dtypes
@@ -133,7 +133,9 @@ def lift(x: Any) -> ndarray:
         return x
     if isinstance(x, np.ndarray) and type(x) is not np.ndarray:
         raise Foreign
-    if isinstance(x, (list, tuple)) and len(x) and holds_ours(x):
+    if (isinstance(x, (list, tuple)) and len(x) and holds_ours(x)) or (
+        not isinstance(x, (np.ndarray, np.generic)) and hasattr(type(x), "__array__")
+    ):
         from cupynumeric._creation import array
 
         lifted = array(x)
@@ -196,7 +198,7 @@ def by_numpy(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[s
             return from_numpy(found) if dtypes.is_supported(found.dtype) else found
         return from_numpy_tree(found)
     outs = out if isinstance(out, tuple) else (out,)
-    hosts = tuple(host_view(o).copy() if isinstance(o, ndarray) else o for o in outs)
+    hosts = tuple(_writable_copy(o) if isinstance(o, ndarray) else o for o in outs)
     rest = {k: to_numpy_tree(v) for k, v in kwargs.items() if k != "out"}
     given = function(
         *[to_numpy_tree(a) for a in args], out=hosts if isinstance(out, tuple) else hosts[0], **rest
@@ -207,6 +209,13 @@ def by_numpy(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[s
     if isinstance(given, tuple) and len(given) == len(outs):
         return outs
     return outs[0] if len(outs) == 1 else from_numpy_tree(given)
+
+
+def _writable_copy(out: ndarray) -> np.ndarray:
+    """A host copy to write a result into; read-only if the array is, so that NumPy refuses it."""
+    host = host_view(out).copy()
+    host.flags.writeable = not refuses_writes(out)
+    return host
 
 
 @functools.cache

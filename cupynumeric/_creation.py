@@ -223,6 +223,8 @@ def array(
     like: Any = None,
 ) -> Any:
     """An array of anything NumPy makes one of. Host data are copied; see `numpy.array`."""
+    if copy.__class__ is np._CopyMode:
+        copy = {"ALWAYS": True, "IF_NEEDED": None, "NEVER": False}[copy.name]
     if isinstance(object, ndarray):
         made = _from_ours(object, dtype, copy, order)
     elif subok and isinstance(object, np.ndarray) and type(object) is not np.ndarray:
@@ -248,8 +250,13 @@ def _from_ours(x: ndarray, dtype: Any, copy: Any, order: Any) -> Any:
 
 
 def _from_host(data: Any, dtype: Any, copy: Any, order: Any) -> Any:
-    if isinstance(data, (list, tuple)) and len(data) and holds_ours(data):
-        return _from_sequence(data, dtype, order)
+    if isinstance(data, (list, tuple)):
+        if len(data) and holds_ours(data):
+            return _from_sequence(data, dtype, order)
+    elif not isinstance(data, np.ndarray) and hasattr(type(data), "__array__"):
+        produced = _produced(data)
+        if isinstance(produced, ndarray):
+            return _from_ours(produced, dtype, copy, order)
     host = np.array(data, dtype, copy=None, order=order) if copy is not False else np.asarray(data, dtype)
     if not dtypes.is_supported(host.dtype):
         return np.array(data, dtype, copy=copy, order=order)
@@ -260,6 +267,15 @@ def _from_host(data: Any, dtype: Any, copy: Any, order: Any) -> Any:
     if isinstance(data, np.ndarray) or hasattr(data, "__array__") or hasattr(data, "__buffer__"):
         return from_numpy(host)
     return adopt(host) if isinstance(data, (list, tuple)) else from_numpy(host)
+
+
+def _produced(data: Any) -> Any:
+    """What an object's `__array__` gives, if that is an array of ours, which NumPy would refuse."""
+    try:
+        given = data.__array__(dtype=None, copy=None)
+    except TypeError:
+        given = data.__array__()
+    return given if isinstance(given, ndarray) else None
 
 
 def _from_sequence(data: Any, dtype: Any, order: Any) -> Any:

@@ -47,8 +47,24 @@ def is_scalar(x: Any) -> bool:
 
 
 def is_foreign(x: Any) -> bool:
-    """Whether x wants binary operators to leave the work to it."""
-    return getattr(x, "__array_ufunc__", False) is None
+    """Whether binary operators leave the work to x's own: it says so, is a subclass of numpy.ndarray (a masked array), or, without
+    ufunc overrides, claims priority (a sparse matrix)."""
+    cls = x.__class__
+    if cls is np.ndarray or isinstance(x, (_types(), np.generic, int, float, complex, list, tuple)):
+        return False
+    if isinstance(x, np.ndarray):
+        return True
+    override = getattr(cls, "__array_ufunc__", False)
+    return override is None or (override is False and hasattr(cls, "__array_priority__"))
+
+
+def overrides(x: Any) -> bool:
+    """Whether x has a ufunc override of its own, which NumPy's dispatch must find."""
+    cls = type(x)
+    return (
+        not issubclass(cls, (_types(), np.ndarray, np.generic))
+        and getattr(cls, "__array_ufunc__", None) is not None
+    )
 
 
 def operand(x: Any) -> Any:
@@ -127,6 +143,8 @@ def call(
     if out is None and where is True and dtype is None:
         done = _known(op, inputs)
         if done is None and not all(type(x) in _PLAIN for x in inputs):
+            if op.ufunc is not None and any(overrides(x) for x in inputs):
+                return op.ufunc(*inputs)
             done = _kept_masked(op, inputs)
         if done is not None:
             return done

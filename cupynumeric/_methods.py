@@ -272,9 +272,9 @@ class ArrayMethods:
         """`flat[indices] = values`; see `numpy.put`."""
         np.put(self, indices, values, mode)
 
-    def choose(self, choices: Any, out: Any = None, mode: str = "raise") -> Any:
+    def choose(self, *choices: Any, out: Any = None, mode: str = "raise") -> Any:
         """Elements of `choices` picked by this array of indices."""
-        return np.choose(self, choices, out=out, mode=mode)
+        return np.choose(self, choices[0] if len(choices) == 1 else choices, out=out, mode=mode)
 
     def compress(self, condition: Any, axis: Any = None, out: Any = None) -> Any:
         """Slices along an axis for which the condition holds."""

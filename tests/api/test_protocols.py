@@ -308,3 +308,33 @@ def test_plotting() -> None:
     axes.contourf(np.arange(12.0).reshape(3, 4))
     figure.canvas.draw()
     pyplot.close(figure)
+
+
+class Override:
+    """A class with a ufunc override."""
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> str:
+        return f"override of {ufunc.__name__}"
+
+
+class Producer:
+    """A class whose `__array__` gives an array of ours."""
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        return np.arange(3)
+
+
+def test_other_array_classes() -> None:
+    x = np.arange(3)
+    assert x + Override() == "override of add"
+    assert np.multiply(x, Override()) == "override of multiply"
+    assert np.sin(Override()) == "override of sin"
+    assert (x + Producer()).tolist() == [0, 2, 4]
+    assert np.array(Producer()).tolist() == [0, 1, 2]
+    masked = numpy.ma.masked_array([1, 2, 3], mask=[0, 1, 0])
+    for found in (x + masked, masked + x, x * masked):
+        assert isinstance(found, numpy.ma.MaskedArray)
+        assert found.mask.tolist() == [False, True, False]
+    sparse = pytest.importorskip("scipy.sparse")
+    matrix = sparse.csr_matrix(numpy.diag([1.0, 2.0, 3.0]))
+    assert (matrix @ x).tolist() == (x @ matrix).tolist() == [0, 2, 6]
