@@ -82,6 +82,7 @@ def _arrays_in(x: Any) -> Iterator[np.ndarray]:
 
 def on_host(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Call a NumPy function now, on host views of our arrays; its results become ours. `out=` may be an array of ours."""
+    kwargs.pop("overwrite_input", None)  # host views are read-only; nobody can tell
     out = kwargs.get("out")
     if isinstance(out, ndarray):
         target = host_view(out).copy()

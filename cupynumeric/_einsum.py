@@ -43,7 +43,7 @@ def einsum(*operands: Any, out: Any = None, optimize: Any = False, **kwargs: Any
     if not arrays or lifted is None or kwargs or out is not None:
         options = kwargs if out is None else kwargs | {"out": out}
         return on_host(np.einsum, *operands, optimize=optimize, **options)
-    plan = _plan(operands[0], lifted)
+    plan = _plan(operands[0], lifted) if isinstance(optimize, (bool, str)) else None
     if plan is None:
         return on_host(np.einsum, operands[0], *lifted, optimize=optimize)
     if len(lifted) == 1 and set(plan.terms[0]) == set(plan.result):

@@ -47,8 +47,8 @@ def is_scalar(x: Any) -> bool:
 
 
 def is_foreign(x: Any) -> bool:
-    """Whether binary operators leave the work to x's own: it says so, is a subclass of numpy.ndarray (a masked array), or, without
-    ufunc overrides, claims priority (a sparse matrix)."""
+    """Whether binary operators leave the work to x's own: it says so, is a subclass of numpy.ndarray (a masked array), or,
+    without ufunc overrides, claims priority (a sparse matrix)."""
     cls = x.__class__
     if cls is np.ndarray or isinstance(x, (_types(), np.generic, int, float, complex, list, tuple)):
         return False

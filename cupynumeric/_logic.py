@@ -43,20 +43,32 @@ __all__ = [
 
 def isclose(a: Any, b: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: bool = False) -> Any:
     """Whether |a - b| <= atol + rtol * |b|, elementwise; infinities are close to themselves."""
-    pair = lift_all(a, b)
-    if pair is None or not (_tolerance(rtol) and _tolerance(atol)):
+    if lift_all(a, b) is None or not (_tolerance(rtol) and _tolerance(atol)):
         return on_host(np.isclose, a, b, rtol, atol, equal_nan)
-    x, y = pair
-    if y.dtype.kind != "m":
-        common = np.result_type(y.dtype, 1.0)
-        y = cast(y, common)
+    weak = not (
+        _is_python_number(a) and _is_python_number(b)
+    )  # of two Python numbers none can follow the other's dtype
+    x = a if weak and _is_python_number(a) else lift(a)
+    y = b if weak and _is_python_number(b) else lift(b)
+    if isinstance(y, ndarray):
+        y = cast(y, np.result_type(y.dtype, 1.0))
+    elif isinstance(y, int):
+        y = float(y)
     distance = _ufunc.absolute(_ufunc.subtract(x, y))
-    bound = _ufunc.add(atol, _ufunc.multiply(rtol, _ufunc.absolute(y)))
+    bound = (
+        _ufunc.add(atol, _ufunc.multiply(rtol, _ufunc.absolute(y)))
+        if isinstance(y, ndarray)
+        else atol + rtol * abs(y)
+    )
     near = _ufunc.logical_and(_ufunc.less_equal(distance, bound), _ufunc.isfinite(y))
     near = _ufunc.logical_or(near, _ufunc.equal(x, y))
     if equal_nan:
         near = _ufunc.logical_or(near, _ufunc.logical_and(_ufunc.isnan(x), _ufunc.isnan(y)))
     return near
+
+
+def _is_python_number(x: Any) -> bool:
+    return type(x) in (int, float, complex)
 
 
 def _tolerance(x: Any) -> bool:

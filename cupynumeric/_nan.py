@@ -174,6 +174,14 @@ def nanargmin(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = NO_V
     return _arg(np.nanargmin, _reductions.argmin, np.inf, a, axis, out=out, keepdims=keepdims)
 
 
+def _inexact_only(dtype: Any, out: Any) -> None:
+    """Means and variances of inexact arrays are inexact: TypeError otherwise, as NumPy."""
+    if dtype is not None and not issubclass(np.dtype(dtype).type, np.inexact):
+        raise TypeError("If a is inexact, then dtype must be inexact")
+    if out is not None and not issubclass(out.dtype.type, np.inexact):
+        raise TypeError("If a is inexact, then out must be inexact")
+
+
 def nanmean(
     a: Any,
     axis: Any = None,
@@ -189,6 +197,7 @@ def nanmean(
         return on_host(np.nanmean, x, axis, dtype, out=out, keepdims=keepdims, where=where)
     if not _can_be_nan(x):
         return _reductions.mean(x, axis, dtype, out, keepdims, where=where)
+    _inexact_only(dtype, out)
     return _reductions.mean(x, axis, dtype, out, keepdims, where=_and_valid(x, where))
 
 
@@ -200,6 +209,7 @@ def _nan_variance(
         return on_host(function, x, **options)
     if not _can_be_nan(x):
         return plain(x, **options)
+    _inexact_only(options["dtype"], options["out"])
     ddof = options["ddof"] if options["correction"] is NO_VALUE else options["correction"]
     out, options = options["out"], options | {"out": None}
     options["where"] = valid = _and_valid(x, options["where"])

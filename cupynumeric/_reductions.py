@@ -264,7 +264,7 @@ def _sum_dtype(x: ndarray, dtype: Any) -> tuple[Any, np.dtype]:
 
 def _divided(total: Any, count: Any) -> Any:
     """total / count in total's own dtype when it is inexact."""
-    if isinstance(count, int):
+    if isinstance(count, (int, float)):
         return _ufunc.divide(total, count)
     if total.dtype.kind in "fc":
         return cast(_ufunc.divide(total, cast(count, _elementwise_real(total.dtype))), total.dtype)

@@ -14,6 +14,7 @@ from cupynumeric import _array, _calls, _elementwise, _reduce
 from cupynumeric._array import ndarray
 from cupynumeric._calls import lift, lift_all, on_host
 from cupynumeric._convert import host_view, to_numpy_tree
+from legate_jit import irregular
 from legate_jit.ir.ops import OPS, Kind, Op
 
 _KEYWORDS = frozenset({"out", "where", "casting", "order", "dtype", "subok", "signature", "sig"})
@@ -67,9 +68,20 @@ class ufunc:
                     sig = self._cache.get((x._key, y._key))
                     if sig is not None:
                         return _array.result(sig, _elementwise.source(x), _elementwise.source(y))
-        if any(_is_subclassed(a) for a in args):
+        if not any(x.__class__ is ndarray for x in args):
+            if any(_is_special(x) for x in args):
+                return on_host(self._numpy, *args)
+        elif any(_overrides(x) for x in args):
             return on_host(self._numpy, *args)
-        return _elementwise.call(op, args)
+        return self._checked(op, args, None, True, None, "same_kind")
+
+    def _checked(
+        self, op: Op, inputs: tuple[Any, ...], out: Any, where: Any, dtype: Any, casting: Any
+    ) -> Any:
+        """The elementwise operation, after whatever NumPy refuses because of values."""
+        if op.name == "power":
+            _refuse_negative_powers(*inputs)
+        return _elementwise.call(op, inputs, out, where, dtype, casting)
 
     def _general(
         self,
@@ -98,7 +110,9 @@ class ufunc:
             if dtype is not None:
                 raise TypeError("cannot specify both 'signature' and 'dtype'")
             return self._by_host(inputs, outs, {"where": where, "casting": casting, "signature": signature})
-        if any(isinstance(o, np.ndarray) for o in outs) or any(_is_subclassed(x) for x in inputs):
+        # NumPy 2.4's resolve_dtypes crashes on refusing casting="equiv": rare rules are left to its calls.
+        rare = casting not in ("same_kind", "unsafe")
+        if rare or any(isinstance(o, np.ndarray) for o in outs) or any(_is_special(x) for x in inputs):
             options = {"where": where, "casting": casting} | ({} if dtype is None else {"dtype": dtype})
             return self._by_host(inputs, outs, options)
         return self._compute(inputs, outs, where, dtype, casting)
@@ -123,7 +137,7 @@ class ufunc:
         if self._op is None:
             options = {"where": where, "casting": casting} | ({} if dtype is None else {"dtype": dtype})
             return self._by_host(inputs, outs, options)
-        return _elementwise.call(self._op, inputs, outs[0], where, dtype, casting)
+        return self._checked(self._op, inputs, outs[0], where, dtype, casting)
 
     def _wrong_count(self, given: int) -> TypeError:
         takes = f"from {self.nin} to {self.nargs}"
@@ -261,9 +275,41 @@ class _Product(ufunc):
         return _products.generalized(self._numpy, args, kwargs)
 
 
-def _is_subclassed(x: Any) -> bool:
-    """Masked arrays and other subclasses of numpy.ndarray keep NumPy's own behavior."""
-    return isinstance(x, np.ndarray) and type(x) is not np.ndarray
+def _overrides(x: Any) -> bool:
+    """Masked arrays, other subclasses of numpy.ndarray, and foreign objects with ufuncs of their own."""
+    if isinstance(x, (ndarray, np.generic)) or type(x) is np.ndarray:
+        return False
+    return hasattr(type(x), "__array_ufunc__")
+
+
+def _is_special(x: Any) -> bool:
+    """Whether NumPy has to judge an operand: it overrides ufuncs, or is an integer beyond 64 bits."""
+    return _overrides(x) or (x.__class__ is int and not -(1 << 63) <= x < 1 << 64)
+
+
+def _refuse_negative_powers(base: Any, exponent: Any) -> None:
+    """ValueError for integers to negative integer powers, as NumPy; looks at the exponents if their dtype allows such."""
+    if not isinstance(exponent, (ndarray, np.ndarray)):
+        negative = isinstance(exponent, (int, np.integer)) and exponent < 0
+    else:
+        negative = exponent.dtype.kind == "i" and exponent.size > 0 and _kind(base) in "biu"
+    if (
+        not negative
+        or _kind(base) not in "biu"
+        or (not isinstance(exponent, (ndarray, np.ndarray)) and _kind(base) == "b")
+    ):
+        return
+    if isinstance(exponent, (ndarray, np.ndarray)) and int(irregular.bounds(to_numpy_tree(exponent))[0]) >= 0:
+        return
+    raise ValueError("Integers to negative integer powers are not allowed.")
+
+
+def _kind(x: Any) -> str:
+    return (
+        x.dtype.kind
+        if isinstance(x, (ndarray, np.ndarray, np.generic))
+        else np.asarray(to_numpy_tree(x)).dtype.kind
+    )
 
 
 def _divmod(x: Any, y: Any) -> tuple[Any, ...] | None:

@@ -84,6 +84,8 @@ def piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> An
     Functions that compute elementwise on their selection are recorded, and fuse.
     """
     a = lift(x)
+    if isinstance(condlist, ndarray) and condlist.ndim == 0:
+        condlist = bool(condlist)
     if a.__class__ is not ndarray or a.ndim == 0:
         return hosted(np.piecewise)(x, condlist, funclist, *args, **kw)
     if _logic.isscalar(condlist) or np.ndim(to_numpy_tree(condlist[0])) == 0:

@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from cupynumeric import _fallback
 from cupynumeric._array import ndarray
-from cupynumeric._calls import deliver, hosted, lazy, lift, on_host
+from cupynumeric._calls import hosted, lazy, lift, on_host
 from legate_jit.ir import dtypes, infer
+
+__getattr__ = _fallback.completed(__name__, "numpy.fft")
 
 __all__ = [
     "fft",
@@ -51,6 +54,11 @@ def _result_dtype(name: str, source: np.dtype) -> np.dtype:
 _NORMS = (None, "backward", "ortho", "forward")
 
 
+def _plain(x: ndarray, from_real: bool, norm: Any) -> bool:
+    """Whether NumPy has nothing to complain about."""
+    return norm in _NORMS and not (from_real and x.dtype.kind == "c")
+
+
 def _one(name: str) -> Callable[..., Any]:
     function = getattr(np.fft, name)
     to_real, from_real = name in ("irfft", "hfft"), name in ("rfft", "ihfft")
@@ -59,12 +67,7 @@ def _one(name: str) -> Callable[..., Any]:
         a: Any, n: int | None = None, axis: int = -1, norm: str | None = None, out: Any = None
     ) -> Any:
         x = lift(a)
-        if (
-            x.__class__ is not ndarray
-            or x.size == 0
-            or (from_real and x.dtype.kind == "c")
-            or norm not in _NORMS
-        ):
+        if out is not None or x.__class__ is not ndarray or x.size == 0 or not _plain(x, from_real, norm):
             return on_host(function, x, n, axis, norm, out=out)
         if n is None:
             x.shape[axis]  # an IndexError for a bad axis, as NumPy
@@ -79,8 +82,7 @@ def _one(name: str) -> Callable[..., Any]:
         dtype = _result_dtype(name, x.dtype)
         if not dtypes.is_supported(dtype):
             return on_host(function, x, n, axis, norm, out=out)
-        done = lazy("fft", (x,), tuple(shape), dtype, name=name, n=length, axis=axis, norm=norm)
-        return deliver(done, out, "same_kind")
+        return lazy("fft", (x,), tuple(shape), dtype, name=name, n=length, axis=axis, norm=norm)
 
     return _named(transform, name)
 
@@ -96,7 +98,7 @@ def _many(name: str) -> Callable[..., Any]:
     ) -> Any:
         x = lift(a)
         lengths = _lengths(x, s, axes, to_real)
-        if lengths is None or (from_real and x.dtype.kind == "c") or norm not in _NORMS:
+        if out is not None or lengths is None or not _plain(x, from_real, norm):
             return on_host(function, x, s, axes, norm, out=out)
         shape = list(x.shape)
         for d, n in lengths.items():
@@ -104,7 +106,7 @@ def _many(name: str) -> Callable[..., Any]:
         last = list(lengths)[-1]
         if from_real:
             shape[last] = shape[last] // 2 + 1
-        done = lazy(
+        return lazy(
             "fft",
             (x,),
             tuple(shape),
@@ -114,7 +116,6 @@ def _many(name: str) -> Callable[..., Any]:
             axes=tuple(lengths),
             norm=norm,
         )
-        return deliver(done, out, "same_kind")
 
     return _named(transform, name)
 
@@ -127,7 +128,7 @@ def _lengths(x: Any, s: Any, axes: Any, to_real: bool) -> dict[int, int] | None:
         or not dtypes.is_supported(np.result_type(x.dtype, np.complex64))
     ):
         return None
-    if s is not None and (axes is None or len(s) != len(axes)):
+    if s is not None and (axes is None or len(s) != len(axes) or None in s):
         return None
     given = tuple(range(x.ndim)) if axes is None else tuple(axes)
     if not given:

@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.linalg import LinAlgError
 
-from cupynumeric import _elementwise, _products, _reduce, _reductions, _ufunc
+from cupynumeric import _elementwise, _fallback, _products, _reduce, _reductions, _ufunc
 from cupynumeric._array import ndarray
 from cupynumeric._calls import cast, deliver, hosted, lift, lift_all, on_host, wrapped
 from cupynumeric._convert import host_view
 from legate_jit.ir import dtypes
 from legate_jit.ir.ops import OPS
+
+__getattr__ = _fallback.completed(__name__, "numpy.linalg")
 
 __all__ = [
     "LinAlgError",
@@ -272,7 +274,7 @@ def _vector_norm(a: ndarray, ord: Any, axes: tuple[int, ...], keepdims: bool) ->
         return _ufunc.sqrt(_sum_of_squares(a, axes, keepdims))
     size = _ufunc.absolute(a)
     if ord in (np.inf, -np.inf):
-        return (_reductions.max if ord > 0 else _reductions.min)(size, axes, keepdims=keepdims)
+        return _extreme(size, ord, axes, keepdims)
     if ord == 0:
         real = size.dtype
         return _reductions.sum(cast(_ufunc.not_equal(a, 0), real), axes, keepdims=keepdims)
@@ -280,6 +282,13 @@ def _vector_norm(a: ndarray, ord: Any, axes: tuple[int, ...], keepdims: bool) ->
         return _reductions.sum(size, axes, keepdims=keepdims)
     total = _reductions.sum(_ufunc.power(size, ord), axes, keepdims=keepdims)
     return _ufunc.power(total, np.asarray(1 / ord).astype(total.dtype)[()])
+
+
+def _extreme(sizes: Any, ord: Any, axes: Any, keepdims: bool) -> Any:
+    """The largest (ord > 0; 0 if there is none) or the smallest of absolute values."""
+    if ord > 0:
+        return _reductions.max(sizes, axes, keepdims=keepdims, **({} if sizes.size else {"initial": 0}))
+    return _reductions.min(sizes, axes, keepdims=keepdims)
 
 
 def _matrix_norm(a: ndarray, ord: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
@@ -290,7 +299,7 @@ def _matrix_norm(a: ndarray, ord: Any, axes: tuple[int, ...], keepdims: bool) ->
     if ord in (1, -1, np.inf, -np.inf):
         summed, over = (axes[0], axes[1]) if ord in (1, -1) else (axes[1], axes[0])
         sums = _reductions.sum(_ufunc.absolute(a), summed, keepdims=True)
-        done = (_reductions.max if ord > 0 else _reductions.min)(sums, over, keepdims=True)
+        done = _extreme(sums, ord, over, True)
         kept = tuple(n for d, n in enumerate(a.shape) if d not in axes)
         return done if keepdims else done.reshape(kept)
     return on_host(np.linalg.norm, a, ord, axes, keepdims)

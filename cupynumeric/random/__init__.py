@@ -22,6 +22,7 @@ from numpy.random import (
     mtrand,
 )
 
+from cupynumeric import _fallback
 from cupynumeric._calls import hosted
 from cupynumeric.random._counter import PHILOX4_32_10, XORWOW, CounterBits, CounterGenerator, MRG32k3a
 from cupynumeric.random._streams import Generator, RandomState, default_rng, shuffle
@@ -82,6 +83,8 @@ _functions: dict[str, Any] = {name: hosted(getattr(np.random, name)) for name in
 _functions |= {name: getattr(np.random, name) for name in ("bytes", "get_state", "seed", "set_state")}
 _functions |= {name: getattr(np.random, name) for name in ("get_bit_generator", "set_bit_generator")}
 globals().update(_functions)
+
+__getattr__ = _fallback.completed(__name__, "numpy.random")
 
 __all__ = [
     "MT19937",

@@ -98,7 +98,11 @@ class Tape:
                 entry[k] = len(entry)
             elif kind in (Kind.MOVE, Kind.RESHAPE, Kind.BITCAST):
                 own = base[srcs[0]]
-            elif kind is Kind.UPDATE and whole[srcs[0]] and self._may_overwrite(k, srcs, base, living, exclusive):
+            elif (
+                kind is Kind.UPDATE
+                and whole[srcs[0]]
+                and self._may_overwrite(k, srcs, base, living, exclusive)
+            ):
                 own = base[srcs[0]]
                 self._in_place.add(k)
             base.append(own)

@@ -160,9 +160,7 @@ def _boxed(b: Builder, chain: _Chain, new: list[Node]) -> Node | None:
         return None
     cuts = [sorted({0, n} | {c for r in regions for c in r[d]}) for d, n in enumerate(shape)]
     boxes: list[Box] = [
-        tuple(box)
-        for box in product(*(tuple(pairwise(c)) for c in cuts))
-        if all(lo < hi for lo, hi in box)
+        tuple(box) for box in product(*(tuple(pairwise(c)) for c in cuts)) if all(lo < hi for lo, hi in box)
     ]
     if len(boxes) > MAX_BOXES:
         return None
@@ -215,7 +213,9 @@ class _Composer:
             shift = tuple(
                 (lo - start, 1, axis) for (lo, _), (start, _, axis) in zip(self.box, view.axes, strict=True)
             )
-            inner = [(0, 0, -1)] * len(view.shape)  # axes of extent 1 that no base axis has stay where they are
+            inner = [(0, 0, -1)] * len(
+                view.shape
+            )  # axes of extent 1 that no base axis has stay where they are
             for (offset, _, axis), d in zip(shift, range(len(shift)), strict=True):
                 inner[axis] = (offset, 1, d)
             window = Affine(self.shape, tuple(inner))

@@ -341,5 +341,3 @@ def _volume(shape: tuple[int, ...]) -> int:
     for n in shape:
         size *= n
     return size
-
-

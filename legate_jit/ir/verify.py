@@ -1,7 +1,7 @@
 """Verifiers: what must hold of the result of every stage, checked between passes in tests and with LEGATE_JIT_VERIFY=1.
 
 `verify(stage, result)` is an observer of the pass pipeline. It raises `VerifyError`, which names the stage and the node, and
-changes nothing. Schedules are also run on a shadow of their memory (small ones, see `shadow`), where every byte knows who wrote it.
+changes nothing. Small schedules are also run on a shadow of their memory (see `shadow`), where every byte knows who wrote it.
 """
 
 from __future__ import annotations

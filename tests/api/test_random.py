@@ -172,7 +172,7 @@ def test_families_of_counters_differ() -> None:
     ],
 )
 def test_counter_distributions(draw: str, mean: float, deviation: float) -> None:
-    g = np.random.Generator(np.random.PHILOX4_32_10(11))
+    np.random.Generator(np.random.PHILOX4_32_10(11))
     name, _, args = draw.partition("(")
     source = f"g.{name}({args.rstrip(')')}{', ' if args.rstrip(')') else ''}size=40000)"
     x = numpy.asarray(eval(source))

@@ -349,7 +349,9 @@ def test_several_python_threads_at_once(code: native.NativeCode) -> None:
 
 def test_a_pool_replaced_over_and_over(code: native.NativeCode) -> None:
     program, counters = counting(code, 100, 3)
-    before = len(os.listdir("/proc/self/task")) if LINUX else 0  # libraries of other tests may have threads of their own
+    before = (
+        len(os.listdir("/proc/self/task")) if LINUX else 0
+    )  # libraries of other tests may have threads of their own
     for turn in range(1, 100):
         threads.set_threads(1 + turn % 5)
         program.run()

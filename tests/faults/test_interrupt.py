@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import dis
 import functools
+import itertools
 import sys
 from types import CodeType, FrameType
 from typing import Any
 
 import numpy as np
 import pytest
+from faults.child import succeeds
 
 import cupynumeric as cn
-from faults.child import succeeds
 from legate_jit import runtime, tiers
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -160,9 +161,7 @@ def _places(code: CodeType) -> frozenset[int]:
     """Offsets of the instructions before which the interpreter looks for signals."""
     instructions = [i for i in dis.get_instructions(code) if i.opname != "CACHE"]
     return frozenset(
-        after.offset
-        for before, after in zip(instructions, instructions[1:], strict=False)
-        if before.opname in _LOOKS
+        after.offset for before, after in itertools.pairwise(instructions) if before.opname in _LOOKS
     )
 
 

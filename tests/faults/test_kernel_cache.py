@@ -8,7 +8,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-
 from faults.child import command, environment, run, succeeds
 
 _PROGRAM = """
