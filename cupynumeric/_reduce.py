@@ -123,11 +123,11 @@ def reduce(
     if where is not True and where is not NO_VALUE:
         a = _masked(name, a, where, initial, sig.loop[0])
         done = _record(infer.reduce_signature(OPS[name], a._type, axes, sig.loop[0]), value(a))
-    elif a_type.size == 0 and sig.type.size:
+    elif extent(a_type.shape, axes) == 0:
         done = _of_nothing(name, sig, initial)
     else:
         done = _record(sig, _elementwise.source(a))
-    if initial is not NO_VALUE and initial is not None and not (a_type.size == 0 and sig.type.size):
+    if initial is not NO_VALUE and initial is not None and extent(a_type.shape, axes):
         start = np.asarray(initial).astype(sig.loop[0])[()]
         done = _elementwise.call(OPS[OPS[name].combine], (start, done))
     if keepdims is not False and keepdims is not NO_VALUE and keepdims:
@@ -207,10 +207,8 @@ def arg_extremum(name: str, a: ndarray, axis: Any, out: Any, keepdims: Any) -> A
         axis = operator.index(axis)
         infer.normalize_axis(axis, max(ndim, 1))
     axes = normalize_axes(axis, ndim)
-    if extent(a._type.shape, axes) == 0 and (a._type.size == 0):
-        kept = extent(a._type.shape, tuple(d for d in range(ndim) if d not in axes))
-        if kept or axis is None:
-            raise ValueError(f"attempt to get {name} of an empty sequence")
+    if extent(a._type.shape, axes) == 0:
+        raise ValueError(f"attempt to get {name} of an empty sequence")
     if axes:
         done = _record(infer.reduce_signature(OPS[name], a._type, axes, a._type.dtype), value(a))
     else:

@@ -32,6 +32,8 @@ class ufunc:
         self._cache = _elementwise.cache_of(self.__name__)
         self.nin, self.nout, self.nargs = self._numpy.nin, self._numpy.nout, self._numpy.nargs
         self.ntypes, self.types = self._numpy.ntypes, self._numpy.types
+        if hasattr(self._numpy, "__signature__"):
+            self.__signature__ = self._numpy.__signature__
         self.identity, self.signature = self._numpy.identity, self._numpy.signature
 
     def __repr__(self) -> str:
@@ -105,7 +107,10 @@ class ufunc:
             out = args[self.nin :] + (None,) * (self.nargs - given)
         outs = self._outputs(out)
         inputs = args[: self.nin]
-        signature = sig if signature is None else signature
+        if sig is not None:
+            if signature is not None:
+                raise TypeError("cannot specify both 'sig' and 'signature'")
+            signature = sig
         if signature is not None:
             if dtype is not None:
                 raise TypeError("cannot specify both 'signature' and 'dtype'")
@@ -118,7 +123,9 @@ class ufunc:
         return self._compute(inputs, outs, where, dtype, casting)
 
     def _outputs(self, out: Any) -> Any:
-        if out is None:
+        if (
+            out is None or out is ...
+        ):  # '...' asks for an array even where NumPy would give a scalar; ours are arrays
             return (None,) * self.nout
         if not isinstance(out, tuple):
             if self.nout > 1:
