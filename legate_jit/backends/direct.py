@@ -163,22 +163,33 @@ class Run:
             while self._at < len(tape._steps):
                 k = self._at
                 sig, srcs = tape._steps[k]
-                slot = self._slot
-                arrays[k] = self._step(k, sig, srcs)
-                self._at = k + 1
-                self._slot = slot + sig.mask.bit_count()
+                slot = self._slot + sig.mask.bit_count()
+                if k in tape._in_place:
+                    made = arrays[srcs[0]]
+                    target, value = self._writing(sig, self._operands(sig, self._arguments(sig, srcs)), made)
+                    # The interpreter looks for signals at calls. There is none from here to the write: it counts as done,
+                    # or has not begun. Done twice, `x[...] = x[::-1]` would be undone.
+                    arrays[k], self._at, self._slot = made, k + 1, slot
+                    target[...] = value
+                else:
+                    made = self._step(sig, srcs)
+                    arrays[k], self._at, self._slot = made, k + 1, slot
                 for s in srcs:
                     if tape._last[s] == k:
                         arrays[s] = None
         return [arrays[v] for v in tape.values]
 
-    def _step(self, k: int, sig: Signature, srcs: Sequence[int]) -> Any:
-        arrays, op = self._arrays, sig.op
-        if op.kind is Kind.BUFFER:
-            return self._inputs[self._tape._entries[k]]
-        args = [arrays[s] for s in srcs]
+    def _arguments(self, sig: Signature, srcs: Sequence[int]) -> list[Any]:
+        args = [self._arrays[s] for s in srcs]
         if sig.views is not None:
             args = [x if v is None else view(x, v) for x, v in zip(args, sig.views, strict=True)]
+        return args
+
+    def _step(self, sig: Signature, srcs: Sequence[int]) -> Any:
+        op = sig.op
+        if op.kind is Kind.BUFFER:
+            return self._inputs[self._tape._entries[self._at]]
+        args = self._arguments(sig, srcs)
         match op.kind:
             case Kind.MAP:
                 return _map(sig, self._operands(sig, args))
@@ -191,7 +202,7 @@ class Run:
             case Kind.REDUCE:
                 return _reduce(sig, args[0])
             case Kind.UPDATE:
-                return self._update(k, sig, self._operands(sig, args))
+                return self._update(sig, self._operands(sig, args))
             case _:
                 return self._generate(sig)
 
@@ -209,16 +220,22 @@ class Run:
                 out.append(next(waiting))
         return out
 
-    def _update(self, k: int, sig: Signature, operands: list[Any]) -> np.ndarray:
-        old, value = operands
-        assert isinstance(sig.arg, Affine)
-        out = old if k in self._tape._in_place else np.array(old, order="C", copy=True)
-        if 0 not in sig.arg.shape:
-            target = view(out, sig.arg, True)
-            if target.dtype.kind not in "cb" and getattr(value, "dtype", out.dtype).kind == "c":
-                value = value.real
-            np.copyto(target, value, casting="unsafe")
+    def _update(self, sig: Signature, operands: list[Any]) -> np.ndarray:
+        out = np.array(operands[0], order="C", copy=True)
+        target, value = self._writing(sig, operands, out)
+        target[...] = value
         return out
+
+    @staticmethod
+    def _writing(sig: Signature, operands: list[Any], out: np.ndarray) -> tuple[np.ndarray, Any]:
+        """The part of `out` that an update writes, and what it writes there."""
+        assert isinstance(sig.arg, Affine)
+        if 0 in sig.arg.shape:
+            return np.empty(0, out.dtype), 0
+        value = operands[1]
+        if out.dtype.kind not in "cb" and getattr(value, "dtype", out.dtype).kind == "c":
+            value = value.real
+        return view(out, sig.arg, True), value
 
     def _generate(self, sig: Signature) -> np.ndarray:
         shape, dtype = sig.type.shape, sig.type.dtype
