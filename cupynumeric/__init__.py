@@ -20,7 +20,6 @@ from cupynumeric import _fallback
 from cupynumeric import _flat as _flat
 from cupynumeric import _protocols as _protocols
 from cupynumeric import _shape as _shape
-from cupynumeric import _threads as _threads
 from cupynumeric._advanced import *  # noqa: F403
 from cupynumeric._creation import *  # noqa: F403
 from cupynumeric._einsum import *  # noqa: F403
@@ -69,3 +68,5 @@ def __dir__() -> list[str]:
 
 
 __all__ = [n for n in _numpy.__all__ if not n.startswith("_")]
+
+from cupynumeric import _threads as _threads  # noqa: E402  last: it looks at every name above

@@ -143,3 +143,41 @@ def test_fork_while_threads_record() -> None:
         stop = True
         for t in threads: t.join()
     """)
+
+
+def test_handlers_registered_while_a_fork_is_under_way() -> None:
+    """They run after the fork without having run before it, and must not release what they did not take."""
+    succeeds("""
+        import os, threading
+        import cupynumeric as np
+        from legate_jit import locking
+        threading.Thread(target=int).start()
+        os.register_at_fork(before=locking._hold_over_forks)
+        pid = os.fork()
+        if pid == 0:
+            os._exit(0 if float(np.ones(3).sum()) == 3 else 1)
+        assert os.waitpid(pid, 0)[1] == 0
+    """)
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="counts threads through /proc")
+def test_the_child_has_threads_of_its_own() -> None:
+    succeeds(
+        _PENDING
+        + """
+    def native():
+        return len(os.listdir("/proc/self/task"))
+    def work():
+        return float(np.sin(np.arange(3_000_000.0)).sum())
+    want = work()
+    parent = native()
+    assert parent > 1
+    pid = os.fork()
+    if pid == 0:
+        alone = native()
+        os._exit(0 if alone == 1 and work() == want and native() == parent else 1)
+    assert os.waitpid(pid, 0)[1] == 0 and native() == parent
+    """,
+        LEGATE_JIT_THREADS="2",
+        OPENBLAS_NUM_THREADS="1",
+    )

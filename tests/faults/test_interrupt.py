@@ -33,6 +33,9 @@ _LONG_RUN = """
         return y
 
     want = numpy.asarray(begun())  # the same program, not interrupted
+    from legate_jit import runtime
+    segments = [i for plan in runtime._plans.values() for i in getattr(plan, "items", ())]
+    assert len(segments) > 10, segments  # one of them lasts some tens of milliseconds
     y = begun()
     struck = 0.0
     def strike():
@@ -196,8 +199,9 @@ def test_interrupt_at_every_place(direct: bool) -> None:
         while True:
             _struck.clear()
             striker = _Striker(at)
-            x, y = cn.arange(12.0), cn.ones(12)
+            x, y, u = cn.arange(12.0), cn.ones(12), cn.zeros(12)
             runtime.fence()
+            u[3:6] += 1.0
             x += 1.0  # pending, and in place
             y[1:] += x[:-1]
             sys.settrace(striker)
@@ -212,6 +216,7 @@ def test_interrupt_at_every_place(direct: bool) -> None:
             assert np.asarray(x * 2.0 + 1).tolist() == (want * 2 + 1).tolist(), at
             assert np.asarray(x).tolist() == want.tolist(), at
             assert np.asarray(y).tolist() == sums.tolist(), at
+            assert np.asarray(u).tolist() == [0.0] * 3 + [1.0] * 3 + [0.0] * 6, at
             if striker.left > 0:
                 break
             struck += len(_struck)

@@ -129,3 +129,15 @@ def test_warnings_still_name_the_users_line() -> None:
             np.ones(3, complex).astype(float)
         assert [w.filename for w in seen] == ["<string>"], [w.filename for w in seen]
     """)
+
+
+def test_face_imported_after_the_first_thread() -> None:
+    succeeds("""
+        import threading
+        import legate
+        threading.Thread(target=int).start()
+        import cupynumeric as np
+        assert np.where.__wrapped__ and np.ndarray.__add__.__wrapped__ and np.fft.fft.__wrapped__ and np.pad.__wrapped__
+        assert type(np.sin).__call__.__wrapped__
+        assert float(np.where(np.ones(3) > 0, 2.0, 1.0).sum()) == 6
+    """)
