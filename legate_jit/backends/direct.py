@@ -325,17 +325,11 @@ def _basic_key(affine: Affine) -> tuple[Any, ...] | None:
 
 def _writable_view(x: np.ndarray, affine: Affine) -> np.ndarray:
     strides = [0] * len(affine.shape)
-    offset = 0
-    for (start, step, axis), s in zip(affine.axes, x.strides, strict=True):
-        offset += start * s
+    for (_, step, axis), s in zip(affine.axes, x.strides, strict=True):
         if axis >= 0:
             strides[axis] += step * s
-    return np.ndarray(affine.shape, x.dtype, x, offset, strides)
-
-
-def _cost(elements: int) -> int:
-    """NumPy's cost of an operation: temporaries too large for its small-block cache fault in fresh pages."""
-    return elements if elements <= CACHED else 4 * elements
+    corner = x[tuple(slice(start, start + 1) for start, _, _ in affine.axes)] if affine.axes else x
+    return np.lib.stride_tricks.as_strided(corner, affine.shape, strides)
 
 
 def _volume(view: Any) -> int:
