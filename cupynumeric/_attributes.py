@@ -12,7 +12,7 @@ import cupynumeric
 from cupynumeric._advanced import fitting_scalar, mutate
 from cupynumeric._array import ndarray, wrap
 from cupynumeric._convert import by_numpy, from_numpy, host_view
-from cupynumeric._shape import contiguity, reshape_in_place, strides_of, swapaxes, viewed
+from cupynumeric._shape import contiguity, named_view, reshape_in_place, strides_of, swapaxes, viewed
 from legate_jit.ir import dtypes, index
 from legate_jit.store import Bitcast, Part, extend
 
@@ -22,7 +22,7 @@ from legate_jit.store import Bitcast, Part, extend
 def part(array: ndarray, name: str) -> ndarray:
     """The real or imaginary part: views of complex arrays; of real ones the array itself, or read-only zeros."""
     if array.dtype.kind == "c":
-        return wrap(array._store, extend(array._store.type, array._lens, Part(name)), array._locked)
+        return named_view(array, name, lambda: Part(name))
     if name == "real":
         return viewed(array, index.identity(array.shape))
     zeros = cupynumeric.zeros(array.shape, array.dtype)

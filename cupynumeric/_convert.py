@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from cupynumeric import _layout
 from cupynumeric._array import ndarray, refuses_writes, wrap
 from cupynumeric._layout import layout
 from legate_jit import runtime
@@ -24,6 +25,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 #: results smaller than this are copied rather than adopted: a pool block is aligned and cheap to reuse
 ADOPT_BYTES = 1 << 16
+
+runtime.bounded.append((_layout._layouts, 50_000))
 
 
 class Foreign(Exception):

@@ -71,12 +71,9 @@ def operand(x: Any) -> Any:
     """x as an ndarray of ours, a scalar, or a NumPy array of a dtype graphs do not hold."""
     if isinstance(x, _types()) or is_scalar(x):
         return x
-    from cupynumeric._convert import from_numpy
+    from cupynumeric._creation import asarray
 
-    a = np.asarray(x)
-    if not dtypes.is_supported(a.dtype):
-        return a
-    return from_numpy(a)
+    return asarray(x)
 
 
 def signature(

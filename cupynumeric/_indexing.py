@@ -6,7 +6,7 @@ A key of integers, slices, newaxis and ellipsis is an affine view; the lens foun
 from __future__ import annotations
 
 import operator
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -25,8 +25,10 @@ from legate_jit.store import Lens, Reshaped, extend
 
 def is_basic(key: Any) -> bool:
     """Whether a key (an element, or a tuple of elements) only makes a view."""
-    elements = key if isinstance(key, tuple) else (key,)
-    return all(e is None or e is Ellipsis or isinstance(e, slice) or _is_integer(e) for e in elements)
+    for e in key if isinstance(key, tuple) else (key,):
+        if not (e.__class__ is int or e.__class__ is slice or e is None or e is Ellipsis or _is_integer(e)):
+            return False
+    return True
 
 
 def _is_integer(e: Any) -> bool:
@@ -70,14 +72,41 @@ def affine_of(shape: tuple[int, ...], key: Any) -> Affine:
     return Affine(tuple(out_shape), tuple(axes))
 
 
+_MISSING = object()
+#: lenses by base (type or lens) and the token of a basic key
+_by_token: dict[Any, Lens | None] = {}
+
+
+def token_of(key: Any) -> tuple[Any, ...] | None:
+    """A basic key of Python integers, slices, newaxis and ellipsis in a form that hashes; None for other keys."""
+    parts: list[Any] = []
+    for e in key if key.__class__ is tuple else (key,):
+        cls = e.__class__
+        if cls is int or e is None or e is Ellipsis:
+            parts.append(e)
+        elif cls is slice:
+            parts.append((e.start, e.stop, e.step))
+        else:
+            return None
+    return tuple(parts)
+
+
 def view_lens(array: ndarray, key: Any) -> Lens | None:
     """The lens of `array[key]` for a basic key (None: the whole store), remembered for the fast paths."""
+    token = token_of(key)
+    try:
+        found = _MISSING if token is None else _by_token.get((array._key, token), _MISSING)
+    except TypeError:  # a slice bound that does not hash
+        token, found = None, _MISSING
+    if found is not _MISSING:
+        return found  # type: ignore[return-value]
     lens = extend(array._store.type, array._lens, affine_of(array.shape, key))
+    if token is not None:
+        _by_token[array._key, token] = lens
     if lens is not None:
         if lens.type.ndim:
             _remember(array._key, key, lens)
-        elif len(lens.update_signatures) == 0 and lens not in _positions:
-            _positions.add(lens)
+        elif token is not None:
             _seen[lens.base] = _seen.get(lens.base, 0) + 1
     return lens
 
@@ -117,10 +146,9 @@ def getitem(array: ndarray, key: Any) -> Any:
 
         return advanced(array, key)
     lens = view_lens(array, key)
-    view = wrap(array._store, lens, array._locked)
-    if _is_element(array, key):
-        return wrap(runtime.new_store(value(view), view._type), None, _array.SCALAR)
-    return view
+    if lens is not None and not lens.type.shape and _is_element(array, key):
+        return wrap(runtime.new_store(runtime.read(array._store, lens), lens.type), None, _array.SCALAR)
+    return wrap(array._store, lens, array._locked)
 
 
 def _host_view(view: ndarray) -> np.ndarray:
@@ -134,9 +162,9 @@ def _is_element(array: ndarray, key: Any) -> bool:
     if not array.ndim:
         return False
     elements = key if isinstance(key, tuple) else (key,)
-    return len(elements) == array.ndim and all(
-        not isinstance(e, slice) and e is not Ellipsis and e is not None for e in elements
-    )
+    return all(
+        e is not Ellipsis for e in elements
+    )  # of a key with a 0-d result: so it has no slices and no newaxis
 
 
 def _names_element(array: ndarray, key: Any) -> bool:
@@ -146,7 +174,6 @@ def _names_element(array: ndarray, key: Any) -> bool:
     return type(key) is tuple and len(key) == array.ndim and all(type(e) is int for e in key) and key != ()
 
 
-_positions: set[Lens] = set()
 #: Element accesses at positions not seen before, per type of store. Recording a few is right: loops write their boundary
 #: elements. A program that walks over elements would make every window a new structure, so beyond a few they are read and
 #: written in memory, and reads give NumPy's scalars.
@@ -177,8 +204,10 @@ def setitem(array: ndarray, key: Any, item: Any) -> None:
         return
     lens = view_lens(array, key)
     if (
-        _is_element(array, key)
+        lens is not None
+        and not lens.type.shape
         and not is_scalar(item)
+        and _is_element(array, key)
         and (item.ndim if isinstance(item, ndarray) else np.ndim(item))
     ):
         probe = np.zeros(1, array.dtype)
@@ -264,17 +293,30 @@ def _fitted(source: ndarray, shape: tuple[int, ...]) -> ndarray:
     return source
 
 
+#: lenses of reshaped views by base (type or lens) and shape; False where NumPy copies
+_reshapes: dict[Any, Lens | Literal[False] | None] = {}
+
+
 def reshaped(array: ndarray, shape: tuple[int, ...]) -> ndarray:
     """C-order reshape: a view wherever NumPy's is one (judged by the view's strides), else a copy."""
-    if shape == array.shape:
-        return wrap(array._store, array._lens, array._locked)
-    unit = unit_reshape(array.shape, shape)
-    if unit is not None:
-        return wrap(array._store, extend(array._store.type, array._lens, unit), array._locked)
-    if array._lens is None or _keeps_strides(array, shape):
-        return wrap(array._store, extend(array._store.type, array._lens, Reshaped(shape)), array._locked)
+    lens = _reshapes.get((array._key, shape), _MISSING)
+    if lens is _MISSING:
+        lens = _reshapes[array._key, shape] = _reshaped_lens(array, shape)
+    if lens is not False:
+        return wrap(array._store, lens, array._locked)  # type: ignore[arg-type]
     sig = infer.reshape_signature(array._type, shape)
     return _array.result(sig, value(array))
+
+
+def _reshaped_lens(array: ndarray, shape: tuple[int, ...]) -> Lens | Literal[False] | None:
+    if shape == array.shape:
+        return array._lens
+    unit = unit_reshape(array.shape, shape)
+    if unit is not None:
+        return extend(array._store.type, array._lens, unit)
+    if array._lens is None or _keeps_strides(array, shape):
+        return extend(array._store.type, array._lens, Reshaped(shape))
+    return False
 
 
 def _keeps_strides(array: ndarray, shape: tuple[int, ...]) -> bool:
@@ -290,3 +332,6 @@ def reshape_in_place(array: ndarray, shape: Any) -> None:
     from cupynumeric import _shape
 
     _shape.reshape_in_place(array, shape)
+
+
+runtime.bounded += [(_by_token, 50_000), (_reshapes, 50_000), (_seen, 10_000)]

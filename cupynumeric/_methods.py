@@ -122,7 +122,7 @@ class ArrayMethods:
     @property
     def T(self) -> Any:
         """The transpose, as a view."""
-        return np._shape.transpose(self)
+        return np._shape.transposed(self)
 
     @property
     def mT(self) -> Any:

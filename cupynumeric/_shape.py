@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from cupynumeric._layout import is_c_contiguous, is_f_contiguous, layout, memory
 from legate_jit import runtime
 from legate_jit.ir import index, infer
 from legate_jit.ir.index import Affine
-from legate_jit.store import extend
+from legate_jit.store import LensStep, extend
 
 normalize_axis_index = np.lib.array_utils.normalize_axis_index
 normalize_axis_tuple = np.lib.array_utils.normalize_axis_tuple
@@ -29,9 +29,28 @@ def viewed(array: ndarray, step: Affine, locked: bool = False) -> ndarray:
     return wrap(array._store, extend(array._store.type, array._lens, step), locked or array._locked)
 
 
+#: lenses by base (type or lens) and a word for the view
+_named: dict[Any, Any] = {}
+runtime.bounded.append((_named, 20_000))
+
+
+def named_view(array: ndarray, name: Hashable, make: Callable[[], LensStep]) -> ndarray:
+    """A view that `name` identifies among the views of arrays of this type and layout; `make` gives its step the first time."""
+    key = (array._key, name)
+    if key not in _named:
+        _named[key] = extend(array._store.type, array._lens, make())
+    return wrap(array._store, _named[key], array._locked)
+
+
 def permuted(array: ndarray, axes: Sequence[int]) -> ndarray:
     """A view whose axis k is the array's axis `axes[k]`."""
-    return viewed(array, index.permutation(array.shape, tuple(axes)))
+    order = tuple(axes)
+    return named_view(array, order, lambda: index.permutation(array.shape, order))
+
+
+def transposed(array: ndarray) -> ndarray:
+    """All axes in reverse order, as a view."""
+    return named_view(array, "T", lambda: index.permutation(array.shape, tuple(range(array.ndim))[::-1]))
 
 
 def strides_of(array: ndarray) -> tuple[int, ...] | None:
@@ -177,15 +196,14 @@ def transpose(a: Any, axes: Any = None) -> Any:
     """Axes permuted (reversed by default), as a view."""
     array = lift(a)
     if axes is None:
-        order = tuple(range(array.ndim))[::-1]
-    else:
-        given = tuple(axes) if hasattr(axes, "__iter__") else (axes,)
-        if len(given) != array.ndim:
-            raise ValueError("axes don't match array")
-        order = tuple([normalize_axis_index(operator.index(d), array.ndim) for d in given])
-        if len(set(order)) != len(order):
-            raise ValueError("repeated axis in transpose")
-    return viewed(array, index.permutation(array.shape, order))
+        return transposed(array)
+    given = tuple(axes) if hasattr(axes, "__iter__") else (axes,)
+    if len(given) != array.ndim:
+        raise ValueError("axes don't match array")
+    order = tuple([normalize_axis_index(operator.index(d), array.ndim) for d in given])
+    if len(set(order)) != len(order):
+        raise ValueError("repeated axis in transpose")
+    return permuted(array, order)
 
 
 permute_dims = transpose
