@@ -225,3 +225,39 @@ def test_interrupt_at_every_place(direct: bool) -> None:
     finally:
         sys.settrace(previous)
         tiers.policy.interpret_runs = saved
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("kernels", [1, 3])
+def test_interrupt_beside_a_native_program(monkeypatch: pytest.MonkeyPatch, when: str, kernels: int) -> None:
+    """A signal that came during a program is raised right after it: what it updated in place is not updated again."""
+    from legate_jit.backends import threads
+
+    real = threads.run_program
+
+    def struck(*arguments: int) -> None:
+        monkeypatch.setattr(threads, "run_program", real)
+        real(*arguments)
+        raise KeyboardInterrupt
+
+    def refuse(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    n = 1000
+    arrays = [cn.zeros(n) for _ in range(kernels)]
+    runtime.fence()
+    for k, array in enumerate(arrays):
+        array[3 : n - k] += 1.0
+        array[k:9] *= 2.0
+    if when == "after":
+        monkeypatch.setattr(threads, "run_program", struck)
+    else:
+        monkeypatch.setattr("legate_jit.execute.Runnable.run", refuse)
+    with pytest.raises(KeyboardInterrupt):
+        runtime.fence()
+    monkeypatch.undo()
+    for k, array in enumerate(arrays):
+        want = np.zeros(n)
+        want[3 : n - k] += 1.0
+        want[k:9] *= 2.0
+        assert np.array_equal(np.asarray(array), want)
