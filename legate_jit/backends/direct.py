@@ -332,6 +332,11 @@ def _writable_view(x: np.ndarray, affine: Affine) -> np.ndarray:
     return np.lib.stride_tricks.as_strided(corner, affine.shape, strides)
 
 
+def _cost(elements: int) -> int:
+    """NumPy's cost of an operation: temporaries too large for its small-block cache fault in fresh pages."""
+    return elements if elements <= CACHED else 4 * elements
+
+
 def _volume(view: Any) -> int:
     size = 1
     for n in view.shape:
