@@ -144,8 +144,9 @@ class _Writer:
                 lines.append(f"    {of_dtype[0]} = {dtype_name(dtype)}({of_dtype[0]})")
             else:
                 names = ", ".join(of_dtype)
-                lines += wrapped("    (", names, f") = map({dtype_name(dtype)}, (")[:-1]
-                lines += wrapped(wrapped("    (", names, f") = map({dtype_name(dtype)}, (")[-1], names, "))")
+                # A line may not end outside brackets: the spaces around the equals sign do not count as spaces.
+                convert = f"{names})\0=\0map({dtype_name(dtype)}, ({names}"
+                lines += [line.replace("\0", " ") for line in wrapped("    (", convert, "))")]
         place = ""
         for n in self.graph.nodes:
             if n.kind in (Kind.BUFFER, Kind.SCALAR):
