@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 
 from cupynumeric import _elementwise
-from cupynumeric._array import ndarray, result, value, wrap
+from cupynumeric._array import SCALAR, ndarray, value, wrap
 from cupynumeric._convert import from_numpy, host_view, to_numpy_tree
 from cupynumeric._masked import Selection
 from legate_jit import runtime
 from legate_jit.ir import dtypes, infer
 from legate_jit.ir.build import CallSpec
-from legate_jit.ir.node import array_type
+from legate_jit.ir.node import Signature, array_type
 
 #: results smaller than this are copied into our own memory: the copy is cheaper than keeping a foreign block alive
 ADOPT_BYTES = 1 << 16
@@ -28,8 +28,10 @@ ADOPT_BYTES = 1 << 16
 
 def lift(x: Any) -> Any:
     """Any array-like as an array of ours; a NumPy array when its dtype (or subclass) is one that graphs do not hold."""
-    if isinstance(x, ndarray):
-        return x.settle() if isinstance(x, Selection) else x
+    if x.__class__ is ndarray:
+        return x
+    if isinstance(x, Selection):
+        return x.settle()
     if isinstance(x, np.ndarray) and type(x) is not np.ndarray:
         return x
     if isinstance(x, (list, tuple)):
@@ -42,6 +44,8 @@ def lift(x: Any) -> Any:
 
 def lift_all(*xs: Any) -> tuple[Any, ...] | None:
     """Array-likes as arrays of ours, or None when one of them has to stay with NumPy."""
+    if len(xs) == 2 and xs[0].__class__ is xs[1].__class__ is ndarray:
+        return xs
     lifted = tuple([lift(x) for x in xs])
     return lifted if all(x.__class__ is ndarray for x in lifted) else None
 
@@ -52,7 +56,7 @@ def wrapped(x: Any, shared: tuple[np.ndarray, ...] = ()) -> Any:
     if isinstance(x, np.ndarray):
         return _adopted(x, shared) if type(x) is np.ndarray and dtypes.is_supported(x.dtype) else x
     if isinstance(x, np.generic):
-        return from_numpy(np.asarray(x)) if dtypes.is_supported(x.dtype) else x
+        return scalar(from_numpy(np.asarray(x))) if dtypes.is_supported(x.dtype) else x
     if isinstance(x, tuple):
         parts = [wrapped(e, shared) for e in x]
         return type(x)(*parts) if hasattr(x, "_fields") else tuple(parts)
@@ -121,14 +125,44 @@ def _position_of_out(function: Callable[..., Any]) -> int | None:
     return names.index("out") if "out" in names else None
 
 
+def scalar(x: ndarray) -> ndarray:
+    """x, behaving as the scalar NumPy would give in its place if it has no axes: operators do not change it in place."""
+    if not x._type.shape:
+        x._locked = SCALAR
+    return x
+
+
+def recorded(sig: Signature, *sources: int) -> ndarray:
+    """The new array (or scalar) that an instruction computes."""
+    type_ = sig.type
+    return wrap(runtime.new_store(runtime.record(sig, *sources), type_), None, not type_.shape and SCALAR)
+
+
 def lazy(
     name: str, arrays: tuple[ndarray, ...], shape: tuple[int, ...], dtype: Any, /, **options: Any
 ) -> ndarray:
     """Record the library call `name` with one result. Options must be hashable; the call must not be able to fail."""
+    key = (name, tuple([a._key for a in arrays]), shape, dtype, tuple(options.items()))
+    sig = _calls.get(key)
+    if sig is None:
+        sig = call_of(name, arrays, shape, dtype, **options)
+        if all(_elementwise._simple(a) for a in arrays):
+            _calls[key] = sig
+    return recorded(sig, *[_elementwise.source(a) for a in arrays])
+
+
+#: instructions of library calls, by everything that decides them
+_calls: dict[Any, Signature] = {}
+
+
+def call_of(
+    name: str, arrays: tuple[ndarray, ...], shape: tuple[int, ...], dtype: Any, /, **options: Any
+) -> Signature:
+    """The instruction of a library call; views of operands that are index maps are read through, not recorded."""
     spec = CallSpec(name, tuple(options.items()))
     type_ = array_type(shape, dtypes.canonical(np.dtype(dtype)))
     sig = infer.call_signature(tuple(a._type for a in arrays), type_, spec)
-    return result(sig, *[value(a) for a in arrays])
+    return infer.through(sig, tuple(None if a._lens is None else a._lens.view for a in arrays))
 
 
 def deliver(done: Any, out: Any, casting: str = "unsafe", name: str = "add") -> Any:
@@ -146,7 +180,19 @@ def cast(x: ndarray, dtype: Any) -> ndarray:
     target = dtypes.canonical(np.dtype(dtype))
     if x._type.dtype == target:
         return x
-    return result(infer.cast_signature(x._type, target), value(x))
+    return recorded(infer.cast_signature(x._type, target), value(x))
 
 
-__all__ = ["cast", "deliver", "hosted", "lazy", "lift", "lift_all", "on_host", "wrapped"]
+__all__ = [
+    "call_of",
+    "cast",
+    "deliver",
+    "hosted",
+    "lazy",
+    "lift",
+    "lift_all",
+    "on_host",
+    "recorded",
+    "scalar",
+    "wrapped",
+]

@@ -13,8 +13,9 @@ import numpy as np
 
 from cupynumeric import _elementwise, _reductions, _ufunc
 from cupynumeric._array import ndarray
-from cupynumeric._calls import cast, deliver, lazy, lift, lift_all, on_host
+from cupynumeric._calls import call_of, cast, deliver, lift, lift_all, on_host, recorded
 from legate_jit.ir import dtypes
+from legate_jit.ir.node import Signature
 
 __all__ = ["dot", "inner", "kron", "outer", "tensordot", "trace", "vdot"]
 
@@ -23,18 +24,26 @@ def _common(a: ndarray, b: ndarray) -> np.dtype:
     return dtypes.canonical(np.result_type(a._type.dtype, b._type.dtype))
 
 
+#: the instruction of a matrix product by the types (or views) of its operands
+_known: dict[Any, Signature] = {}
+
+
 def product(a: ndarray, b: ndarray) -> Any:
     """`a @ b` for arrays of at least one axis each, with NumPy's shape rules already checked."""
-    dtype = _common(a, b)
-    if a.ndim == b.ndim == 1 and dtype.kind != "b":
-        return _of_vectors(a, b, dtype)
-    rows = a.shape[:-1] if a.ndim == 1 else a.shape[:-2]
-    rows = () if a.ndim == 1 else rows
-    columns = () if b.ndim == 1 else b.shape[:-2]
-    shape = np.broadcast_shapes(rows, columns)
-    shape += (a.shape[-2],) if a.ndim > 1 else ()
-    shape += (b.shape[-1],) if b.ndim > 1 else ()
-    return lazy("matmul", (a, b), shape, dtype)
+    sig = _known.get((a._key, b._key))
+    if sig is None:
+        dtype = _common(a, b)
+        if a.ndim == b.ndim == 1 and dtype.kind != "b":
+            return _of_vectors(a, b, dtype)
+        rows = () if a.ndim == 1 else a.shape[:-2]
+        columns = () if b.ndim == 1 else b.shape[:-2]
+        shape = np.broadcast_shapes(rows, columns)
+        shape += (a.shape[-2],) if a.ndim > 1 else ()
+        shape += (b.shape[-1],) if b.ndim > 1 else ()
+        sig = call_of("matmul", (a, b), shape, dtype)
+        if _elementwise._simple(a) and _elementwise._simple(b):
+            _known[a._key, b._key] = sig
+    return recorded(sig, _elementwise.source(a), _elementwise.source(b))
 
 
 def _of_vectors(a: ndarray, b: ndarray, dtype: np.dtype) -> Any:
@@ -47,6 +56,10 @@ def _of_vectors(a: ndarray, b: ndarray, dtype: np.dtype) -> Any:
 
 def generalized(function: np.ufunc, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """matmul, vecdot, matvec, vecmat with their ufunc keywords."""
+    if not kwargs and function is np.matmul and args[0].__class__ is args[1].__class__ is ndarray:
+        sig = _known.get((args[0]._key, args[1]._key))
+        if sig is not None:
+            return recorded(sig, _elementwise.source(args[0]), _elementwise.source(args[1]))
     out = kwargs.pop("out", None)
     if isinstance(out, tuple):
         (out,) = out

@@ -91,7 +91,8 @@ def _ordering(name: str, a: Any, axis: Any, kind: Any, order: Any, stable: Any) 
     x = lift(a)
     if x.__class__ is not ndarray or order is not None:
         return on_host(getattr(np, name), x, axis, kind, order, stable=stable)
-    getattr(np, name)(np.zeros(1, x.dtype), 0, kind, stable=stable)  # NumPy's errors for kind and stable
+    if kind is not None or stable is not None:
+        getattr(np, name)(np.zeros(1, x.dtype), 0, kind, stable=stable)  # NumPy's errors for kind and stable
     if axis is None:
         x, axis = x.reshape(-1), -1
     axis = infer.normalize_axis(axis, x.ndim)

@@ -11,13 +11,45 @@ from typing import Any
 import numpy as np
 
 from cupynumeric import _array, _calls, _elementwise, _reduce
-from cupynumeric._array import ndarray
+from cupynumeric._array import SCALAR, ndarray
 from cupynumeric._calls import lift, lift_all, on_host
 from cupynumeric._convert import host_view, to_numpy_tree
-from legate_jit import irregular
+from legate_jit import irregular, runtime
+from legate_jit.ir.node import Signature
 from legate_jit.ir.ops import OPS, Kind, Op
+from legate_jit.runtime import window
+from legate_jit.store import Store
+
+_new_store = Store.__new__
+_new: Callable[[type[ndarray]], ndarray] = object.__new__
+_enter = window.enter
+
+
+def _recorded(sig: Signature, x: ndarray) -> ndarray:
+    """The result of a unary instruction, as the operators record theirs: no call between the tape's first change and the last."""
+    a = x._store.value
+    if a is None:
+        a = _enter(x._store)
+    w = window
+    w.code += (sig, a)
+    v = w.n
+    w.n = v + 1
+    s = _new_store(Store)
+    t = sig.type
+    s.value, s.buffer, s.type = v, None, t
+    w.stores.append(s)
+    r = _new(ndarray)
+    r._store, r._lens, r._type, r._key, r._locked = s, None, t, t, not t.shape and SCALAR
+    if v > w.limit:
+        runtime.full()
+    return r
+
 
 _KEYWORDS = frozenset({"out", "where", "casting", "order", "dtype", "subok", "signature", "sig"})
+
+
+#: second operands the operators' own quick paths take
+_QUICK = frozenset({ndarray, int, float})
 
 
 class ufunc:
@@ -30,6 +62,8 @@ class ufunc:
         op = OPS.get(self.__name__)
         self._op: Op | None = op if op is not None and op.kind is Kind.MAP else None
         self._cache = _elementwise.cache_of(self.__name__)
+        quick = self._op is not None and self._op.arity == 2 and self.__name__ != "power"
+        self._operator = _array._binary(self.__name__) if quick else None
         self.nin, self.nout, self.nargs = self._numpy.nin, self._numpy.nout, self._numpy.nargs
         self.ntypes, self.types = self._numpy.ntypes, self._numpy.types
         if hasattr(self._numpy, "__signature__"):
@@ -50,6 +84,14 @@ class ufunc:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if not kwargs and len(args) == self.nin and self._op is not None:
+            x = args[0]
+            if x.__class__ is ndarray:
+                if len(args) == 1:
+                    sig = self._cache.get((x._key,))
+                    if sig is not None:
+                        return _recorded(sig, x)
+                elif self._operator is not None and args[1].__class__ in _QUICK:
+                    return self._operator(x, args[1])
             return self._plain(self._op, args)
         for name in kwargs:
             if name not in _KEYWORDS:
@@ -57,19 +99,7 @@ class ufunc:
         return self._general(args, **kwargs)
 
     def _plain(self, op: Op, args: tuple[Any, ...]) -> Any:
-        """No keywords: look the signature up, record."""
-        x = args[0]
-        if x.__class__ is ndarray:
-            if len(args) == 1:
-                sig = self._cache.get((x._key,))
-                if sig is not None:
-                    return _array.result(sig, _elementwise.source(x))
-            elif len(args) == 2:
-                y = args[1]
-                if y.__class__ is ndarray:
-                    sig = self._cache.get((x._key, y._key))
-                    if sig is not None:
-                        return _array.result(sig, _elementwise.source(x), _elementwise.source(y))
+        """No keywords."""
         if not any(x.__class__ is ndarray for x in args):
             if any(_is_special(x) for x in args):
                 return on_host(self._numpy, *args)

@@ -7,6 +7,8 @@ position of the draw and i alone, so that results do not depend on threads or ra
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,7 @@ from numpy.random import (
 
 from cupynumeric import _fallback
 from cupynumeric._calls import hosted
+from cupynumeric._convert import to_numpy_tree
 from cupynumeric.random._counter import PHILOX4_32_10, XORWOW, CounterBits, CounterGenerator, MRG32k3a
 from cupynumeric.random._streams import Generator, RandomState, default_rng, shuffle
 
@@ -79,8 +82,21 @@ _WRAPPED = [
     "zipf",
 ]
 
+
+def _settled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function for arguments that may be arrays of ours; what it returns stays as it is."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return function(*to_numpy_tree(args), **to_numpy_tree(kwargs))
+
+    return call
+
+
 _functions: dict[str, Any] = {name: hosted(getattr(np.random, name)) for name in _WRAPPED}
-_functions |= {name: getattr(np.random, name) for name in ("bytes", "get_state", "seed", "set_state")}
+_functions |= {
+    name: _settled(getattr(np.random, name)) for name in ("bytes", "get_state", "seed", "set_state")
+}
 _functions |= {name: getattr(np.random, name) for name in ("get_bit_generator", "set_bit_generator")}
 globals().update(_functions)
 
