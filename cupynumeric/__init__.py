@@ -38,7 +38,7 @@ from cupynumeric._ufunc import *  # noqa: F403
 from cupynumeric._vectorize import *  # noqa: F403
 from cupynumeric.settings import settings as settings
 
-_SUBMODULES = ("linalg", "fft", "random")
+_SUBMODULES = ("linalg", "fft", "random", "ndimage")
 
 _fallback.register_modules()
 if _fallback.coverage.active:

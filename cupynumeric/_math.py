@@ -221,9 +221,27 @@ def _sliding(name: str, a: Any, v: Any, mode: Any) -> Any:
     return lazy(name, (x, y), (size,), np.result_type(x.dtype, y.dtype), mode=mode)
 
 
-def convolve(a: Any, v: Any, mode: str = "full") -> Any:
-    """The discrete convolution of two 1-d arrays."""
+def convolve(a: Any, v: Any, mode: str = "full", method: str = "auto") -> Any:
+    """The discrete convolution of two 1-d arrays, or, with mode 'same', of arrays of any one number of axes.
+
+    `method` ('auto', 'direct', 'fft') is accepted for cuPyNumeric's sake; the library chooses.
+    """
+    if method not in ("auto", "direct", "fft"):
+        raise ValueError(f"unknown method {method!r}")
+    if mode == "same":
+        pair = lift_all(a, v)
+        if pair is not None and pair[0].ndim == pair[1].ndim > 1:
+            return _convolve_many(*pair)
     return _sliding("convolve", a, v, mode)
+
+
+def _convolve_many(a: ndarray, v: ndarray) -> Any:
+    """The part of the full convolution that lies centered under `a`, zeros beyond its edges."""
+    from cupynumeric.ndimage import convolve as filtered
+
+    wide = cast(a, np.result_type(a.dtype, v.dtype))
+    centers = tuple((n - 1) // 2 - n // 2 for n in v.shape)
+    return filtered(wide, v, mode="constant", origin=centers)
 
 
 def correlate(a: Any, v: Any, mode: str = "valid") -> Any:
