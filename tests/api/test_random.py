@@ -172,10 +172,10 @@ def test_families_of_counters_differ() -> None:
     ],
 )
 def test_counter_distributions(draw: str, mean: float, deviation: float) -> None:
-    np.random.Generator(np.random.PHILOX4_32_10(11))
+    g = np.random.Generator(np.random.PHILOX4_32_10(11))
     name, _, args = draw.partition("(")
     source = f"g.{name}({args.rstrip(')')}{', ' if args.rstrip(')') else ''}size=40000)"
-    x = numpy.asarray(eval(source))
+    x = numpy.asarray(eval(source, {"g": g}))
     assert x.shape == (40000,)
     assert abs(x.mean() - mean) < 5 * deviation / 200
     assert abs(x.std() - deviation) < 0.05 * deviation + 0.02

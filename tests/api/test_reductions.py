@@ -134,6 +134,12 @@ def test_order_statistics(name: str) -> None:
         "np.max(z, axis=0)",
         "np.min(z, axis=(0, 1))",
         "np.argmax(z)",
+        *(
+            f"np.{f}(np.zeros({shape}), axis={axis})"
+            for f in ("max", "argmax", "sum", "any")
+            for shape in ((0, 0), (3, 0), (0, 3))
+            for axis in (0, 1, None)
+        ),
         "np.argmax(z, axis=1)",
         "np.argmin(z, axis=0)",
         "np.any(z)",

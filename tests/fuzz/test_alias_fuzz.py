@@ -63,7 +63,11 @@ def test_regressions_of_direct_runs(monkeypatch: pytest.MonkeyPatch) -> None:
         ],
         ["v1 = data((4,), 'c8', 1)", "v2 = v1.copy()", "v2.real[::2] -= 1"],
         ["v1 = data((3, 4), 'i4', 1)", "v2 = 5 < v1.T", "v2.T[...] = data((3, 4), '?', 2)"],
-        ["v1 = data((3, 4, 2), 'i4', 1)", "v2 = 5 < v1.T", "v2.transpose(1, 0, 2)[...] = data((4, 2, 3), '?', 2)"],
+        [
+            "v1 = data((3, 4, 2), 'i4', 1)",
+            "v2 = 5 < v1.T",
+            "v2.transpose(1, 0, 2)[...] = data((4, 2, 3), '?', 2)",
+        ],
         ["v1 = data((5,), 'c8', 3) * 1j", "v2 = np.full((5,), 0, '?')", "v2[1:] = v1[1:]"],
     ):
         programs.forget()
