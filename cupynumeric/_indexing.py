@@ -273,6 +273,8 @@ def _assign_scalar(array: ndarray, lens: Lens | None, item: Any) -> None:
             lens.update_signatures[kind] = sig
         old = runtime.value_of(array._store)
         array._store.value = runtime.record(sig, old, scalars=(converted,))
+        if window.n > window.limit:
+            runtime.full()
         return
     filled = runtime.record(infer.full_signature(target.shape, dtype), scalars=(converted,))
     runtime.write(array._store, lens, filled, target)
