@@ -412,6 +412,11 @@ def repeat(a: Any, repeats: Any, axis: Any = None) -> Any:
     if times < 0:
         raise ValueError("repeats may not contain negative values.")
     lead, rest = x.shape[: axis + 1], x.shape[axis + 1 :]
+    if times in (2, 3) and math.prod(rest) == 1:  # strided writes of whole rows beat gathering short runs
+        made = undefined((*lead, times, *rest), x.dtype)
+        for k in range(times):
+            made[(*(slice(None) for _ in lead), k)] = x
+        return _flattened(made, (*lead[:-1], lead[-1] * times, *rest))
     spread = broadcast_to(reshaped(x, (*lead, 1, *rest)), (*lead, times, *rest))
     return _flattened(spread, (*lead[:-1], lead[-1] * times, *rest))
 
