@@ -14,8 +14,14 @@ from pathlib import Path
 
 import numpy as np
 
+from legate_jit.backends import threads
+
 #: multiplications below which a product runs on one thread
 SMALL = 4_000_000
+#: multiplications below which each product of a stack runs on one thread
+SMALL_MEMBER = 64_000_000
+#: multiplications of a whole stack that are worth starting threads for
+WORTH_THREADS = 20_000_000
 
 
 @contextmanager
@@ -35,6 +41,41 @@ def threads_for(multiplications: int) -> Iterator[None]:
         yield
     finally:
         put(before)
+
+
+def matmul(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
+    """`numpy.matmul` with threads where they pay: within a large product, over the members of a stack of small ones."""
+    inner = a.shape[-1]
+    member = inner * (a.shape[-2] if a.ndim > 1 else 1) * (b.shape[-1] if b.ndim > 1 else 1)
+    stack = out.size * inner // max(member, 1)
+    if out.dtype.kind not in "fc":
+        np.matmul(a, b, out=out)
+        return
+    with threads_for(0 if stack > 1 and member < SMALL_MEMBER else member):
+        parts = min(threads.get_threads(), out.shape[0] if out.ndim > 2 else 1)
+        if parts < 2 or member >= SMALL_MEMBER or member * stack < WORTH_THREADS:
+            np.matmul(a, b, out=out)
+            return
+        _spread(a, b, out, parts)
+
+
+def _spread(a: np.ndarray, b: np.ndarray, out: np.ndarray, parts: int) -> None:
+    """The products of a stack on a thread per part of its first axis; NumPy lets go of the interpreter's lock."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    n = out.shape[0]
+    bounds = [n * k // parts for k in range(parts + 1)]
+
+    def one(k: int) -> None:
+        part = slice(bounds[k], bounds[k + 1])
+        left, right = (x[part] if x.ndim == out.ndim and x.shape[0] == n else x for x in (a, b))
+        np.matmul(left, right, out=out[part])
+
+    with ThreadPoolExecutor(parts - 1) as pool:
+        waiting = [pool.submit(one, k) for k in range(1, parts)]
+        one(0)
+        for done in waiting:
+            done.result()
 
 
 @functools.cache

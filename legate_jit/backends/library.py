@@ -114,7 +114,9 @@ def _matmul(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -
     out = outs[0]
     kind = out.dtype.kind
     if out.dtype == np.float16:
-        out[...] = np.matmul(a.astype(np.float32), b.astype(np.float32))
+        wide = np.empty(out.shape, np.float32)
+        blas.matmul(a.astype(np.float32), b.astype(np.float32), wide)
+        out[...] = wide
     elif kind == "b":
         np.greater(np.matmul(a.astype(np.float32), b.astype(np.float32)), 0.5, out=out)
     elif kind in "iu" and out.size > 64 and _exact_in_doubles(a, b):
@@ -122,8 +124,7 @@ def _matmul(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -
             out, np.matmul(a.astype(np.float64), b.astype(np.float64)).astype(np.int64), casting="unsafe"
         )
     else:
-        with blas.threads_for(out.size * a.shape[-1]):
-            np.matmul(a, b, out=out)
+        blas.matmul(a, b, out)
 
 
 def _exact_in_doubles(a: np.ndarray, b: np.ndarray) -> bool:
