@@ -40,7 +40,6 @@ class ndarray(ArrayMethods):
     _locked: bool | int  # True: setflags(write=False); SCALAR: see there
 
     __array_priority__ = 100.0
-    __hash__ = None  # type: ignore[assignment]
 
     def __new__(
         cls,
@@ -202,7 +201,17 @@ class ndarray(ArrayMethods):
     def __iter__(self) -> Iterator[Any]:
         if not self._type.shape:
             raise TypeError("iteration over a 0-d array")
+        if len(self._type.shape) == 1:
+            from cupynumeric._indexing import elements
+
+            return elements(self)
         return (self[i] for i in range(self._type.shape[0]))
+
+    def __hash__(self) -> int:
+        """Of results that are scalars in NumPy, the hash of the number; TypeError for arrays."""
+        if self._locked == SCALAR and not self._type.shape:
+            return hash(self.item())
+        raise TypeError("unhashable type: 'cupynumeric.ndarray'")
 
 
 _new: Callable[[type[ndarray]], ndarray] = object.__new__

@@ -6,6 +6,7 @@ A key of integers, slices, newaxis and ellipsis is an affine view; the lens foun
 from __future__ import annotations
 
 import operator
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import numpy as np
@@ -149,6 +150,16 @@ def getitem(array: ndarray, key: Any) -> Any:
     if lens is not None and not lens.type.shape and _is_element(array, key):
         return wrap(runtime.new_store(runtime.read(array._store, lens), lens.type), None, _array.SCALAR)
     return wrap(array._store, lens, array._locked)
+
+
+def elements(array: ndarray) -> Iterator[Any]:
+    """The elements of a vector one after another, as NumPy's scalars; later elements show what was written meanwhile."""
+    store, host, buffer = array._store, None, None
+    for i in range(array.shape[0]):
+        if host is None or store.value is not None or store.buffer is not buffer:
+            host = _host_view(array)
+            buffer = store.buffer
+        yield host[i]
 
 
 def _host_view(view: ndarray) -> np.ndarray:

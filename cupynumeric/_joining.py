@@ -101,7 +101,7 @@ def _sequence(arrays: Any) -> list[ndarray]:
     if isinstance(arrays, ndarray):
         if not arrays.ndim:
             raise TypeError("iteration over a 0-d array")
-        return list(arrays)
+        return [arrays[k] for k in range(len(arrays))]
     if not hasattr(arrays, "__getitem__"):
         raise TypeError('arrays to stack must be passed as a "sequence" type such as list or tuple.')
     return [lift(x) for x in arrays]

@@ -338,3 +338,20 @@ def test_other_array_classes() -> None:
     sparse = pytest.importorskip("scipy.sparse")
     matrix = sparse.csr_matrix(numpy.diag([1.0, 2.0, 3.0]))
     assert (matrix @ x).tolist() == (x @ matrix).tolist() == [0, 2, 6]
+
+
+def test_elements_of_vectors() -> None:
+    x = np.arange(5) % 3
+    assert dict.fromkeys(x, 1) == {0: 1, 1: 1, 2: 1}
+    assert len({x[0], x[3], x.min()}) == 1
+    table = {1: "one"}
+    assert table[x[1]] == table[x.max() - 1] == "one"
+    first, *rest = x
+    assert (first, rest) == (0, [1, 2, 0, 1])
+    y = np.zeros(5)
+    for k, v in enumerate(y):
+        y[k + 1 : k + 2] = v + 1
+    assert y.tolist() == [0, 1, 2, 3, 4]
+    assert sum(np.arange(4.0)) == 6
+    with pytest.raises(TypeError, match="unhashable type"):
+        hash(np.array(1))
