@@ -286,6 +286,8 @@ def operator(op: Op, left: ndarray, right: Any) -> Any:
     special = _comparison_of_strings(op, left, right)
     if special is not None:
         return special
+    if _repeats(op, left, right):
+        return right * int(left)
     return call(op, (left, right))
 
 
@@ -293,7 +295,18 @@ def reflected_operator(op: Op, right: ndarray, left: Any) -> Any:
     """`left op right` where only `right` is ours."""
     if is_foreign(left):
         return NotImplemented
+    if _repeats(op, right, left):
+        return left * int(right)
     return call(op, (left, right))
+
+
+def _repeats(op: Op, number: ndarray, sequence: Any) -> bool:
+    """Whether `number * sequence` repeats the sequence: for results that are integer scalars in NumPy (`"-" * x.max()`)."""
+    if op.name != "multiply" or not isinstance(sequence, (str, bytes, list, tuple)):
+        return False
+    from cupynumeric._array import SCALAR
+
+    return number._locked == SCALAR and not number.shape and number.dtype.kind in "iu"
 
 
 def power(left: Any, right: Any) -> Any:

@@ -355,3 +355,6 @@ def test_elements_of_vectors() -> None:
     assert sum(np.arange(4.0)) == 6
     with pytest.raises(TypeError, match="unhashable type"):
         hash(np.array(1))
+    assert "-" * x.max() == "--"
+    assert x.max() * [1, 2] == [1, 2, 1, 2]
+    assert ([1, 2, 3] * np.array(2)).tolist() == [2, 4, 6]
