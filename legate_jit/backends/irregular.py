@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import itertools
 import struct
 from collections.abc import Callable
 from typing import Any
@@ -26,7 +25,6 @@ __all__ = [
     "extent",
     "gather",
     "histogram",
-    "merge_sort",
     "positions",
     "running_sum",
     "search",
@@ -53,13 +51,13 @@ def code_of(x: np.ndarray, smallest: int = SMALL) -> str | None:
     return code if code in _KINDS else None
 
 
-def _compiled(loops: Loops) -> int:
+def compiled(loops: Loops) -> int:
     code = native.compile_ir(loops.text(_ENTRY, native.host_triple()), (_ENTRY,), optimize=2)
     _codes.append(code)
     return code.address(_ENTRY)
 
 
-def _address(x: np.ndarray) -> int:
+def address(x: np.ndarray) -> int:
     return int(x.__array_interface__["data"][0])
 
 
@@ -74,11 +72,11 @@ def run(kernel: int, units: int, *words: int) -> None:
     threads.run_program(ctypes.addressof(record), 0, 1, 0, 1)
 
 
-def _units(size: int, block: int = BLOCK) -> int:
+def units_of(size: int, block: int = BLOCK) -> int:
     return max(1, -(-size // block))
 
 
-def _block_of(f: Loops, unit: str, size: str, block: str) -> tuple[str, str]:
+def block_of(f: Loops, unit: str, size: str, block: str) -> tuple[str, str]:
     """First and past-the-last element of a unit."""
     first = f.times(unit, block)
     return first, f.smaller(f.add(first, block), size)
@@ -106,7 +104,7 @@ def _extent_kernel(code: str) -> int:
     f, kind = Loops(), element_type(code)
     x, size, block, low, high = f.pointer(0), f.word(1), f.word(2), f.pointer(3), f.pointer(4)
     with f.loop("%lo", "%hi") as unit:
-        first, stop = _block_of(f, unit, size, block)
+        first, stop = block_of(f, unit, size, block)
         start = f.load(kind, x, first)
         least, greatest = f.variable(kind, start), f.variable(kind, start)
         with f.loop(first, stop) as i:
@@ -115,7 +113,7 @@ def _extent_kernel(code: str) -> int:
                 f.set(kind, slot, f.call(kind, _extremum(code, which), f.get(kind, slot), v))
         f.store(kind, low, unit, f.get(kind, least))
         f.store(kind, high, unit, f.get(kind, greatest))
-    return _compiled(f)
+    return compiled(f)
 
 
 def _extremum(code: str, which: str) -> str:
@@ -131,9 +129,9 @@ def extent(x: np.ndarray) -> tuple[Any, Any] | None:
     code = code_of(x)
     if code is None:
         return None
-    units = _units(x.size)
+    units = units_of(x.size)
     low, high = np.empty(units, x.dtype), np.empty(units, x.dtype)
-    run(_extent_kernel(code), units, _address(x), x.size, BLOCK, _address(low), _address(high))
+    run(_extent_kernel(code), units, address(x), x.size, BLOCK, address(low), address(high))
     return low.min(), high.max()
 
 
@@ -156,7 +154,7 @@ def _count_kernel(code: str) -> int:
         f.pointer(5),
     )
     with f.loop("%lo", "%hi") as unit:
-        first, stop = _block_of(f, unit, size, block)
+        first, stop = block_of(f, unit, size, block)
         row = f.times(f.times(unit, bins), str(_TABLES))
         bad = f.variable("i64", "0")
 
@@ -175,7 +173,7 @@ def _count_kernel(code: str) -> int:
         with f.loop(whole, stop) as i:
             one(i, 0)
         f.store("i64", flags, unit, f.get("i64", bad))
-    return _compiled(f)
+    return compiled(f)
 
 
 def _counting_units(size: int, bins: int) -> int:
@@ -196,7 +194,7 @@ def count(x: np.ndarray, minlength: int) -> np.ndarray | None:
         tables = np.zeros((units, _TABLES, bins), np.int64)
         flags = np.zeros(units, np.int64)
         block = -(-x.size // units)
-        run(_count_kernel(code), units, _address(x), x.size, block, _address(tables), bins, _address(flags))
+        run(_count_kernel(code), units, address(x), x.size, block, address(tables), bins, address(flags))
         if not flags.any():
             counts = tables.reshape(-1, bins).sum(axis=0)
             used = int(np.max(np.nonzero(counts)[0])) + 1
@@ -224,7 +222,7 @@ def _histogram_kernel(code: str) -> int:
     first_edge, last_edge = f.load(kind, edges, "0"), f.load(kind, edges, bins)
     top = f.let(f"sub i64 {bins}, 1")
     with f.loop("%lo", "%hi") as unit:
-        first, stop = _block_of(f, unit, size, block)
+        first, stop = block_of(f, unit, size, block)
         row = f.times(f.times(unit, bins), str(_TABLES))
 
         def one(i: str, table: int) -> None:
@@ -249,7 +247,7 @@ def _histogram_kernel(code: str) -> int:
                 one(f.add(i, str(table)), table)
         with f.loop(whole, stop) as i:
             one(i, 0)
-    return _compiled(f)
+    return compiled(f)
 
 
 def histogram(x: np.ndarray, edges: np.ndarray) -> np.ndarray | None:
@@ -265,7 +263,7 @@ def histogram(x: np.ndarray, edges: np.ndarray) -> np.ndarray | None:
     tables = np.zeros((units, _TABLES, bins), np.int64)
     edges = np.ascontiguousarray(edges)
     block = -(-x.size // units)
-    words = (_address(x), x.size, block, _address(tables), bins, _address(edges), _bits(scale))
+    words = (address(x), x.size, block, address(tables), bins, address(edges), _bits(scale))
     run(_histogram_kernel(code), units, *words)
     return np.asarray(tables.reshape(-1, bins).sum(axis=0))
 
@@ -319,16 +317,16 @@ def _search_kernel(code: str, right: bool) -> int:
             f.store("i64", out, f.add(i, str(k)), place)
 
     with f.loop("%lo", "%hi") as unit:
-        first, stop = _block_of(f, unit, size, block)
+        first, stop = block_of(f, unit, size, block)
         whole = _whole_steps(f, first, stop, _ABREAST)
         with f.loop(first, whole, _ABREAST) as i:
             several(i, _ABREAST)
         with f.loop(whole, stop) as i:
             several(i, 1)
-    return _compiled(f)
+    return compiled(f)
 
 
-def _numbers(table: np.ndarray) -> int:
+def numbers(table: np.ndarray) -> int:
     """How many elements of a sorted array stand before its NaNs."""
     return int(np.searchsorted(table, np.nan)) if table.dtype.kind == "f" else table.size
 
@@ -340,12 +338,12 @@ def search(table: np.ndarray, needles: np.ndarray, side: str, out: np.ndarray) -
         return False
     a = np.ascontiguousarray(table, common)
     v = np.ascontiguousarray(needles, common)
-    code, n = code_of(v), _numbers(a)
+    code, n = code_of(v), numbers(a)
     if code is None or n == 0:
         return False
     block, nan_place = 1 << 13, n if side == "left" else a.size
-    words = (_address(a), n, _address(v), v.size, block, _address(out), nan_place)
-    run(_search_kernel(code, side == "right"), _units(v.size, block), *words)
+    words = (address(a), n, address(v), v.size, block, address(out), nan_place)
+    run(_search_kernel(code, side == "right"), units_of(v.size, block), *words)
     return True
 
 
@@ -359,12 +357,12 @@ def _block_sum_kernel(code: str) -> int:
     x, size, block, sums = f.pointer(0), f.word(1), f.word(2), f.pointer(3)
     add, zero = ("fadd reassoc", "0.0") if code[0] == "f" else ("add", "0")
     with f.loop("%lo", "%hi") as unit:
-        first, stop = _block_of(f, unit, size, block)
+        first, stop = block_of(f, unit, size, block)
         total = f.variable(kind, zero)
         with f.loop(first, stop) as i:
             f.set(kind, total, f.let(f"{add} {kind} {f.get(kind, total)}, {f.load(kind, x, i)}"))
         f.store(kind, sums, unit, f.get(kind, total))
-    return _compiled(f)
+    return compiled(f)
 
 
 @functools.cache
@@ -374,13 +372,13 @@ def _running_kernel(code: str) -> int:
     x, size, block, starts, out = f.pointer(0), f.word(1), f.word(2), f.pointer(3), f.pointer(4)
     add = "fadd" if code[0] == "f" else "add"
     with f.loop("%lo", "%hi") as unit:
-        first, stop = _block_of(f, unit, size, block)
+        first, stop = block_of(f, unit, size, block)
         total = f.variable(kind, f.load(kind, starts, unit))
         with f.loop(first, stop) as i:
             now = f.let(f"{add} {kind} {f.get(kind, total)}, {f.load(kind, x, i)}")
             f.set(kind, total, now)
             f.store(kind, out, i, now)
-    return _compiled(f)
+    return compiled(f)
 
 
 #: elements that pass through the last-level cache between the two passes
@@ -399,19 +397,19 @@ def running_sum(x: np.ndarray, out: np.ndarray) -> bool:
     with np.errstate(all="ignore"):
         for first in range(0, size, _STRETCH):
             n = min(_STRETCH, size - first)
-            units = _units(n, block)
+            units = units_of(n, block)
             sums = np.empty(units + 1, x.dtype)
-            run(sums_of, units, _address(x) + first * item, n, block, _address(sums) + item)
+            run(sums_of, units, address(x) + first * item, n, block, address(sums) + item)
             sums[0] = carry
             starts = np.add.accumulate(sums, dtype=x.dtype)
             run(
                 running,
                 units,
-                _address(x) + first * item,
+                address(x) + first * item,
                 n,
                 block,
-                _address(starts),
-                _address(out) + first * item,
+                address(starts),
+                address(out) + first * item,
             )
             carry = starts[-1]
     return True
@@ -426,13 +424,13 @@ def _mask_count_kernel() -> int:
     f = Loops()
     mask, size, block, counts = f.pointer(0), f.word(1), f.word(2), f.pointer(3)
     with f.loop("%lo", "%hi") as unit:
-        first, stop = _block_of(f, unit, size, block)
+        first, stop = block_of(f, unit, size, block)
         total = f.variable("i64", "0")
         with f.loop(first, stop) as i:
             one = f.let(f"zext i8 {f.load('i8', mask, i)} to i64")
             f.set("i64", total, f.add(f.get("i64", total), one))
         f.store("i64", counts, unit, f.get("i64", total))
-    return _compiled(f)
+    return compiled(f)
 
 
 @functools.cache
@@ -442,7 +440,7 @@ def _compress_kernel(code: str, positions: bool) -> int:
     x, mask, size, block = f.pointer(0), f.pointer(1), f.word(2), f.word(3)
     starts, out = f.pointer(4), f.pointer(5)
     with f.loop("%lo", "%hi") as unit:
-        first, stop = _block_of(f, unit, size, block)
+        first, stop = block_of(f, unit, size, block)
         at = f.variable("i64", f.load("i64", starts, unit))
         end = f.load("i64", starts, f.add(unit, "1"))
         with f.loop(first, stop) as i:
@@ -452,14 +450,14 @@ def _compress_kernel(code: str, positions: bool) -> int:
             with f.when(f.let(f"icmp slt i64 {now}, {end}")):
                 f.store(kind, out, now, i if positions else f.load(kind, x, i))
             f.set("i64", at, f.add(now, f.let(f"zext i8 {chosen} to i64")))
-    return _compiled(f)
+    return compiled(f)
 
 
 def _selected(mask: np.ndarray) -> tuple[np.ndarray, int]:
     """Where each unit's selection starts, and how many elements are selected."""
-    units = _units(mask.size)
+    units = units_of(mask.size)
     starts = np.zeros(units + 1, np.int64)
-    run(_mask_count_kernel(), units, _address(mask), mask.size, BLOCK, _address(starts) + 8)
+    run(_mask_count_kernel(), units, address(mask), mask.size, BLOCK, address(starts) + 8)
     np.cumsum(starts, out=starts)
     return starts, int(starts[-1])
 
@@ -473,8 +471,8 @@ def compress(
         return None
     starts, n = _selected(mask)
     out = np.empty(n, x.dtype) if make is None else make(n)
-    words = (_address(x), _address(mask), mask.size, BLOCK, _address(starts), _address(out))
-    run(_compress_kernel(code, False), _units(mask.size), *words)
+    words = (address(x), address(mask), mask.size, BLOCK, address(starts), address(out))
+    run(_compress_kernel(code, False), units_of(mask.size), *words)
     return out
 
 
@@ -484,8 +482,8 @@ def positions(mask: np.ndarray) -> np.ndarray | None:
         return None
     starts, n = _selected(mask)
     out = np.empty(n, np.int64)
-    words = (0, _address(mask), mask.size, BLOCK, _address(starts), _address(out))
-    run(_compress_kernel("i8", True), _units(mask.size), *words)
+    words = (0, address(mask), mask.size, BLOCK, address(starts), address(out))
+    run(_compress_kernel("i8", True), units_of(mask.size), *words)
     return out
 
 
@@ -502,10 +500,10 @@ def _gather_kernel(kind: str) -> int:
         f.pointer(5),
     )
     with f.loop("%lo", "%hi") as unit:
-        first, stop = _block_of(f, unit, size, block)
+        first, stop = block_of(f, unit, size, block)
         with f.loop(first, stop) as i:
             f.store(kind, out, i, f.load(kind, x, _wrapped(f, f.load("i64", indices, i), n)))
-    return _compiled(f)
+    return compiled(f)
 
 
 def _wrapped(f: Loops, index: str, n: str) -> str:
@@ -524,105 +522,6 @@ def gather(x: np.ndarray, indices: np.ndarray, out: np.ndarray) -> bool:
     if not ok or kind is None or indices.dtype != np.int64 or indices.size < SMALL or out.dtype != x.dtype:
         return False
     block = 1 << 14
-    words = (_address(x), x.size, _address(indices), indices.size, block, _address(out))
-    run(_gather_kernel(kind), _units(indices.size, block), *words)
+    words = (address(x), x.size, address(indices), indices.size, block, address(out))
+    run(_gather_kernel(kind), units_of(indices.size, block), *words)
     return True
-
-
-# ---- merging sorted parts ----------------------------------------------------------------------------------------
-
-
-@functools.cache
-def _merge_kernel(code: str) -> int:
-    """words: a, its size, b, its size, block of the result, out. No NaN; equal elements of a come first."""
-    f, kind = Loops(), element_type(code)
-    a, na, b, nb, block, out = f.pointer(0), f.word(1), f.pointer(2), f.word(3), f.word(4), f.pointer(5)
-    total = f.add(na, nb)
-    with f.loop("%lo", "%hi") as unit:
-        first, stop = _block_of(f, unit, total, block)
-        i0, i1 = _split(f, code, a, na, b, nb, first), _split(f, code, a, na, b, nb, stop)
-        j0, j1 = f.let(f"sub i64 {first}, {i0}"), f.let(f"sub i64 {stop}, {i1}")
-        i, j = f.variable("i64", i0), f.variable("i64", j0)
-        with f.repeat() as over:  # as many steps as certainly end inside both parts, again and again
-            left_a, left_b = (
-                f.let(f"sub i64 {i1}, {f.get('i64', i)}"),
-                f.let(f"sub i64 {j1}, {f.get('i64', j)}"),
-            )
-            steps = f.smaller(left_a, left_b)
-            f.leave_if(f.let(f"icmp sle i64 {steps}, 0"), over)
-            k0 = f.add(f.get("i64", i), f.get("i64", j))
-            with f.loop(k0, f.add(k0, steps)) as k:
-                at, bt = f.get("i64", i), f.get("i64", j)
-                u, v = f.load(kind, a, at), f.load(kind, b, bt)
-                from_b = f.below(code, v, u)
-                f.store(kind, out, k, f.choose(kind, from_b, v, u))
-                one = f.let(f"zext i1 {from_b} to i64")
-                f.set("i64", j, f.add(bt, one))
-                f.set("i64", i, f.add(at, f.let(f"sub i64 1, {one}")))
-        for rest, end, source in ((i, i1, a), (j, j1, b)):
-            k0 = f.add(f.get("i64", i), f.get("i64", j))
-            from_ = f.get("i64", rest)
-            shift = f.let(f"sub i64 {k0}, {from_}")
-            with f.loop(from_, end) as m:
-                f.store(kind, out, f.add(m, shift), f.load(kind, source, m))
-            f.set("i64", rest, end)
-    return _compiled(f)
-
-
-def _split(f: Loops, code: str, a: str, na: str, b: str, nb: str, place: str) -> str:
-    """How many of the first `place` elements of the merged result come from a."""
-    kind = element_type(code)
-    least = f.let(f"sub i64 {place}, {nb}")
-    low = f.variable("i64", f.let(f"select i1 {f.let(f'icmp sgt i64 {least}, 0')}, i64 {least}, i64 0"))
-    high = f.variable("i64", f.smaller(place, na))
-    with f.repeat() as over:
-        lo, hi = f.get("i64", low), f.get("i64", high)
-        f.leave_if(f.let(f"icmp sge i64 {lo}, {hi}"), over)
-        mid = f.let(f"lshr i64 {f.add(lo, hi)}, 1")
-        other = f.let(f"sub i64 {f.let(f'sub i64 {place}, {mid}')}, 1")
-        b_first = f.below(code, f.load(kind, b, other), f.load(kind, a, mid))
-        f.set("i64", high, f.let(f"select i1 {b_first}, i64 {mid}, i64 {hi}"))
-        f.set("i64", low, f.let(f"select i1 {b_first}, i64 {lo}, i64 {f.add(mid, '1')}"))
-    return f.get("i64", low)
-
-
-def _merge(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
-    """Merge two sorted arrays, NaNs last, into `out`."""
-    na, nb = _numbers(a), _numbers(b)
-    block = 1 << 16
-    words = (_address(a), na, _address(b), nb, block, _address(out))
-    run(_merge_kernel(dtypes.code(a.dtype)), _units(na + nb, block), *words)
-    out[na + nb : na + nb + len(a) - na] = a[na:]
-    out[len(out) - (len(b) - nb) :] = b[nb:]
-
-
-def merge_sort(x: np.ndarray, out: np.ndarray) -> bool:
-    """Sort a 1-d array into `out`: parts sorted by NumPy on a thread each, then merged on all of them."""
-    code = code_of(x, 1 << 18)
-    parts = 1 << (threads.get_threads().bit_length() - 1)
-    if code is None or parts < 2 or x.ndim != 1 or out.dtype != x.dtype or not out.flags.c_contiguous:
-        return False
-    parts = min(parts, 8)
-    bounds = [x.size * k // parts for k in range(parts + 1)]
-    source = x.copy()
-    _sort_parts([source[a:b] for a, b in itertools.pairwise(bounds)])
-    target = out
-    while len(bounds) > 2:
-        for a, m, b in zip(bounds[::2], bounds[1::2], bounds[2::2], strict=False):
-            _merge(source[a:m], source[m:b], target[a:b])
-        bounds = bounds[::2]
-        source, target = target, source
-    if source is not out:
-        out[...] = source
-    return True
-
-
-def _sort_parts(parts: list[np.ndarray]) -> None:
-    """Sort each part in place; NumPy lets go of the interpreter's lock while it sorts."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(len(parts) - 1) as pool:
-        waiting = [pool.submit(part.sort) for part in parts[1:]]
-        parts[0].sort()
-        for done in waiting:
-            done.result()

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from legate_jit.backends import blas, irregular
+from legate_jit.backends import blas, irregular, merging
 
 Arrays = Sequence[Any]
 Implementation = Callable[[Arrays, Sequence[np.ndarray], dict[str, Any]], None]
@@ -138,7 +138,7 @@ def _magnitude(a: np.ndarray) -> int:
 
 @implementation("sort")
 def _sort(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -> None:
-    if args[0].ndim == 1 and args[0].size >= irregular.SMALL and irregular.merge_sort(args[0], outs[0]):
+    if args[0].ndim == 1 and args[0].size >= irregular.SMALL and merging.merge_sort(args[0], outs[0]):
         return
     outs[0][...] = args[0]
     outs[0].sort(axis=options["axis"], kind=options["kind"])

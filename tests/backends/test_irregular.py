@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import cupynumeric
-from legate_jit.backends import irregular, threads
+from legate_jit.backends import irregular, merging, threads
 
 N = 300_001
 equal = np.testing.assert_array_equal
@@ -124,7 +124,7 @@ def test_merge_sort(dtype: str, pool: object) -> None:
         x[1::1000] = np.inf
     for given in (x, np.sort(x), np.sort(x)[::-1].copy(), np.zeros_like(x)):
         out = np.empty_like(given)
-        took = irregular.merge_sort(given, out)
+        took = merging.merge_sort(given, out)
         assert took == (threads.get_threads() > 1)
         if took:
             equal(out, np.sort(given))

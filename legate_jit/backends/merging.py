@@ -1,0 +1,144 @@
+"""Sorting on all threads: parts sorted by NumPy, then merged by kernels of our own.
+
+Works on 1-d arrays of the dtypes irregular kernels take. Knows no graph.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from typing import NamedTuple
+
+import numpy as np
+
+from legate_jit.backends import memory, threads
+from legate_jit.backends.irregular import address, block_of, code_of, compiled, numbers, run, units_of
+from legate_jit.backends.loops import Loops, element_type
+from legate_jit.ir import dtypes
+
+__all__ = ["merge_sort"]
+
+#: merges of one unit that advance in step, so that their chains of loads and comparisons overlap
+_STREAMS = 4
+
+
+class _Stream(NamedTuple):
+    """One merge: variables i and j (next elements of a and b) and where each part ends."""
+
+    i: str
+    i1: str
+    j: str
+    j1: str
+
+
+@functools.cache
+def _merge_kernel(code: str) -> int:
+    """words: a, its size, b, its size, block of the result, out. No NaN; equal elements of a come first."""
+    f, kind = Loops(), element_type(code)
+    a, na, b, nb, block, out = f.pointer(0), f.word(1), f.pointer(2), f.word(3), f.word(4), f.pointer(5)
+    total = f.add(na, nb)
+
+    def stream(first: str, stop: str) -> _Stream:
+        i0, i1 = _split(f, code, a, na, b, nb, first), _split(f, code, a, na, b, nb, stop)
+        j0, j1 = f.let(f"sub i64 {first}, {i0}"), f.let(f"sub i64 {stop}, {i1}")
+        return _Stream(f.variable("i64", i0), i1, f.variable("i64", j0), j1)
+
+    def together(streams: list[_Stream]) -> None:
+        """As many steps as certainly end inside both parts of every stream, again and again."""
+        with f.repeat() as over:
+            steps = ""
+            for s in streams:
+                left_a = f.let(f"sub i64 {s.i1}, {f.get('i64', s.i)}")
+                left_b = f.let(f"sub i64 {s.j1}, {f.get('i64', s.j)}")
+                least = f.smaller(left_a, left_b)
+                steps = f.smaller(steps, least) if steps else least
+            f.leave_if(f.let(f"icmp sle i64 {steps}, 0"), over)
+            with f.loop("0", steps):
+                for s in streams:
+                    at, bt = f.get("i64", s.i), f.get("i64", s.j)
+                    u, v = f.load(kind, a, at), f.load(kind, b, bt)
+                    from_b = f.below(code, v, u)
+                    f.store(kind, out, f.add(at, bt), f.choose(kind, from_b, v, u))
+                    one = f.let(f"zext i1 {from_b} to i64")
+                    f.set("i64", s.j, f.add(bt, one))
+                    f.set("i64", s.i, f.add(at, f.let(f"sub i64 1, {one}")))
+
+    with f.loop("%lo", "%hi") as unit:
+        first, stop = block_of(f, unit, total, block)
+        part = f.let(f"udiv i64 {f.let(f'sub i64 {stop}, {first}')}, {_STREAMS}")
+        cuts = [f.add(first, f.times(part, str(k))) for k in range(_STREAMS)] + [stop]
+        streams = [stream(x, y) for x, y in itertools.pairwise(cuts)]
+        together(streams)
+        for s in streams:
+            together([s])
+            for rest, end, source in ((s.i, s.i1, a), (s.j, s.j1, b)):
+                k0 = f.add(f.get("i64", s.i), f.get("i64", s.j))
+                from_ = f.get("i64", rest)
+                shift = f.let(f"sub i64 {k0}, {from_}")
+                with f.loop(from_, end) as m:
+                    f.store(kind, out, f.add(m, shift), f.load(kind, source, m))
+                f.set("i64", rest, end)
+    return compiled(f)
+
+
+def _split(f: Loops, code: str, a: str, na: str, b: str, nb: str, place: str) -> str:
+    """How many of the first `place` elements of the merged result come from a."""
+    kind = element_type(code)
+    least = f.let(f"sub i64 {place}, {nb}")
+    low = f.variable("i64", f.let(f"select i1 {f.let(f'icmp sgt i64 {least}, 0')}, i64 {least}, i64 0"))
+    high = f.variable("i64", f.smaller(place, na))
+    with f.repeat() as over:
+        lo, hi = f.get("i64", low), f.get("i64", high)
+        f.leave_if(f.let(f"icmp sge i64 {lo}, {hi}"), over)
+        mid = f.let(f"lshr i64 {f.add(lo, hi)}, 1")
+        other = f.let(f"sub i64 {f.let(f'sub i64 {place}, {mid}')}, 1")
+        b_first = f.below(code, f.load(kind, b, other), f.load(kind, a, mid))
+        f.set("i64", high, f.let(f"select i1 {b_first}, i64 {mid}, i64 {hi}"))
+        f.set("i64", low, f.let(f"select i1 {b_first}, i64 {lo}, i64 {f.add(mid, '1')}"))
+    return f.get("i64", low)
+
+
+def _merge(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
+    """Merge two sorted arrays, NaNs last, into `out`."""
+    na, nb = numbers(a), numbers(b)
+    block = 1 << 16
+    words = (address(a), na, address(b), nb, block, address(out))
+    run(_merge_kernel(dtypes.code(a.dtype)), units_of(na + nb, block), *words)
+    out[na + nb : na + nb + len(a) - na] = a[na:]
+    out[len(out) - (len(b) - nb) :] = b[nb:]
+
+
+def merge_sort(x: np.ndarray, out: np.ndarray) -> bool:
+    """Sort a 1-d array into `out`: parts sorted by NumPy on a thread each, then merged on all of them."""
+    code = code_of(x, 1 << 18)
+    parts = 1 << (threads.get_threads().bit_length() - 1)
+    if code is None or parts < 2 or x.ndim != 1 or out.dtype != x.dtype or not out.flags.c_contiguous:
+        return False
+    parts = min(parts, 8)
+    bounds = [x.size * k // parts for k in range(parts + 1)]
+    source = memory.allocate(x.nbytes).as_numpy(x.shape, x.dtype, True)
+    _sort_parts([(x[a:b], source[a:b]) for a, b in itertools.pairwise(bounds)])
+    target = out
+    while len(bounds) > 2:
+        for a, m, b in zip(bounds[::2], bounds[1::2], bounds[2::2], strict=False):
+            _merge(source[a:m], source[m:b], target[a:b])
+        bounds = bounds[::2]
+        source, target = target, source
+    if source is not out:
+        out[...] = source
+    return True
+
+
+def _sort_parts(parts: list[tuple[np.ndarray, np.ndarray]]) -> None:
+    """Copy each part and sort the copy, on a thread per part; NumPy lets go of the interpreter's lock while it works."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    def one(given: np.ndarray, copy: np.ndarray) -> None:
+        copy[...] = given
+        copy.sort()
+
+    with ThreadPoolExecutor(len(parts) - 1) as pool:
+        waiting = [pool.submit(one, *part) for part in parts[1:]]
+        one(*parts[0])
+        for done in waiting:
+            done.result()
