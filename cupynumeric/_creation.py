@@ -24,7 +24,8 @@ from cupynumeric._convert import (
     lift,
     to_numpy_tree,
 )
-from cupynumeric._shape import cast, contiguity, fresh_copy, is_fortran, order_of, permuted
+from cupynumeric._layout import memory_order
+from cupynumeric._shape import cast, contiguity, fresh_copy, is_fortran, order_of, permuted, strides_of
 from legate_jit import runtime
 from legate_jit.ir import dtypes, infer
 
@@ -127,7 +128,7 @@ def full(
     given = fill_value if isinstance(fill_value, ndarray) else np.asarray(fill_value)
     type_ = given.dtype if dtype is None else np.dtype(dtype)
     if not dtypes.is_supported(type_):
-        return np.full(shape, to_numpy_tree(fill_value), type_, order)
+        return np.full(shape, to_numpy_tree(fill_value), dtype, order)
     type_ = dtypes.canonical(type_)
     dims = shape_of(shape, type_)
     if isinstance(given, np.ndarray) and given.ndim == 0:
@@ -145,10 +146,19 @@ def _like(a: Any, dtype: Any, order: Any, shape: Any, fill: Any, name: str) -> A
     dims = x.shape if shape is None else shape_of(shape, type_)
     kept = shape is None or len(dims) == x.ndim or order_of(order) != "K"
     fortran = kept and is_fortran(x, order)
+    if kept and not fortran and order_of(order) == "K" and x._lens is not None:
+        return _in_layout_of(x, dims, lambda s: empty(s, type_) if name == "empty" else full(s, fill, type_))
     letter = "F" if fortran else "C"
     if name == "empty":
         return empty(dims, type_, letter)
     return full(dims, fill, type_, letter)
+
+
+def _in_layout_of(x: ndarray, dims: tuple[int, ...], make: Callable[[tuple[int, ...]], ndarray]) -> ndarray:
+    """`make(shape)` with axes in memory in the order of x's."""
+    strides = strides_of(x)
+    axes = tuple(range(x.ndim)) if strides is None else memory_order(x.shape, strides)
+    return permuted(make(tuple(dims[d] for d in axes)), [axes.index(d) for d in range(x.ndim)])
 
 
 @drop_in

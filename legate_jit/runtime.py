@@ -508,7 +508,9 @@ def full() -> None:
     """The window holds as much as it may: run it, at a loop boundary if the program is in a loop."""
     w, pace = window, _pace
     recorded = w.n - len(w.inputs)
-    if w.held > WINDOW_BYTES or recorded > 4 * WINDOW_VALUES:  # a loop whose boundary is never seen must end too
+    if (
+        w.held > WINDOW_BYTES or recorded > 4 * WINDOW_VALUES
+    ):  # a loop whose boundary is never seen must end too
         flush()
         pace.trace, pace.goal, w.limit = None, 0, WINDOW_VALUES
         return

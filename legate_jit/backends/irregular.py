@@ -51,8 +51,8 @@ def code_of(x: np.ndarray, smallest: int = SMALL) -> str | None:
     return code if code in _KINDS else None
 
 
-def compiled(loops: Loops) -> int:
-    code = native.compile_ir(loops.text(_ENTRY, native.host_triple()), (_ENTRY,), optimize=2)
+def compiled(loops: Loops, optimize: int = 2) -> int:
+    code = native.compile_ir(loops.text(_ENTRY, native.host_triple()), (_ENTRY,), optimize=optimize)
     _codes.append(code)
     return code.address(_ENTRY)
 

@@ -78,7 +78,7 @@ def _merge_kernel(code: str) -> int:
                 with f.loop(from_, end) as m:
                     f.store(kind, out, f.add(m, shift), f.load(kind, source, m))
                 f.set("i64", rest, end)
-    return compiled(f)
+    return compiled(f, optimize=1)  # unrolling, which comes above that, costs time and gains nothing here
 
 
 def _split(f: Loops, code: str, a: str, na: str, b: str, nb: str, place: str) -> str:
