@@ -76,7 +76,7 @@ class Tape:
             case Kind.BUFFER:
                 self.inputs.append(sig.type)
             case Kind.UPDATE:
-                self.work += _cost(_volume(sig.arg))
+                self.work += _cost(_region(sig))
             case Kind.REDUCE:
                 self.work += _cost(sig.types[0].size)
             case Kind.MOVE | Kind.RESHAPE | Kind.BITCAST:
@@ -337,8 +337,7 @@ def _cost(elements: int) -> int:
     return elements if elements <= CACHED else 4 * elements
 
 
-def _volume(view: Any) -> int:
-    size = 1
-    for n in view.shape:
-        size *= n
-    return size
+def _region(update: Signature) -> int:
+    """Elements an update writes."""
+    assert isinstance(update.arg, Affine)
+    return math.prod(update.arg.shape)

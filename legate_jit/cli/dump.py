@@ -146,7 +146,6 @@ def schedule_text(schedule: Schedule, numbers: Numbers) -> str:
     results = ", ".join(f"r{k} in {names[s]}" for k, s in enumerate(schedule.outputs) if names[s] != f"r{k}")
     if results:
         lines.append(f"   {results}")
-    lines += [f"   note: {note}" for note in schedule.notes]
     return "\n".join(lines) + "\n"
 
 

@@ -6,6 +6,7 @@ values have memory, and which share it over time. Knows shapes and which input b
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -48,7 +49,6 @@ class _Planner:
         self.taken: dict[Node, Node] = {}  # the reverse
         self.roots = set(fused.graph.roots)
         self.copied = 0
-        self.notes: list[str] = []
 
     def plan(self) -> Schedule:
         self.locate()
@@ -161,7 +161,7 @@ class _Planner:
                 reads = reads_of(u.src[0], view, self.fused.materialized, None)
                 cluster.add(item, reads)
                 out.append(cluster)
-                self.copied += u.dtype.itemsize * _volume(view.shape)
+                self.copied += u.dtype.itemsize * math.prod(view.shape)
         return out
 
     def overwritten(self, u: Node, box: tuple[tuple[int, int], ...]) -> bool:
@@ -210,7 +210,6 @@ class _Planner:
             self.scalars,
             self.inputs,
             self.copied,
-            tuple(self.notes),
         )
 
     def stored(self) -> frozenset[Node]:
@@ -334,10 +333,3 @@ def origin(n: Node) -> Node:
 
 def _item_number(n: Node) -> int:
     return n.arg if n.kind is Kind.ITEM and isinstance(n.arg, int) else 0
-
-
-def _volume(shape: tuple[int, ...]) -> int:
-    size = 1
-    for n in shape:
-        size *= n
-    return size

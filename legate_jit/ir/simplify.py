@@ -7,6 +7,7 @@ the update and turn an update in place into a copy.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable
 
 from legate_jit.ir import index
@@ -68,7 +69,7 @@ def _update(b: Builder, old: Node, value: Node, view: Affine, type_: ArrayType) 
         return old
     if index.is_identity(view, type_.shape):
         return _whole(b, value, type_)
-    if type_.size == value.type.size == _volume(view) and index.is_writable(view) and _all_unit(view):
+    if type_.size == value.type.size == math.prod(view.shape) and index.is_writable(view) and _all_unit(view):
         if value.shape != view.shape:  # fewer axes, all the missing ones of extent 1
             spread = index.broadcast(value.shape, view.shape)
             value = b.make(OPS["move"], (value,), spread, array_type(view.shape, value.dtype))
@@ -88,13 +89,6 @@ def _whole(b: Builder, value: Node, type_: ArrayType) -> Node:
     return b.make(
         OPS["move"], (value,), index.broadcast(value.shape, type_.shape), array_type(type_.shape, value.dtype)
     )
-
-
-def _volume(view: Affine) -> int:
-    size = 1
-    for n in view.shape:
-        size *= n
-    return size
 
 
 def _all_unit(view: Affine) -> bool:

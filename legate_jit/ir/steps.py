@@ -5,7 +5,7 @@ What planning (`schedule`, `nest`) produces and `execute` consumes; kept apart s
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from legate_jit.ir.build import CallSpec
@@ -85,4 +85,3 @@ class Schedule:
     scalars: tuple[str, ...]
     inputs: int
     copied_bytes: int = 0
-    notes: tuple[str, ...] = field(default=())
