@@ -18,16 +18,28 @@ _NANOSECONDS = {"us": 1000, "ns": 1}
 class PyTime:
     """A moment, in whole `units` since an arbitrary origin; two of them subtract to a duration, an `int`.
 
-    Works in arithmetic and comparisons as its integer value does.
+    Deferred: it is known once everything recorded before it has been computed, and asking for it (arithmetic, comparisons and
+    conversions do, as its integer value) computes that. Not constructed by users.
     """
 
-    __slots__ = ("_value",)
+    __slots__ = ("_nanoseconds", "_scale")
 
-    def __init__(self, value: int) -> None:
-        self._value = value
+    def __init__(self, scale: int) -> None:
+        self._scale = scale
+        self._nanoseconds: int | None = None
+
+    def _stamp(self) -> None:
+        self._nanoseconds = _clock.perf_counter_ns()
+
+    @property
+    def _value(self) -> int:
+        if self._nanoseconds is None:
+            runtime.fence()
+        assert self._nanoseconds is not None
+        return self._nanoseconds // self._scale
 
     def value(self) -> int:
-        """The moment as an integer."""
+        """The moment as an integer; waits for it."""
         return self._value
 
     def __int__(self) -> int:
@@ -95,11 +107,12 @@ def _number(x: Any) -> Any:
 def time(units: str = "us") -> PyTime:
     """The moment at which everything recorded before this call has been computed, in microseconds or nanoseconds.
 
-    units: 'us' or 'ns'; ValueError otherwise. The open window ends here, so that nothing recorded later is timed with it;
-    waiting for it is part of what a timestamp means on one machine.
+    units: 'us' or 'ns'; ValueError otherwise. Returns at once: the moment is taken when the program's operations have run up to
+    here. Nothing recorded later is fused with what came before, so that it is not timed with it.
     """
     scale = _NANOSECONDS.get(units)
     if scale is None:
         raise ValueError("time units must be 'us' or 'ns'")
-    runtime.fence()
-    return PyTime(_clock.perf_counter_ns() // scale)
+    moment = PyTime(scale)
+    runtime.mark(moment._stamp)
+    return moment

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import struct
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +17,7 @@ from legate_jit.backends import library, memory, threads
 from legate_jit.backends.base import Target
 from legate_jit.backends.memory import Buffer
 from legate_jit.ir.kernel import operand_word, scalar_word
-from legate_jit.ir.steps import Argument, Call, Launch, Schedule
+from legate_jit.ir.steps import Argument, Call, Launch, Schedule, Step, Task
 
 _FORMATS = {
     "b1": "?7x",
@@ -66,6 +67,7 @@ class Runnable:
         "_table_addr",
         "_words",
         "calls",
+        "flow",
         "items",
         "launches",
         "schedule",
@@ -92,8 +94,17 @@ class Runnable:
         self.launches = sum(isinstance(s, Launch) for s in schedule.steps)
         self.calls = len(schedule.steps) - self.launches
         self._keep: list[Any] = []
-        self.items: list[_Segment | Call] = []
+        self.items: list[_Segment | Call | Task] = []
         self._build(target)
+        self.flow: Any = self._dataflow() if any(isinstance(s, Task) for s in schedule.steps) else None
+
+    def _dataflow(self) -> Any:
+        """What the items depend on, for a schedule with tasks: their order is not the only one."""
+        from legate_jit.dataflow import Flow  # here: array programs need none of it
+
+        launches: list[Step] = [s for s in self.schedule.steps if isinstance(s, Launch)]
+        groups = [launches[i.first : i.last] if isinstance(i, _Segment) else [i] for i in self.items]
+        return Flow(groups, self.schedule)
 
     def _build(self, target: Target) -> None:
         launches = [s for s in self.schedule.steps if isinstance(s, Launch)]
@@ -188,6 +199,15 @@ class Runnable:
         self._pack(self._table, 0, *[b.addr for b in buffers], *flat)
 
 
+def array_of(a: Argument, buffers: Sequence[Buffer], writable: bool) -> np.ndarray:
+    """The memory of an argument as a strided NumPy array."""
+    if 0 in a.type.shape:  # its offset may lie outside the memory
+        return np.empty(a.type.shape, a.type.dtype)
+    buffer = buffers[a.storage]
+    whole = buffer.as_numpy((buffer.nbytes,), np.dtype(np.uint8), writable)
+    return np.ndarray(a.type.shape, a.type.dtype, whole, a.offset, a.strides)
+
+
 def _numpy_code(code: str) -> str:
     return "?" if code == "b1" else code
 
@@ -195,16 +215,21 @@ def _numpy_code(code: str) -> str:
 class Execution:
     """One run of a Runnable: a position among its segments, and the buffers in use."""
 
-    __slots__ = ("runnable", "buffers", "scalars", "position")
+    __slots__ = ("_begun", "_flow", "buffers", "position", "runnable", "scalars")
 
     def __init__(self, runnable: Runnable, buffers: list[Buffer], scalars: list[Any]) -> None:
         self.runnable, self.buffers, self.scalars = runnable, buffers, scalars
         self.position = 0
+        self._flow: Any = None
+        self._begun: set[int] = set()  # native items of a flow
 
     def run(self) -> None:
         """Run to the end. After an exception (KeyboardInterrupt included) calling again continues where it stopped."""
         r = self.runnable
         r.write_table(self.buffers, self.scalars)
+        if r.flow is not None:
+            self._run_flow()
+            return
         run_program, items = threads.run_program, r.items
         while self.position < len(items):
             item = items[self.position]
@@ -214,8 +239,43 @@ class Execution:
                 self.position += 1
                 run_program(r._program, item.first, item.last, r._table_addr, item.release)
             else:
+                assert isinstance(item, Call)
                 self._call(item)
                 self.position += 1
+
+    def _run_flow(self) -> None:
+        """Run in the order of dependences. The first error of a launch is raised once everything else has been computed; what
+        could not be is poisoned."""
+        from legate_jit import poison
+        from legate_jit.dataflow import FlowRun
+
+        if self._flow is None:
+            self._flow = FlowRun(self.runnable.flow, self.buffers, self.scalars, self._perform)
+        flow = self._flow
+        flow.run()
+        self.position = len(self.runnable.items)
+        if flow.errors:
+            lost = flow.lost()
+            for storage, error in lost.items():
+                poison.mark((self.buffers[storage],), error)
+            first = flow.errors[min(flow.errors)]
+            flow.errors.clear()
+            raise first
+
+    def _perform(self, k: int) -> None:
+        item, r = self.runnable.items[k], self.runnable
+        if isinstance(item, _Segment):
+            if k not in self._begun:  # once only, see `run`
+                self._begun.add(k)
+                threads.run_program(r._program, item.first, item.last, r._table_addr, item.release)
+        else:
+            assert isinstance(item, Call)
+            self._call(item)
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to run."""
+        return self.position >= len(self.runnable.items)
 
     def _call(self, step: Call) -> None:
         args = [self._argument(a) for a in step.arguments]
@@ -225,8 +285,4 @@ class Execution:
     def _argument(self, a: Argument) -> Any:
         if a.storage < 0:
             return np.asarray(self.scalars[a.offset]).astype(a.type.dtype)[()]
-        if 0 in a.type.shape:  # its offset may lie outside the memory
-            return np.empty(a.type.shape, a.type.dtype)
-        buffer = self.buffers[a.storage]
-        whole = buffer.as_numpy((buffer.nbytes,), np.dtype(np.uint8), False)
-        return np.ndarray(a.type.shape, a.type.dtype, whole, a.offset, a.strides)
+        return array_of(a, self.buffers, False)

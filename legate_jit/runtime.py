@@ -17,14 +17,15 @@ from typing import Any
 
 import numpy as np
 
-from legate_jit import locking, tracing
+from legate_jit import locking, points, poison, tracing
 from legate_jit.backends import memory
 from legate_jit.backends.memory import Buffer
 from legate_jit.config import config
 from legate_jit.execute import Runnable, progress
-from legate_jit.ir import dtypes, infer
+from legate_jit.ir import dtypes, index, infer
 from legate_jit.ir.node import ArrayType, Signature
 from legate_jit.ir.ops import OPS
+from legate_jit.poison import poisoned
 from legate_jit.store import Bitcast, Lens, Part, Reshaped, Store, _lenses, read_step
 
 _new_store = Store.__new__
@@ -61,7 +62,19 @@ class Counters:
 class Window:
     """The open window: the tape, its stores, input buffers and scalars. There is one, `window`; hot paths append to it."""
 
-    __slots__ = ("code", "n", "stores", "inputs", "input_values", "scalars", "limit", "serial", "held")
+    __slots__ = (
+        "code",
+        "held",
+        "input_values",
+        "inputs",
+        "limit",
+        "marks",
+        "n",
+        "scalars",
+        "serial",
+        "stores",
+        "tokens",
+    )
 
     def __init__(self) -> None:
         self.serial = 0
@@ -76,6 +89,9 @@ class Window:
         self.inputs: list[Buffer] = []
         self.input_values: list[int] = []
         self.scalars: list[Any] = []
+        self.tokens: list[Store] = []  # of launches: they run whether or not anybody wants their results
+        #: (position in the tape, values before it, what to call between what was recorded before and after)
+        self.marks: list[tuple[int, int, Callable[[], None]]] = []
         self.held = 0  # bytes of input buffers the window keeps alive
         self.serial += 1
 
@@ -146,6 +162,13 @@ def new_store(value: int, type_: ArrayType) -> Store:
     return s
 
 
+def token_store(type_: ArrayType) -> Store:
+    """A Store that whoever records a launch makes the value of it, in the open window's `stores` and `tokens`."""
+    s = _new_store(Store)
+    s.value, s.buffer, s.type = None, None, type_
+    return s
+
+
 def buffer_store(buffer: Buffer, type_: ArrayType) -> Store:
     """A Store on existing memory."""
     s = _new_store(Store)
@@ -187,7 +210,6 @@ def write(store: Store, lens: Lens | None, value: int, value_type: ArrayType) ->
 
 def _put(old: int, old_type: ArrayType, chain: tuple[Any, ...], value: int, value_type: ArrayType) -> int:
     """The new whole after writing `value` through `chain` (recursion depth = length of the chain, a handful)."""
-    from legate_jit.ir import index
     from legate_jit.ir.index import Affine
 
     if not chain:
@@ -238,7 +260,17 @@ def _sole_refcount() -> int:
 _SOLE = _sole_refcount()
 
 
-def flush() -> None:
+def mark(then: Callable[[], None]) -> None:
+    """Whatever is recorded before ends before anything recorded later begins, and `then` is called in between; at once if
+    nothing is recorded."""
+    w = window
+    if w.n or _suspended:
+        w.marks.append((len(w.code), w.n, then))
+    else:
+        then()
+
+
+def flush(w: Window | None = None) -> None:
     """Compile (or look up) and run everything recorded. Stores that are still referred to hold buffers afterwards.
 
     MemoryError, and an error while planning, leave everything recorded as it was. An error or an interruption while running
@@ -246,8 +278,13 @@ def flush() -> None:
     """
     if _thread_now() != _home and not locking.is_shared():
         locking.share()  # a thread that `threading` did not start
-        return flush()
-    w = window
+        return flush(w)
+    if points.active and points.running() is not None:
+        raise RuntimeError(
+            "a task body cannot compute or read arrays of the program; it works on the stores it is given"
+        )
+    if w is None:
+        w = window
     getrefcount = sys.getrefcount
     pending: list[Store] = []
     for s in w.stores:
@@ -263,10 +300,17 @@ def flush() -> None:
                 s.value = None  # read, not changed
         else:
             s.buffer = None
+    if w.marks:
+        from legate_jit import marks
+
+        marks.run(w, pending)
+        return
     if not pending:
         w.clear()
         return
     values = tuple([s.value for s in pending])
+    if poisoned:
+        pending, values = _untouched(w, pending, values)
     if _suspended:
         resume(_needed(w, values))
     key: tuple[Any, ...] = (tuple(w.code), values, tuple([getrefcount(b) <= _SOLE for b in w.inputs]))
@@ -319,8 +363,13 @@ class _Waiting:
         self._execution, self._buffers, self._results = execution, buffers, outputs
 
     def finish(self) -> None:
-        """Go on where the run stopped. An error leaves it to be tried again."""
-        self._execution.run()
+        """Go on where the run stopped. An error leaves it to be tried again, unless there is nothing left to try."""
+        try:
+            self._execution.run()
+        except BaseException:
+            if getattr(self._execution, "finished", False):
+                _suspended.remove(self)
+            raise
         _suspended.remove(self)
 
     def concerns(self, wanted: Sequence[Buffer | None]) -> bool:
@@ -371,6 +420,36 @@ def _needed(w: Window, values: Sequence[int | None]) -> list[Buffer]:
     return [b for b, v in zip(w.inputs, w.input_values, strict=True) if v in needed]
 
 
+def _untouched(
+    w: Window, pending: list[Store], values: tuple[int | None, ...]
+) -> tuple[list[Store], tuple[int | None, ...]]:
+    """The pending stores that are not computed from poisoned memory; the others are poisoned as well."""
+    bad: dict[int, BaseException] = {
+        v: poisoned[b] for b, v in zip(w.inputs, w.input_values, strict=True) if b in poisoned
+    }
+    if not bad:
+        return pending, values
+    v, i, slot = 0, 0, 0
+    while i < len(w.code):
+        sig = w.code[i]
+        replaced = sig.op is OPS["update"] and index.is_identity(sig.arg, sig.type.shape)
+        cause = next((bad[s] for s in w.code[i + 1 + replaced : i + 1 + sig.nsrc] if s in bad), None)
+        if cause is not None:
+            bad[v] = cause
+            if sig.op is OPS["task"]:
+                w.scalars[slot].error = cause
+        slot += sig.mask.bit_count()
+        v, i = v + 1, i + 1 + sig.nsrc
+    kept = []
+    for s, value in zip(pending, values, strict=True):
+        if value in bad:
+            s.buffer, s.value = memory.allocate(s.type.nbytes), None
+            poisoned[s.buffer] = bad[value]
+        else:
+            kept.append(s)
+    return kept, tuple([s.value for s in kept])
+
+
 def _plan(key: Any) -> Any:
     from legate_jit import tiers  # here: replaying needs no planner
 
@@ -403,6 +482,8 @@ def host(store: Store) -> np.ndarray:
     if _suspended:
         resume((store.buffer,))
     assert store.buffer is not None
+    if poisoned:
+        poison.check(store.buffer)
     return store.buffer.as_numpy(store.type.shape, store.type.dtype, False)
 
 
@@ -417,6 +498,8 @@ def writable(store: Store) -> np.ndarray:
     if _suspended:
         resume((store.buffer,))
     assert store.buffer is not None
+    if poisoned:
+        poison.check(store.buffer)
     if sys.getrefcount(store.buffer) > _HELD:
         shared = store.buffer.as_numpy(store.type.shape, store.type.dtype, False)
         store.buffer = memory.allocate(store.type.nbytes)
@@ -457,6 +540,8 @@ def number(store: Store) -> Any:
     if _suspended:
         resume((store.buffer,))
     assert store.buffer is not None
+    if poisoned:
+        poison.check(store.buffer)
     return reader(store.buffer.addr).value
 
 

@@ -35,11 +35,15 @@ def work(graph: Graph) -> int:
 class Program:
     """A graph ready to be interpreted."""
 
-    __slots__ = ("_inputs", "_scalars", "_size", "_steps", "roots")
+    __slots__ = ("_inputs", "_launches", "_scalars", "_size", "_steps", "roots")
 
     def __init__(self, graph: Graph) -> None:
         self._inputs = [(n.number, _slot(n)) for n in graph.nodes if n.kind is Kind.BUFFER]
-        self._scalars = [(n.number, _slot(n), n.dtype) for n in graph.nodes if n.kind is Kind.SCALAR]
+        tasks = [n.src[-1] for n in graph.nodes if n.kind is Kind.TASK]
+        self._launches = [(n.number, _slot(n)) for n in tasks]
+        self._scalars = [
+            (n.number, _slot(n), n.dtype) for n in graph.nodes if n.kind is Kind.SCALAR and n not in tasks
+        ]
         self._size = len(graph.nodes)
         items: dict[Node, list[Node]] = {}
         for n in graph.nodes:
@@ -64,6 +68,8 @@ class Program:
                 values[number] = inputs[slot]
             for number, slot, dtype in self._scalars:
                 values[number] = np.asarray(scalars[slot]).astype(dtype)
+            for number, slot in self._launches:
+                values[number] = scalars[slot]
             for number, function, sources in self._steps:
                 values[number] = function(*[values[s] for s in sources])
         return [values[r] for r in self.roots]
@@ -102,11 +108,25 @@ def _function(n: Node) -> Function:
             return _generate(n)
         case Kind.ITEM:
             return lambda results: results[arg]
+        case Kind.TASK:
+            return lambda *sources: _Results(run_task(arg, sources))
         case Kind.CONST:
             constant = np.array(arg, n.dtype)
             return lambda: constant
         case _:
             raise NotImplementedError(f"the reference target does not run {n.op.name}")
+
+
+class _Results(list[np.ndarray]):
+    """What a task wrote. As a value of its own it is an empty array."""
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.empty(0, np.uint8)
+
+
+def run_task(arg: Any, sources: Sequence[Any]) -> list[np.ndarray]:
+    """Runs a launch on arrays. The engine, which knows launches, puts its own here."""
+    raise NotImplementedError
 
 
 def _map(n: Node) -> Function:

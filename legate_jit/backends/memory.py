@@ -207,7 +207,7 @@ class Buffer:
     runtime and mean nothing here. Buffers are not compared, copied or pickled; identity is what counts.
     """
 
-    __slots__ = ("_group", "_owner", "addr", "nbytes", "serial", "slot")
+    __slots__ = ("__weakref__", "_group", "_owner", "addr", "nbytes", "serial", "slot")
 
     def __init__(
         self, addr: int, nbytes: int, group: _Group | None, owner: NDArray[Any] | None = None

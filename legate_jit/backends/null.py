@@ -12,7 +12,7 @@ from typing import Any
 from legate_jit.backends import memory
 from legate_jit.backends.memory import Buffer
 from legate_jit.ir import dtypes
-from legate_jit.ir.steps import Call, Launch, Schedule
+from legate_jit.ir.steps import Call, Launch, Schedule, Task
 
 
 @dataclass(slots=True)
@@ -73,6 +73,11 @@ def count(schedule: Schedule) -> None:
                 counters.calls += 1
                 counters.bytes_read += sum(a.type.nbytes for a in step.arguments)
                 counters.bytes_written += sum(t.nbytes for _, t in step.results)
+            case Task():
+                counters.calls += 1
+                for a, role in zip(step.arguments, step.spec.roles, strict=True):
+                    counters.bytes_read += a.type.nbytes if role == "input" else 0
+                    counters.bytes_written += a.type.nbytes if role != "input" else 0
 
 
 class Counting:

@@ -18,7 +18,7 @@ from legate_jit.ir.kernel import Kernel
 from legate_jit.ir.node import Node
 from legate_jit.ir.ops import Kind
 from legate_jit.ir.rewrite import Graph
-from legate_jit.ir.steps import Launch, Schedule, Storage
+from legate_jit.ir.steps import Launch, Schedule, Storage, Task
 
 GRAPHS = ("graph", "simplified", "pieces", "lowered")
 
@@ -161,7 +161,11 @@ def step_bytes(step: Any) -> tuple[int, int]:
     """Bytes a step reads and writes if every element moves once."""
     if isinstance(step, Launch):
         return nests.traffic(step.nest)
-    return sum(a.type.nbytes for a in step.arguments), sum(t.nbytes for _, t in step.results)
+    read = sum(a.type.nbytes for a in step.arguments)
+    if isinstance(step, Task):
+        written = (a for a, role in zip(step.arguments, step.spec.roles, strict=True) if role != "input")
+        return read, sum(a.type.nbytes for a in written)
+    return read, sum(t.nbytes for _, t in step.results)
 
 
 def step_text(step: Any, names: list[str], numbers: Numbers) -> str:
@@ -176,6 +180,11 @@ def step_text(step: Any, names: list[str], numbers: Numbers) -> str:
             if s >= 0:
                 inputs += [names[s]] * ("r" in operand.mode)
                 outputs += [names[s]] * ("w" in operand.mode)
+    elif isinstance(step, Task):
+        grid = "x".join(map(str, step.partition.launch)) or "1"
+        what = f"task {step.spec.name} over {grid}"
+        inputs = [names[a.storage] for a in step.arguments]
+        outputs = [names[s] for s in step.written]
     else:
         what = f"call {step.spec.name}" + "".join(
             f" {v}" for k, v in step.spec.options if k in ("name", "function")

@@ -17,6 +17,7 @@ from legate_jit.ir.lower import Reduction
 from legate_jit.ir.node import ArrayType, Node
 from legate_jit.ir.ops import Kind
 from legate_jit.ir.rewrite import Graph
+from legate_jit.ir.task import TaskArg
 
 #: longest line of names
 WIDTH = 110
@@ -61,6 +62,14 @@ def random(key, counter, shape, counters_given=False):
     if counters_given:
         return np.broadcast_to(philox(key, counter), shape)
     return philox(key, counter + np.arange(np.prod(shape, dtype=int), dtype=np.uint64)).reshape(shape)
+''',
+    "task": '''\
+def task(spec, arguments, inputs, partition, sources, launch):
+    """A launch of user code: `launch.point(index, grid, arrays, boxes)` is called for every point; gives the arrays it writes."""
+    from legate_jit.ir.task import TaskArg, TaskArgument
+    from legate_jit.points import run_on_arrays
+    arg = TaskArg(spec, tuple(TaskArgument(*a) for a in arguments), inputs, partition)
+    return run_on_arrays(arg, [*sources, launch])
 ''',
     "library": '''\
 def library(name, args, types, options):
@@ -138,6 +147,9 @@ class _Writer:
         scalars = sorted((n for n in self.graph.nodes if n.kind is Kind.SCALAR), key=_slot)
         lines = wrapped(f"def {name}(", ", ".join(operand(n) for n in [*buffers, *scalars]), "):")
         lines += [f"    # {operand(n)}: {type_text(n.type)}" for n in buffers]
+        launches = {n.src[-1] for n in self.graph.nodes if n.kind is Kind.TASK}
+        lines += [f"    # {operand(n)}: a launch of user code" for n in scalars if n in launches]
+        scalars = [n for n in scalars if n not in launches]
         for dtype in dict.fromkeys(n.dtype for n in scalars):
             of_dtype = [operand(n) for n in scalars if n.dtype == dtype]
             if len(of_dtype) == 1:
@@ -209,8 +221,12 @@ class _Writer:
                 return f"{dtype_name(n.dtype)}({literal(arg)})"
             case Kind.ITEM:
                 made = self.items[n.src[0]]
+                if n.src[0].kind is Kind.TASK:
+                    return f"{x}[{arg}]"
                 return x if len(made) == 1 else f"{x}[{sorted(_slot(m) for m in made).index(arg)}]"
-            case Kind.CALL | Kind.GATHER | Kind.SCATTER | Kind.TASK:
+            case Kind.TASK:
+                return self.task(n)
+            case Kind.CALL | Kind.GATHER | Kind.SCATTER:
                 return self.call(n)
             case _:
                 raise TypeError(f"no statement for {n!r}")
@@ -293,6 +309,15 @@ class _Writer:
         types = ", ".join(f"({m.shape}, {dtype_name(m.dtype)})" for m in results)
         given = "".join(f"{k!r}: {self.option(v)}, " for k, v in options.items()).rstrip(", ")
         return f"{self.use('library')}({spec.name!r}, [{', '.join(args)}], [{types}], {{{given}}})"
+
+    def task(self, n: Node) -> str:
+        """A launch: its roles and views, how it is cut, and what it is given. The last argument is the user's function."""
+        assert isinstance(n.arg, TaskArg)
+        views = [(a.role, a.written, a.at, a.view) for a in n.arg.arguments]
+        sources = ", ".join(operand(s) for s in n.src[:-1])
+        self.imports["from legate_jit.ir.index import Affine"] = None
+        self.imports["from legate_jit.ir.partition import *"] = None
+        return f"{self.use('task')}({n.arg.spec!r}, {views!r}, {n.arg.inputs}, {n.arg.partition!r}, [{sources}], {operand(n.src[-1])})"
 
     def option(self, value: Any) -> str:
         text = repr(value)

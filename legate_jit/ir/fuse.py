@@ -16,6 +16,7 @@ from legate_jit.ir.lower import Reduction
 from legate_jit.ir.node import Node
 from legate_jit.ir.ops import Kind
 from legate_jit.ir.rewrite import Graph
+from legate_jit.ir.task import TaskArg
 
 #: simple operations per element that recomputing a value may cost before it is stored instead
 RECOMPUTE_COST = 24
@@ -134,6 +135,8 @@ class _Decision:
         if n.kind in _OPAQUE or n.kind in _ALIAS:
             self.stored.add(n)
             self.forced.update(_sources_in_memory(n))
+            for old in written_by(n):
+                self.old_value(old, n)
         elif n.kind is Kind.REDUCE:
             self.stored.add(n)
             self.read(n.src[0], n, n.src[0].shape, index.identity(n.src[0].shape))
@@ -150,8 +153,11 @@ class _Decision:
         old, value = n.src
         assert isinstance(n.arg, Affine)
         self.read(value, n, n.arg.shape, index.broadcast(value.shape, n.arg.shape))
+        self.old_value(old, n)
+
+    def old_value(self, old: Node, by: Node) -> None:
         if old.kind is Kind.GENERATE:
-            self.read(old, n, old.shape, index.identity(old.shape))
+            self.read(old, by, old.shape, index.identity(old.shape))
         else:
             self.forced.add(old)
 
@@ -175,8 +181,13 @@ def _levels(graph: Graph) -> dict[Node, int]:
 
 def _sources_in_memory(n: Node) -> Iterator[Node]:
     """What must be stored for an opaque node or an alias: library calls read views of memory, so a move needs no copy."""
-    for s in n.src:
+    for s in n.src[: n.arg.inputs] if isinstance(n.arg, TaskArg) else n.src:
         yield s if n.kind in _ALIAS else lying_in(s, frozenset())
+
+
+def written_by(n: Node) -> tuple[Node, ...]:
+    """The old values of the arrays that a task writes."""
+    return n.src[n.arg.inputs : -1] if isinstance(n.arg, TaskArg) else ()
 
 
 def lying_in(s: Node, materialized: frozenset[Node] | set[Node]) -> Node:

@@ -201,6 +201,18 @@ def item_signature(call: ArrayType, result: ArrayType, k: int) -> Signature:
     return _signature(OPS["item"], (call,), result, k)
 
 
+def task_signature(
+    types: tuple[ArrayType, ...], views: tuple[Affine | None, ...], arg: Hashable, token: ArrayType
+) -> Signature:
+    """A launch of user code: `arg` is a `TaskArg`, `types` are its sources; the launch itself is one more, scalar operand."""
+    return _signature(OPS["task"], types, token, arg, 1 << len(types), _one_slot(len(types)), None, views)
+
+
+def _one_slot(arrays: int) -> tuple[np.dtype, ...]:
+    """Loop dtypes of a signature whose last operand is a scalar of int64 and whose other operands have none."""
+    return (dtypes.INT64,) * (arrays + 1)
+
+
 def normalize_axis(axis: Any, ndim: int) -> int:
     """A non-negative axis; AxisError as NumPy."""
     k = operator.index(axis)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 from legate_jit.ir.node import ArrayType, Node, array_type
-from legate_jit.ir.ops import OPS, Op
+from legate_jit.ir.ops import OPS, Kind, Op
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +62,18 @@ Rule = Callable[[Builder, Op, tuple[Node, ...], Hashable, ArrayType], Node | Non
 
 
 def reachable(nodes: Sequence[Node], roots: Sequence[Node]) -> Graph:
-    """The graph of what `roots` need, nodes renumbered in their order."""
+    """The graph of what `roots` need, nodes renumbered in their order. A task that is needed keeps all its items: it writes
+    every one of its arrays, wanted or not."""
     needed = {r.number for r in roots}
+    items: dict[int, list[Node]] = {}
+    for n in nodes:
+        if n.kind is Kind.ITEM and n.src[0].kind is Kind.TASK:
+            items.setdefault(n.src[0].number, []).append(n)
     for n in reversed(nodes):
         if n.number in needed:
             needed.update(s.number for s in n.src)
+            if items:
+                needed.update(m.number for m in items.get(n.number, ()))
     kept = [n for n in nodes if n.number in needed]
     for k, n in enumerate(kept):
         n.number = k

@@ -15,9 +15,10 @@ from legate_jit.ir.build import CallSpec
 from legate_jit.ir.fuse import Cluster, Fused, Item, lying_in, normalize, reads_of
 from legate_jit.ir.index import Affine
 from legate_jit.ir.nest import build
-from legate_jit.ir.node import Node
+from legate_jit.ir.node import Node, array_type
 from legate_jit.ir.ops import Kind
-from legate_jit.ir.steps import Argument, Call, Launch, Nest, Schedule, Step, Storage
+from legate_jit.ir.steps import Argument, Call, Launch, Nest, Schedule, Step, Storage, Task
+from legate_jit.ir.task import TaskArg
 
 #: launches of less work (simple operations) than this run on one thread
 PARALLEL_WORK = 40000
@@ -48,15 +49,14 @@ class _Planner:
         self.in_place: dict[Node, Node] = {}  # update -> the value whose memory it takes over
         self.taken: dict[Node, Node] = {}  # the reverse
         self.roots = set(fused.graph.roots)
+        self.written: dict[Node, list[Node]] = {}  # task -> the new values of what it writes
         self.copied = 0
 
     def plan(self) -> Schedule:
         self.locate()
         for k, step in enumerate(self.steps):
-            if isinstance(step, Cluster):
-                for item in step.items:
-                    if item.role == "update":
-                        self.decide(item.node, k)
+            for u in self.updates(step):
+                self.decide(u, k)
         self.insert_copies()
         return self.assign()
 
@@ -72,10 +72,21 @@ class _Planner:
                 for r, view in step.reads:
                     if r not in step.produced:
                         self.note(r, k, view)
+            elif step.kind is Kind.ITEM and step.src[0].kind is Kind.TASK:
+                task = step.src[0]
+                self.where[step] = self.where[task]
+                self.written.setdefault(task, []).append(step)
+                self.note(old_value(step), self.where[task], None, step)
             else:
                 self.where[step] = k
-                for s in step.src:
-                    self.note(lying_in(s, self.fused.materialized), k, None)
+                self.locate_sources(step, k)
+
+    def locate_sources(self, step: Node, k: int) -> None:
+        for s in step.src[: step.arg.inputs] if isinstance(step.arg, TaskArg) else step.src:
+            base = lying_in(s, self.fused.materialized)
+            seen = s.arg if base is not s else index.identity(s.shape)
+            assert isinstance(seen, Affine)
+            self.note(base, k, seen)
 
     def note(self, r: Node, step: int, view: Affine | None, by: Node | None = None) -> None:
         self.readings.setdefault(origin(r), []).append(_Reading(step, r, view, by))
@@ -88,7 +99,7 @@ class _Planner:
 
     def decide(self, u: Node, step: int) -> None:
         """In place iff the old value is dead after the update, nobody else took its memory, and no reader disagrees."""
-        old = origin(u.src[0])
+        old = origin(old_value(u))
         if old.kind is Kind.GENERATE and old not in self.where:
             return
         if old.kind is Kind.BUFFER:
@@ -115,27 +126,24 @@ class _Planner:
             return False
         if reading.step < step:
             return False
-        assert isinstance(u.arg, Affine)
         if reading.view is None or reading.node is not version or version.shape != u.shape:
             return True
-        if reading.step == step:
-            cluster = self.steps[step]
-            assert isinstance(cluster, Cluster)
+        cluster = self.steps[step]
+        if reading.step == step and isinstance(cluster, Cluster):
+            assert isinstance(u.arg, Affine)
             same = normalize(reading.view, u.shape) == normalize(u.arg, u.shape)
             if same and cluster.domain == u.arg.shape:
                 return False
-        return index.overlaps(reading.view, u.arg)
+        return any(index.overlaps(reading.view, region) for region in regions(u))
 
     # -- what an update that is not in place has to copy first --
 
     def insert_copies(self) -> None:
         before: dict[int, list[Cluster]] = {}
         for k, step in enumerate(self.steps):
-            if not isinstance(step, Cluster):
-                continue
-            for item in step.items:
-                if item.role == "update" and item.node not in self.in_place:
-                    before.setdefault(k, []).extend(self.copies(item.node))
+            for u in self.updates(step):
+                if u not in self.in_place:
+                    before.setdefault(k, []).extend(self.copies(u))
         if not before:
             return
         steps: list[Cluster | Node] = []
@@ -144,12 +152,18 @@ class _Planner:
             steps.append(step)
         self.steps = steps
 
+    def updates(self, step: Cluster | Node) -> list[Node]:
+        """The values a step makes by changing older ones."""
+        if isinstance(step, Cluster):
+            return [i.node for i in step.items if i.role == "update"]
+        return self.written.get(step, [])
+
     def copies(self, u: Node) -> list[Cluster]:
         """Clusters that put the part of the old value which the update leaves alone into the new memory."""
-        if u.src[0].op.name == "empty":
+        old = old_value(u)
+        if old.op.name == "empty":
             return []
-        assert isinstance(u.arg, Affine)
-        boxes = index.complement(u.arg, u.shape)
+        boxes = index.complement(u.arg, u.shape) if isinstance(u.arg, Affine) else None
         if boxes is None:
             boxes = [tuple((0, n) for n in u.shape)]
         out = []
@@ -157,8 +171,8 @@ class _Planner:
             if not self.overwritten(u, box):
                 view = index.from_box(box)
                 cluster = Cluster(view.shape)
-                item = Item(u, "copy", u.src[0], view, None)
-                reads = reads_of(u.src[0], view, self.fused.materialized, None)
+                item = Item(u, "copy", old, view, None)
+                reads = reads_of(old, view, self.fused.materialized, None)
                 cluster.add(item, reads)
                 out.append(cluster)
                 self.copied += u.dtype.itemsize * math.prod(view.shape)
@@ -180,8 +194,10 @@ class _Planner:
                     or index.overlaps(reading.view, region)
                 ):
                     return False
-            if following is None or following.src[0] is not version:
-                return False  # nobody, or somebody who sees it under another shape
+            if following is None or following.kind is Kind.ITEM or following.src[0] is not version:
+                return (
+                    False  # nobody, a task that may look at it, or somebody who sees it under another shape
+                )
             assert isinstance(following.arg, Affine)
             if index.covers(following.arg, box):
                 return True
@@ -199,6 +215,8 @@ class _Planner:
                 nest = build(step, self.fused, stored)
                 if nest.units:
                     launches.append(memory.launch(nest))
+            elif step.kind is Kind.TASK:
+                launches.append(memory.task(step))
             elif step.kind is not Kind.ITEM:
                 launches.append(memory.call(step))
         outputs = tuple(memory.storage(r) for r in self.fused.graph.roots)
@@ -252,7 +270,11 @@ class _Memory:
             touched = (
                 [r for r, _ in step.reads] + [i.node for i in step.items]
                 if isinstance(step, Cluster)
-                else [step, *(lying_in(s, self.planner.fused.materialized) for s in step.src)]
+                else [
+                    step,
+                    *(lying_in(s, self.planner.fused.materialized) for s in step.src),
+                    *self.planner.updates(step),
+                ]
             )
             for n in touched:
                 last[self.root_of(n)] = k
@@ -311,6 +333,23 @@ class _Memory:
             tuple((self.storage(m), m.type) for m in sorted(results, key=_item_number)),
         )
 
+    def task(self, n: Node) -> Task:
+        arg, launch = n.arg, n.src[-1].arg
+        assert isinstance(arg, TaskArg) and isinstance(launch, int)
+        new = {_item_number(m): m for m in self.planner.updates(n)}
+        arguments, bases = [], []
+        for a in arg.arguments:
+            if a.written:
+                base = new[a.at]
+                arguments.append(self.view(base, a.view or index.identity(base.shape)))
+            else:
+                base = lying_in(n.src[a.at], self.planner.fused.materialized)
+                arguments.append(self.argument(n.src[a.at]))
+            bases.append(base.shape)
+        self.storage(n)  # the token: roots have memory
+        written = tuple(self.storage(m) for m in new.values())
+        return Task(arg.spec, tuple(arguments), tuple(bases), arg.partition, launch, written)
+
     def argument(self, s: Node) -> Argument:
         if s.kind is Kind.SCALAR:
             assert isinstance(s.arg, int)
@@ -319,9 +358,13 @@ class _Memory:
         if lying_in(s, self.planner.fused.materialized) is not s:
             assert isinstance(s.arg, Affine)
             base, view = s.src[0], s.arg
+        return self.view(base, view)
+
+    def view(self, base: Node, view: Affine) -> Argument:
         offset, strides = index.elem_strides(view, base.shape)
-        size = s.dtype.itemsize
-        return Argument(self.storage(base), s.type, offset * size, tuple(t * size for t in strides))
+        size = base.dtype.itemsize
+        type_ = array_type(view.shape, base.dtype)
+        return Argument(self.storage(base), type_, offset * size, tuple(t * size for t in strides))
 
 
 def origin(n: Node) -> Node:
@@ -329,6 +372,25 @@ def origin(n: Node) -> Node:
     while n.kind in (Kind.RESHAPE, Kind.BITCAST):
         n = n.src[0]
     return n
+
+
+def old_value(u: Node) -> Node:
+    """The value whose place an update, or the item of a task, takes."""
+    if u.kind is not Kind.ITEM:
+        return u.src[0]
+    arg = u.src[0].arg
+    assert isinstance(arg, TaskArg) and isinstance(u.arg, int)
+    return u.src[0].src[arg.inputs + u.arg]
+
+
+def regions(u: Node) -> list[Affine]:
+    """What an update, or a task whose item it is, writes: views of the value."""
+    if u.kind is not Kind.ITEM:
+        assert isinstance(u.arg, Affine)
+        return [u.arg]
+    arg = u.src[0].arg
+    assert isinstance(arg, TaskArg) and isinstance(u.arg, int)
+    return [view or index.identity(u.shape) for view in arg.regions(u.arg)]
 
 
 def _item_number(n: Node) -> int:

@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from legate_jit.ir import dtypes
-from legate_jit.ir.steps import Call, Launch, Nest, Place, Schedule
+from legate_jit.ir.steps import Call, Launch, Nest, Place, Schedule, Task
 from legate_jit.ir.verify import require
 
 #: loop iterations of a launch, and bytes of all memory, up to which schedules are run on shadows
@@ -48,6 +48,8 @@ class _Shadow:
         for step in self.schedule.steps:
             if isinstance(step, Launch):
                 self.launch(step)
+            elif isinstance(step, Task):
+                self.task(step)
             else:
                 self.call(step)
         for k in self.schedule.outputs:
@@ -63,6 +65,16 @@ class _Shadow:
         for k, t in step.results:
             self.memory(k)[: t.nbytes] = k
             self.written.add(k)
+
+    def task(self, step: Task) -> None:
+        for k in step.written:  # may be read before: old contents are there, or nobody ever wrote any
+            self.written.add(k)
+        for a, role in zip(step.arguments, step.spec.roles, strict=True):
+            at = a.offset + _offsets(a.type.shape, a.strides)
+            if role == "input":
+                self.check_read(a.storage, at, a.type.dtype.itemsize, step)
+            else:
+                self.memory(a.storage)[at.ravel()[:, None] + np.arange(a.type.dtype.itemsize)] = a.storage
 
     def check_read(self, storage: int, at: np.ndarray, item: int, what: object) -> None:
         owner = self.memory(storage)[at.ravel()[:, None] + np.arange(item)]

@@ -11,6 +11,8 @@ from typing import NamedTuple
 from legate_jit.ir.build import CallSpec
 from legate_jit.ir.kernel import Kernel
 from legate_jit.ir.node import ArrayType, Node
+from legate_jit.ir.partition import Partition
+from legate_jit.ir.task import TaskSpec
 
 
 class Place(NamedTuple):
@@ -63,7 +65,22 @@ class Call(NamedTuple):
     results: tuple[tuple[int, ArrayType], ...]
 
 
-Step = Launch | Call
+class Task(NamedTuple):
+    """A launch of user code: `arguments` in its own order, the written ones being views of storages that hold their old values.
+
+    `bases`: per argument the shape of the array it is a view of. `launch`: the scalar slot of the launch itself. `written`: the
+    storages it writes.
+    """
+
+    spec: TaskSpec
+    arguments: tuple[Argument, ...]
+    bases: tuple[tuple[int, ...], ...]
+    partition: Partition
+    launch: int
+    written: tuple[int, ...]
+
+
+Step = Launch | Call | Task
 
 
 class Storage(NamedTuple):

@@ -17,7 +17,8 @@ from legate_jit.ir.lower import Reduction
 from legate_jit.ir.node import Node
 from legate_jit.ir.ops import Kind, fusable
 from legate_jit.ir.rewrite import Graph
-from legate_jit.ir.steps import Launch, Schedule
+from legate_jit.ir.steps import Call, Launch, Schedule
+from legate_jit.ir.task import TaskArg
 
 
 class VerifyError(AssertionError):
@@ -102,7 +103,9 @@ def verify_node(n: Node, stage: str) -> None:
             require(not n.src and isinstance(n.arg, int) and not n.shape, stage, n, "a scalar without a slot")
         case Kind.CONST:
             require(not n.src and not n.shape, stage, n, "a constant with a shape")
-        case Kind.TASK | Kind.GATHER | Kind.SCATTER:
+        case Kind.TASK:
+            _task(n, stage)
+        case Kind.GATHER | Kind.SCATTER:
             pass
 
 
@@ -194,6 +197,20 @@ def _update(n: Node, stage: str) -> None:
     )
 
 
+def _task(n: Node, stage: str) -> None:
+    arg = n.arg
+    require(isinstance(arg, TaskArg), stage, n, "a task without a TaskArg")
+    assert isinstance(arg, TaskArg)
+    require(n.src[-1].kind is Kind.SCALAR, stage, n, "a task without its launch")
+    for a in arg.arguments:
+        if not a.written:
+            require(a.at < arg.inputs, stage, n, f"argument {a} is no input")
+            continue
+        require(arg.inputs + a.at < len(n.src) - 1, stage, n, f"argument {a} is no written array")
+        if a.view is not None:
+            _view(a.view, n.src[arg.inputs + a.at].shape, a.view.shape, n, stage)
+
+
 def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
     tail = to[len(to) - len(shape) :]
     return len(shape) <= len(to) and all(n in (1, m) for n, m in zip(shape, tail, strict=True))
@@ -224,6 +241,8 @@ def verify_fused(fused: Fused, stage: str = "fused") -> None:
             _cluster(step, k, fused, made, stage)
         else:
             for s in step.src:
+                if s.kind is Kind.GENERATE and s in fuse.written_by(step):
+                    continue  # made where it is written
                 lies = fuse.lying_in(s, fused.materialized)
                 require(_there(lies, made, k), stage, step, f"reads {lies!r} before it is made")
             require(step not in made, stage, step, "made twice")
@@ -310,6 +329,6 @@ def verify_schedule(schedule: Schedule, stage: str = "schedule") -> None:
                     and a.offset + hi + a.type.dtype.itemsize <= schedule.storages[a.storage].nbytes
                 )
                 require(fits, stage, a, "an argument outside its storage")
-        for k, t in step.results:
+        for k, t in step.results if isinstance(step, Call) else ():
             require(t.nbytes <= schedule.storages[k].nbytes, stage, step, "a result larger than its storage")
     shadow.run(schedule, stage)

@@ -1,0 +1,240 @@
+"""Points: running the body of one task launch over its parts, on this thread or the crew's.
+
+Makes the local arrays of each point (views of global memory; private, identity-filled ones for reductions), calls the launch, and
+merges reductions into the old contents once, in the order of the points. Knows no schedules and no user API.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from _thread import start_new_thread
+from collections.abc import Sequence
+from contextlib import nullcontext
+from queue import SimpleQueue
+from typing import Any
+
+import numpy as np
+
+from legate_jit.backends import blas, direct, interpret
+from legate_jit.backends.memory import Buffer
+from legate_jit.execute import array_of
+from legate_jit.ir.partition import Box, Partition, image_box
+from legate_jit.ir.steps import Task
+from legate_jit.ir.task import TaskArg
+
+_MERGE: dict[str, Any] = {
+    "add": np.add,
+    "mul": np.multiply,
+    "max": np.maximum,
+    "min": np.minimum,
+    "or": np.bitwise_or,
+    "and": np.bitwise_and,
+    "xor": np.bitwise_xor,
+}
+
+
+def identity(operator: str, dtype: np.dtype) -> Any:
+    """The value that `operator` leaves every other as it is. TypeError when the operator is not defined for the dtype."""
+    kind = dtype.kind
+    if operator in ("or", "and", "xor") and kind not in "biu":
+        raise TypeError(f"reduction operator {operator!r} is not defined for {dtype}")
+    if operator in ("max", "min") and kind == "c":
+        raise TypeError(f"reduction operator {operator!r} is not defined for {dtype}")
+    match operator:
+        case "add" | "or" | "xor":
+            return dtype.type(0)
+        case "mul":
+            return dtype.type(1)
+        case "and":
+            return ~dtype.type(0)
+        case _:
+            lowest, highest = _limits(dtype)
+            return dtype.type(lowest if operator == "max" else highest)
+
+
+def _limits(dtype: np.dtype) -> tuple[Any, Any]:
+    if dtype.kind == "b":
+        return False, True
+    if dtype.kind == "f":
+        return -np.inf, np.inf
+    info = np.iinfo(dtype)
+    return info.min, info.max
+
+
+class _Thread(threading.local):
+    launch: Any = None
+
+
+_thread = _Thread()
+#: launches being run, on all threads: nobody has to ask for the thread's own when there is none
+active: list[Any] = []
+
+
+def running() -> Any:
+    """The launch whose body this thread is in, or None."""
+    return _thread.launch
+
+
+class Part:
+    """A reduction's private memory for one point, and the part of the target it is merged into."""
+
+    __slots__ = ("private", "target", "ufunc")
+
+    def __init__(self, target: np.ndarray, operator: str) -> None:
+        self.ufunc = _MERGE[operator]
+        single = tuple(slice(0, 1) if s == 0 else slice(None) for s in target.strides)
+        self.target = target[single]
+        self.private = np.full(self.target.shape, identity(operator, target.dtype), target.dtype)
+
+    def local(self, target: np.ndarray) -> np.ndarray:
+        """What the body sees: the private memory in the target's shape, repeated where the target repeats."""
+        if self.private.shape == target.shape:
+            return self.private
+        strides = tuple(p if t else 0 for p, t in zip(self.private.strides, target.strides, strict=True))
+        return np.lib.stride_tricks.as_strided(self.private, target.shape, strides)
+
+    def merge(self) -> None:
+        """Put the private result on top of what is there."""
+        self.ufunc(self.target, self.private, out=self.target)
+
+
+class Attempt:
+    """One run of one launch: its global arrays, the points that have run, and the reductions to be merged."""
+
+    __slots__ = ("arrays", "call", "errors", "partition", "parts", "points", "ran", "roles")
+
+    def __init__(
+        self, roles: tuple[str, ...], partition: Partition, arrays: Sequence[np.ndarray], call: Any
+    ) -> None:
+        self.roles, self.partition, self.arrays, self.call = roles, partition, arrays, call
+        self.points: list[tuple[int, ...]] = list(partition.points())
+        self.parts: list[Sequence[Part]] = [()] * len(self.points)
+        self.errors: dict[int, BaseException] = {}
+        self.ran: list[int] = []
+
+    @property
+    def left(self) -> int:
+        """Points that have not run to their end."""
+        return len(self.points) - len(self.ran)
+
+    def run(self, number: int) -> None:
+        """Run a point. What its body raises is kept: the first in the order of the points."""
+        index, partition = self.points[number], self.partition
+        call, thread, before = self.call, _thread, _thread.launch
+        try:
+            arrays, boxes, parts = _local(self.roles, self.arrays, partition, index)
+            thread.launch = call
+            active.append(call)
+            try:
+                call.point(index, partition.launch, arrays, boxes)
+            finally:
+                thread.launch = before
+                active.remove(call)
+            self.parts[number] = parts
+        except BaseException as e:
+            error = call.failed(e, index)
+            if error is not None:
+                self.errors[number] = error
+        finally:
+            self.ran.append(number)
+
+    def finish(self) -> BaseException | None:
+        """All points have run: merge the reductions, or say what the first point that failed raised."""
+        if self.errors:
+            return self.errors[min(self.errors)]
+        for parts in self.parts:
+            for part in parts:
+                part.merge()
+        return None
+
+
+def attempt(step: Task, buffers: Sequence[Buffer], scalars: Sequence[Any]) -> Attempt:
+    """A run of a step of a schedule."""
+    roles = step.spec.roles
+    arrays = [array_of(a, buffers, role != "input") for a, role in zip(step.arguments, roles, strict=True)]
+    return Attempt(roles, step.partition, arrays, scalars[step.launch])
+
+
+def run_on_arrays(arg: TaskArg, values: Sequence[Any]) -> list[np.ndarray]:
+    """A launch on given arrays, point after point: `values` are its sources, the launch last; gives the new written arrays."""
+    *sources, call = values
+    new = [np.array(base) for base in sources[arg.inputs :]]
+    arrays = []
+    for a in arg.arguments:
+        base = new[a.at] if a.written else np.asarray(sources[a.at])
+        arrays.append(base if a.view is None else direct.view(base, a.view, a.written))
+    run = Attempt(arg.spec.roles, arg.partition, arrays, call)
+    for number in range(len(run.points)):
+        run.run(number)
+    error = run.finish()
+    if error is not None:
+        raise error
+    return new
+
+
+interpret.run_task = run_on_arrays
+
+
+def _local(
+    roles: tuple[str, ...], arrays: Sequence[np.ndarray], partition: Partition, index: tuple[int, ...]
+) -> tuple[list[np.ndarray], list[Box], Sequence[Part]]:
+    """The arrays of one point, where they lie, and the reductions among them."""
+    out: list[np.ndarray] = []
+    boxes: list[Box] = []
+    parts: list[Part] = []
+    for k, (whole, role) in enumerate(zip(arrays, roles, strict=True)):
+        box = partition.box(k, index)
+        for image in partition.images:
+            if image.range == k:
+                at = partition.box(image.function, index)
+                box = image_box(arrays[image.function][_slices(at)], whole.shape, image.hint)
+        local = whole if not index else whole[_slices(box)]
+        if role not in ("input", "output"):
+            part = Part(local, role)
+            parts.append(part)
+            local = part.local(local)
+        out.append(local)
+        boxes.append(box)
+    return out, boxes, parts
+
+
+def _slices(box: Box) -> tuple[Any, ...]:
+    return (*(slice(lo, hi) for lo, hi in box), ...)  # with the ellipsis a 0-d part is an array
+
+
+# ---- the crew ----------------------------------------------------------------------------------------------------
+
+
+class Crew:
+    """Threads that run points beside the one that flushes. They start when first needed and end with the process."""
+
+    def __init__(self) -> None:
+        self.jobs: SimpleQueue[tuple[Attempt, int, SimpleQueue[None]]] = SimpleQueue()
+        self.started = 0
+
+    def want(self, workers: int) -> None:
+        """Have at least so many threads."""
+        while self.started < workers:
+            start_new_thread(self._work, ())
+            self.started += 1
+
+    def _work(self) -> None:
+        get = self.jobs.get
+        while True:
+            self.do(*get())
+
+    @staticmethod
+    def do(attempt: Attempt, number: int, done: SimpleQueue[None]) -> None:
+        """Run one job and say so."""
+        attempt.run(number)
+        done.put(None)
+
+
+crew = Crew()
+os.register_at_fork(after_in_child=crew.__init__)  # type: ignore[misc]
+
+
+def quiet_blas(points: int) -> Any:
+    """A context in which BLAS leaves the processors to `points` points that run at once."""
+    return blas.threads_for(0) if points > 1 else nullcontext()
