@@ -16,7 +16,7 @@ from cupynumeric import _advanced as _advanced  # isort: skip
 from cupynumeric import _attributes as _attributes
 from cupynumeric import _convert as _convert
 from cupynumeric import _creation as _creation
-from cupynumeric import _fallback
+from cupynumeric import _fallback, _replay
 from cupynumeric import _flat as _flat
 from cupynumeric import _protocols as _protocols
 from cupynumeric import _shape as _shape
@@ -40,6 +40,7 @@ from cupynumeric.settings import settings as settings
 
 _SUBMODULES = ("linalg", "fft", "random", "ndimage")
 
+_replay.install(globals(), _replay.FUNCTIONS)
 _fallback.register_modules()
 if _fallback.coverage.active:
     _fallback.coverage.install(globals(), ndarray)

@@ -13,6 +13,7 @@ import numpy as np
 from cupynumeric._array import ndarray, value, wrap
 from cupynumeric._convert import Foreign, by_numpy, drop_in, from_numpy_tree, host_view, lift
 from cupynumeric._creation import undefined
+from cupynumeric._elementwise import is_scalar
 from cupynumeric._indexing import reshaped
 from cupynumeric._shape import (
     atleast_1d,
@@ -269,44 +270,76 @@ def delete(arr: Any, obj: Any, axis: Any = None) -> Any:
         x, axis = ravel_array(x), 0
     axis = normalize_axis_index(operator.index(axis), x.ndim)
     n = x.shape[axis]
-    if isinstance(obj, slice) or (isinstance(obj, (int, np.integer)) and not isinstance(obj, bool)):
-        kept = np.delete(np.arange(n), obj)
-    else:
-        host = host_view(obj) if isinstance(obj, ndarray) else obj
-        kept = np.delete(np.arange(n), host)
     lead = (slice(None),) * axis
-    runs = np.split(kept, np.flatnonzero(np.diff(kept) != 1) + 1)
-    if len(runs) > MANY_PIECES:
+    runs = _runs_without(n, obj)
+    if runs is None or len(runs) > MANY_PIECES:
         from cupynumeric._advanced import take
 
-        return take(x, kept, axis)
-    pieces = [x[(*lead, slice(int(r[0]), int(r[-1]) + 1))] for r in runs if r.size]
-    return join(pieces or [x[(*lead, slice(0, 0))]], axis, x.dtype)
+        host = host_view(obj) if isinstance(obj, ndarray) else obj
+        return take(x, np.delete(np.arange(n), host), axis)
+    return join([x[(*lead, slice(a, b))] for a, b in runs] or [x[(*lead, slice(0, 0))]], axis, x.dtype)
+
+
+def _runs_without(n: int, obj: Any) -> list[tuple[int, int]] | None:
+    """The stretches of range(n) that stay when `obj` (an index, a slice, an array of a few indices) is deleted; None for what
+    NumPy judges itself: masks, many indices, errors."""
+    if isinstance(obj, (int, np.integer)) and not isinstance(obj, bool):
+        obj = np.asarray([obj])
+    if isinstance(obj, slice):
+        gone = range(*obj.indices(n))
+        if len(gone) > MANY_PIECES and abs(gone.step) > 1:
+            return None
+        cuts = (
+            [(min(gone[0], gone[-1]), max(gone[0], gone[-1]))]
+            if abs(gone.step) == 1 and gone
+            else sorted((k, k) for k in gone)
+        )
+    else:
+        given = np.asarray(host_view(obj) if isinstance(obj, ndarray) else obj)
+        if given.dtype.kind not in "iu" or given.size > MANY_PIECES or given.ndim > 1:
+            return None
+        places = {int(k) for k in given.ravel()}
+        if any(not -n <= k < n for k in places):
+            return None
+        cuts = sorted({(k % n, k % n) for k in places})
+    ends = [-1, *(last for _, last in cuts)]
+    starts = [*(first for first, _ in cuts), n]
+    return [(a + 1, b) for a, b in zip(ends, starts, strict=True) if a + 1 < b]
 
 
 @drop_in
 def insert(arr: Any, obj: Any, values: Any, axis: Any = None) -> Any:
     """Values inserted before the given positions; see `numpy.insert`."""
-    x, v = lift(arr), lift(values)
+    x = lift(arr)
     single = isinstance(obj, (int, np.integer)) and not isinstance(obj, bool)
     if axis is None:
         x, axis = ravel_array(x), 0
     if not single or x.ndim == 0:
-        return by_numpy(np.insert, (x, obj, v, axis), {})
+        return by_numpy(np.insert, (x, obj, values, axis), {})
     axis = normalize_axis_index(operator.index(axis), x.ndim)
     n = x.shape[axis]
     at = operator.index(obj)
     if not -n <= at <= n:
         raise IndexError(f"index {obj} is out of bounds for axis {axis} with size {n}")
     at += n if at < 0 else 0
-    v = cast(v, x.dtype)
-    v = reshaped(v, (1,) * (x.ndim - v.ndim) + v.shape)
-    v = moveaxis(v, 0, axis)  # NumPy lays the values along the first axis, then moves it
-    count = v.shape[axis]
-    shape = tuple(count if d == axis else m for d, m in enumerate(x.shape))
+    if is_scalar(values):
+        v: Any = np.asarray(values).astype(x.dtype)[()]
+        count = 1
+    else:
+        v = cast(lift(values), x.dtype)
+        v = reshaped(v, (1,) * (x.ndim - v.ndim) + v.shape)
+        v = moveaxis(v, 0, axis)  # NumPy lays the values along the first axis, then moves it
+        count = v.shape[axis]
+        v = broadcast_to(v, tuple(count if d == axis else m for d, m in enumerate(x.shape)))
+    made = undefined(tuple(m + count if d == axis else m for d, m in enumerate(x.shape)), x.dtype)
     lead = (slice(None),) * axis
-    pieces = [x[(*lead, slice(0, at))], broadcast_to(v, shape), x[(*lead, slice(at, None))]]
-    return join(pieces, axis, x.dtype)
+    for place, part in (
+        (slice(0, at), x[(*lead, slice(0, at))]),
+        (slice(at, at + count), v),
+        (slice(at + count, None), x[(*lead, slice(at, None))]),
+    ):
+        made[(*lead, place)] = part
+    return made
 
 
 # ---- splitting ----------------------------------------------------------------------------------------------------
