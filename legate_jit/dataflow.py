@@ -25,7 +25,7 @@ _LOOK = 1.0
 class Flow:
     """The static part: which item waits for which. Items, groups of steps that run together, are numbered in program order."""
 
-    __slots__ = ("edges", "followers", "items", "schedule", "single", "sources", "tasks")
+    __slots__ = ("edges", "followers", "items", "schedule", "sources", "tasks")
 
     def __init__(self, items: Sequence[Sequence[Step]], schedule: Schedule) -> None:
         self.items, self.schedule = items, schedule
@@ -36,9 +36,6 @@ class Flow:
                 self.followers[edge.earlier].append(k)
         self.sources = [k for k, found in enumerate(self.edges) if not found]
         self.tasks = [steps[0] if isinstance(steps[0], Task) else None for steps in items]
-        only = self.tasks[0] if len(items) == 1 else None
-        #: whether there is nothing but a task of one point
-        self.single = only is not None and not only.partition.launch
 
     def spoiled(self, failed: int) -> set[int]:
         """The items that see, directly or through others, what the failed one was to write; that one included."""
@@ -65,15 +62,10 @@ class Flow:
 
 
 class FlowRun:
-    """One run. `run` may be called again after an interruption; what was begun is not begun again.
+    """One run. `run` may be called again after an interruption; what was begun is not begun again."""
 
-    `perform(k)` runs the kernels or the library call of item k.
-    """
-
-    def __init__(
-        self, flow: Flow, buffers: list[Buffer], scalars: list[Any], perform: Callable[[int], None]
-    ) -> None:
-        self.flow, self.buffers, self.scalars, self.perform = flow, buffers, scalars, perform
+    def __init__(self, flow: Flow, buffers: list[Buffer], scalars: list[Any]) -> None:
+        self.flow, self.buffers, self.scalars = flow, buffers, scalars
         self.waiting = [len(found) for found in flow.edges]
         self.ready = list(flow.sources)
         heapify(self.ready)
@@ -84,13 +76,11 @@ class FlowRun:
         self.errors: dict[int, BaseException] = {}
         self.spoiled: dict[int, int] = {}  # item -> the failed task it was spoiled by
 
-    def run(self) -> None:
-        """Run to the end."""
-        if self.flow.single and self.ready:
-            self._alone(self.ready.pop())
+    def run(self, perform: Callable[[int], None]) -> None:
+        """Run to the end. `perform(k)` runs the kernels or the library call of item k."""
         while self.left:
             while self.ready:
-                self._start(self.ready[0])
+                self._start(self.ready[0], perform)
             self._share()
             if self.own:
                 attempt, number = self.own.pop()
@@ -109,20 +99,13 @@ class FlowRun:
             out.update(dict.fromkeys(self.flow.written(spoiled) - out.keys(), error))
         return out
 
-    def _alone(self, k: int) -> None:
-        task = self.flow.tasks[k]
-        assert task is not None
-        self.going[k] = attempt = begin(task, self.buffers, self.scalars)
-        attempt.run(0)
-        self._ended(k)
-
-    def _start(self, k: int) -> None:
+    def _start(self, k: int, perform: Callable[[int], None]) -> None:
         task = self.flow.tasks[k]
         if k in self.spoiled:
             if task is not None:
                 self.scalars[task.launch].error = self.errors[self.spoiled[k]]
         elif task is None:
-            self.perform(k)
+            perform(k)
         else:
             self.going[k] = attempt = begin(task, self.buffers, self.scalars)
             heappop(self.ready)

@@ -7,6 +7,7 @@ segments and can be resumed; nothing is lost.
 from __future__ import annotations
 
 import ctypes
+import functools
 import struct
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ from legate_jit.backends.memory import Buffer
 from legate_jit.ir.kernel import operand_word, scalar_word
 from legate_jit.ir.steps import Argument, Call, Launch, Schedule, Step, Task
 
+_BYTE = np.dtype(np.uint8)
 _FORMATS = {
     "b1": "?7x",
     "f2": "e6x",
@@ -57,6 +59,7 @@ class Runnable:
     """A schedule bound to a target: argument blocks, native programs, and the layout of the table."""
 
     __slots__ = (
+        "_alone",
         "_direct",
         "_keep",
         "_only",
@@ -97,6 +100,8 @@ class Runnable:
         self.items: list[_Segment | Call | Task] = []
         self._build(target)
         self.flow: Any = self._dataflow() if any(isinstance(s, Task) for s in schedule.steps) else None
+        task = self.items[0] if len(self.items) == 1 else None
+        self._alone = task if isinstance(task, Task) and not task.partition.launch else None
 
     def _dataflow(self) -> Any:
         """What the items depend on, for a schedule with tasks: their order is not the only one."""
@@ -167,7 +172,7 @@ class Runnable:
         """Run at once a schedule that is one short native program; False (nothing done) for others: those need an Execution."""
         only = self._only
         if only is None:
-            return False
+            return self._alone is not None and self._run_alone(self._alone, buffers, scalars)
         run_program = threads.run_program
         try:
             self._pack(self._table, 0, *[b.addr for b in buffers], *scalars)
@@ -176,6 +181,20 @@ class Runnable:
         first, last, _ = only
         progress.begun = True  # and no signal can be seen from here to the end of the native program
         run_program(self._program, first, last, self._table_addr, 0)
+        return True
+
+    def _run_alone(self, task: Task, buffers: list[Buffer], scalars: list[Any]) -> bool:
+        """A schedule of nothing but one launch of one point: run it here."""
+        attempt = _points().attempt(task, buffers, scalars)
+        progress.begun = True
+        attempt.run(0)
+        error = attempt.finish()
+        if error is not None:
+            from legate_jit import poison
+
+            attempt.call.error = error
+            poison.mark([buffers[k] for k in task.written], error)
+            raise error
         return True
 
     def execution(self, buffers: list[Buffer], scalars: list[Any]) -> Execution:
@@ -204,12 +223,22 @@ def array_of(a: Argument, buffers: Sequence[Buffer], writable: bool) -> np.ndarr
     if 0 in a.type.shape:  # its offset may lie outside the memory
         return np.empty(a.type.shape, a.type.dtype)
     buffer = buffers[a.storage]
-    whole = buffer.as_numpy((buffer.nbytes,), np.dtype(np.uint8), writable)
+    if a.offset == 0 and a.type.nbytes == buffer.nbytes and a.contiguous:
+        return buffer.shown(a.type.shape, a.type.dtype, writable)
+    whole = buffer.shown((buffer.nbytes,), _BYTE, writable)
     return np.ndarray(a.type.shape, a.type.dtype, whole, a.offset, a.strides)
 
 
 def _numpy_code(code: str) -> str:
     return "?" if code == "b1" else code
+
+
+@functools.cache
+def _points() -> Any:
+    """The room that runs bodies; array programs need none of it."""
+    from legate_jit import points
+
+    return points
 
 
 class Execution:
@@ -250,9 +279,9 @@ class Execution:
         from legate_jit.dataflow import FlowRun
 
         if self._flow is None:
-            self._flow = FlowRun(self.runnable.flow, self.buffers, self.scalars, self._perform)
+            self._flow = FlowRun(self.runnable.flow, self.buffers, self.scalars)
         flow = self._flow
-        flow.run()
+        flow.run(self._perform)
         self.position = len(self.runnable.items)
         if flow.errors:
             lost = flow.lost()

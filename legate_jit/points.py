@@ -7,7 +7,6 @@ merges reductions into the old contents once, in the order of the points. Knows 
 from __future__ import annotations
 
 import os
-import threading
 from _thread import start_new_thread
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -16,13 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from legate_jit.backends import blas, direct, interpret
+from legate_jit.backends import blas, direct, interpret, scratch
 from legate_jit.backends.memory import Buffer
+from legate_jit.bodies import active, thread
 from legate_jit.execute import array_of
 from legate_jit.ir.partition import Box, Partition, image_box
 from legate_jit.ir.steps import Task
 from legate_jit.ir.task import TaskArg
 
+#: bytes of local arrays from which a body's temporaries are worth warm memory
+_LARGE = 1 << 20
 _MERGE: dict[str, Any] = {
     "add": np.add,
     "mul": np.multiply,
@@ -60,20 +62,6 @@ def _limits(dtype: np.dtype) -> tuple[Any, Any]:
         return -np.inf, np.inf
     info = np.iinfo(dtype)
     return info.min, info.max
-
-
-class _Thread(threading.local):
-    launch: Any = None
-
-
-_thread = _Thread()
-#: launches being run, on all threads: nobody has to ask for the thread's own when there is none
-active: list[Any] = []
-
-
-def running() -> Any:
-    """The launch whose body this thread is in, or None."""
-    return _thread.launch
 
 
 class Part:
@@ -121,13 +109,17 @@ class Attempt:
     def run(self, number: int) -> None:
         """Run a point. What its body raises is kept: the first in the order of the points."""
         index, partition = self.points[number], self.partition
-        call, thread, before = self.call, _thread, _thread.launch
+        call, before = self.call, thread.launch
         try:
             arrays, boxes, parts = _local(self.roles, self.arrays, partition, index)
             thread.launch = call
             active.append(call)
             try:
-                call.point(index, partition.launch, arrays, boxes)
+                if sum(a.nbytes for a in arrays) < _LARGE:
+                    call.point(index, partition.launch, arrays, boxes)
+                else:
+                    with scratch.warm_temporaries():
+                        call.point(index, partition.launch, arrays, boxes)
             finally:
                 thread.launch = before
                 active.remove(call)

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from legate_jit import locking, points, poison, tracing
+from legate_jit import bodies, locking, poison, tracing
 from legate_jit.backends import memory
 from legate_jit.backends.memory import Buffer
 from legate_jit.config import config
@@ -279,10 +279,8 @@ def flush(w: Window | None = None) -> None:
     if _thread_now() != _home and not locking.is_shared():
         locking.share()  # a thread that `threading` did not start
         return flush(w)
-    if points.active and points.running() is not None:
-        raise RuntimeError(
-            "a task body cannot compute or read arrays of the program; it works on the stores it is given"
-        )
+    if bodies.active:
+        bodies.forbid()
     if w is None:
         w = window
     getrefcount = sys.getrefcount
@@ -424,9 +422,11 @@ def _untouched(
     w: Window, pending: list[Store], values: tuple[int | None, ...]
 ) -> tuple[list[Store], tuple[int | None, ...]]:
     """The pending stores that are not computed from poisoned memory; the others are poisoned as well."""
-    bad: dict[int, BaseException] = {
-        v: poisoned[b] for b, v in zip(w.inputs, w.input_values, strict=True) if b in poisoned
-    }
+    bad: dict[int, BaseException] = {}
+    for b, v in zip(w.inputs, w.input_values, strict=True):
+        error = poison.error_of(b)
+        if error is not None:
+            bad[v] = error
     if not bad:
         return pending, values
     v, i, slot = 0, 0, 0
@@ -444,7 +444,7 @@ def _untouched(
     for s, value in zip(pending, values, strict=True):
         if value in bad:
             s.buffer, s.value = memory.allocate(s.type.nbytes), None
-            poisoned[s.buffer] = bad[value]
+            poison.mark((s.buffer,), bad[value])
         else:
             kept.append(s)
     return kept, tuple([s.value for s in kept])

@@ -12,12 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from legate_jit.backends import blas, irregular, merging
+from legate_jit.backends import blas, irregular, merging, scratch
 
 Arrays = Sequence[Any]
 Implementation = Callable[[Arrays, Sequence[np.ndarray], dict[str, Any]], None]
 
 TABLE: dict[str, Implementation] = {}
+#: bytes of results from which a call's temporaries are worth warm memory
+_LARGE = 1 << 20
 
 
 def implementation(name: str) -> Callable[[Implementation], Implementation]:
@@ -213,4 +215,8 @@ def _fft(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -> N
 
 def call(name: str, args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -> None:
     """Carry out a library call."""
-    TABLE[name](args, outs, options)
+    if sum(a.nbytes for a in outs) < _LARGE:
+        TABLE[name](args, outs, options)
+        return
+    with scratch.warm_temporaries():
+        TABLE[name](args, outs, options)

@@ -256,6 +256,16 @@ class Buffer:
         """The array this was wrapped around, or None for a block of the pool."""
         return self._owner
 
+    def relocate(self) -> None:
+        """Move the contents of a wrapped array to a block of the pool, because the array is about to change.
+
+        Arrays that `as_numpy` made before are views of the wrapped array still.
+        """
+        block = allocate(self.nbytes)
+        whole = (self.nbytes,)
+        block.as_numpy(whole, np.uint8, True)[...] = self.as_numpy(whole, np.uint8)
+        self.addr, self._group, block._group = block.addr, block._group, None
+
     def as_numpy(self, shape: Sequence[int], dtype: DTypeLike, writeable: bool = False) -> NDArray[Any]:
         """An array over this memory from its start, without a copy; it keeps the memory from being reused.
 
@@ -270,6 +280,11 @@ class Buffer:
         if writeable and self._owner is not None and not self._owner.flags.writeable:
             raise ValueError("the wrapped array is read-only")
         return _Export(self, tuple(shape), kind, writeable).array()
+
+
+    def shown(self, shape: tuple[int, ...], dtype: np.dtype[Any], writeable: bool) -> NDArray[Any]:
+        """`as_numpy` for callers that know that shape and dtype fit."""
+        return _Export(self, shape, dtype, writeable).array()
 
 
 class _Export:

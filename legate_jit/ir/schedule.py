@@ -364,7 +364,8 @@ class _Memory:
         offset, strides = index.elem_strides(view, base.shape)
         size = base.dtype.itemsize
         type_ = array_type(view.shape, base.dtype)
-        return Argument(self.storage(base), type_, offset * size, tuple(t * size for t in strides))
+        whole = index.is_identity(view, base.shape)
+        return Argument(self.storage(base), type_, offset * size, tuple(t * size for t in strides), whole)
 
 
 def origin(n: Node) -> Node:

@@ -55,6 +55,7 @@ class Argument(NamedTuple):
     type: ArrayType
     offset: int  # bytes
     strides: tuple[int, ...]  # bytes
+    contiguous: bool = False  # in C order
 
 
 class Call(NamedTuple):
