@@ -14,7 +14,7 @@ from typing import Any
 from legate_jit.backends import threads
 from legate_jit.backends.memory import Buffer
 from legate_jit.ir import depend
-from legate_jit.ir.steps import Call, Launch, Schedule, Step, Task
+from legate_jit.ir.steps import Launch, Schedule, Step, Task
 from legate_jit.points import Attempt, crew, quiet_blas
 from legate_jit.points import attempt as begin
 
@@ -25,40 +25,16 @@ _LOOK = 1.0
 class Flow:
     """The static part: which item waits for which. Items, groups of steps that run together, are numbered in program order."""
 
-    __slots__ = ("edges", "followers", "items", "schedule", "sources", "tasks")
+    __slots__ = ("edges", "followers", "items", "schedule", "sources")
 
     def __init__(self, items: Sequence[Sequence[Step]], schedule: Schedule) -> None:
         self.items, self.schedule = items, schedule
         self.edges = depend.edges(items, schedule)
         self.followers: list[list[int]] = [[] for _ in items]
         for k, found in enumerate(self.edges):
-            for edge in found:
-                self.followers[edge.earlier].append(k)
+            for earlier in found:
+                self.followers[earlier].append(k)
         self.sources = [k for k, found in enumerate(self.edges) if not found]
-        self.tasks = [steps[0] if isinstance(steps[0], Task) else None for steps in items]
-
-    def spoiled(self, failed: int) -> set[int]:
-        """The items that see, directly or through others, what the failed one was to write; that one included."""
-        bad = {failed}
-        for k in range(failed + 1, len(self.edges)):
-            if any(edge.flow and edge.earlier in bad for edge in self.edges[k]):
-                bad.add(k)
-        return bad
-
-    def written(self, items: set[int]) -> set[int]:
-        """The storages these items write."""
-        out: set[int] = set()
-        for k in items:
-            for step in self.items[k]:
-                match step:
-                    case Launch():
-                        operands = zip(step.storages, step.nest.kernel.operands, strict=True)
-                        out.update(s for s, o in operands if s >= 0 and "w" in o.mode)
-                    case Call():
-                        out.update(s for s, _ in step.results)
-                    case Task():
-                        out.update(step.written)
-        return out
 
 
 class FlowRun:
@@ -73,8 +49,7 @@ class FlowRun:
         self.going: dict[int, Attempt] = {}
         self.own: list[tuple[Attempt, int]] = []
         self.done: SimpleQueue[None] = SimpleQueue()
-        self.errors: dict[int, BaseException] = {}
-        self.spoiled: dict[int, int] = {}  # item -> the failed task it was spoiled by
+        self.failed: dict[int, BaseException] = {}  # by the launch's scalar slot
 
     def run(self, perform: Callable[[int], None]) -> None:
         """Run to the end. `perform(k)` runs the kernels or the library call of item k."""
@@ -92,25 +67,29 @@ class FlowRun:
                 self._ended(k)
 
     def lost(self) -> dict[int, BaseException]:
-        """The storages whose contents were not computed, and why."""
-        out: dict[int, BaseException] = {}
-        for failed, error in sorted(self.errors.items()):
-            spoiled = {k for k, by in self.spoiled.items() if by == failed}
-            out.update(dict.fromkeys(self.flow.written(spoiled) - out.keys(), error))
-        return out
+        """The outputs, by number, whose values were not computed, and why."""
+        return {
+            k: error
+            for k, after in enumerate(self.flow.schedule.after)
+            if (error := self._cause(after)) is not None
+        }
+
+    def _cause(self, after: frozenset[int]) -> BaseException | None:
+        """What the first of these launches that failed raised; None when none did."""
+        return next((error for slot, error in self.failed.items() if slot in after), None)
 
     def _start(self, k: int, perform: Callable[[int], None]) -> None:
-        task = self.flow.tasks[k]
-        if k in self.spoiled:
-            if task is not None:
-                self.scalars[task.launch].error = self.errors[self.spoiled[k]]
-        elif task is None:
-            perform(k)
-        else:
-            self.going[k] = attempt = begin(task, self.buffers, self.scalars)
+        (step, *_) = self.flow.items[k]
+        cause = None if isinstance(step, Launch) else self._cause(step.after)
+        if isinstance(step, Task) and cause is None:
+            self.going[k] = attempt = begin(step, self.buffers, self.scalars)
             heappop(self.ready)
             self.own.extend((attempt, number) for number in range(len(attempt.points)))
             return
+        if isinstance(step, Task):
+            self.scalars[step.launch].error = cause
+        elif cause is None:  # kernels run on what a failed launch left: others may share them
+            perform(k)
         heappop(self.ready)
         self._complete(k)
 
@@ -145,9 +124,9 @@ class FlowRun:
         attempt = self.going[k]
         error = attempt.finish()
         if error is not None:
-            self.errors[k] = attempt.call.error = error
-            for spoiled in self.flow.spoiled(k):
-                self.spoiled.setdefault(spoiled, k)
+            (step,) = self.flow.items[k]
+            assert isinstance(step, Task)
+            self.failed[step.launch] = attempt.call.error = error
         del self.going[k]
         self._complete(k)
 

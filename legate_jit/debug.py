@@ -181,7 +181,7 @@ class Watcher:
 
     # -- around the runtime --
 
-    def flushing(self) -> None:
+    def flushing(self, w: runtime.Window | None = None) -> None:
         """`runtime.flush`, reported."""
         counters = runtime.counters
         names = ("flushes", "plans", "values", "launches", "calls", "copied_bytes")
@@ -190,7 +190,7 @@ class Watcher:
         self.place, self.planning, self.lines = user_place(), 0.0, []
         start = time.perf_counter()
         try:
-            self.flush()
+            self.flush(w)
         finally:
             seconds = time.perf_counter() - start
             flushes, plans, *counts = (getattr(counters, n) - b for n, b in zip(names, before, strict=True))

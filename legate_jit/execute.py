@@ -221,7 +221,9 @@ class Runnable:
 def array_of(a: Argument, buffers: Sequence[Buffer], writable: bool) -> np.ndarray:
     """The memory of an argument as a strided NumPy array."""
     if 0 in a.type.shape:  # its offset may lie outside the memory
-        return np.empty(a.type.shape, a.type.dtype)
+        nothing = np.empty(a.type.shape, a.type.dtype)
+        nothing.flags.writeable = writable
+        return nothing
     buffer = buffers[a.storage]
     if a.offset == 0 and a.type.nbytes == buffer.nbytes and a.contiguous:
         return buffer.shown(a.type.shape, a.type.dtype, writable)
@@ -283,12 +285,12 @@ class Execution:
         flow = self._flow
         flow.run(self._perform)
         self.position = len(self.runnable.items)
-        if flow.errors:
-            lost = flow.lost()
-            for storage, error in lost.items():
-                poison.mark((self.buffers[storage],), error)
-            first = flow.errors[min(flow.errors)]
-            flow.errors.clear()
+        if flow.failed:
+            outputs = self.runnable.schedule.outputs
+            for k, error in flow.lost().items():
+                poison.mark((self.buffers[outputs[k]],), error)
+            first = flow.failed[min(flow.failed)]
+            flow.failed.clear()
             raise first
 
     def _perform(self, k: int) -> None:

@@ -6,6 +6,7 @@ A table of buffers with the error that spoiled each; empty in programs whose tas
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from weakref import ref
 
 from legate_jit.backends.memory import Buffer
@@ -19,8 +20,11 @@ poisoned = _errors
 def mark(buffers: Iterable[Buffer], error: BaseException) -> None:
     """Nobody shall read these buffers."""
     for buffer in buffers:
-        key = id(buffer)
-        _errors[key] = (ref(buffer, lambda _, key=key: _errors.pop(key, None)), error)
+        _errors[id(buffer)] = (ref(buffer, partial(_forget, id(buffer))), error)
+
+
+def _forget(key: int, _: ref[Buffer]) -> None:
+    _errors.pop(key, None)
 
 
 def error_of(buffer: Buffer) -> BaseException | None:

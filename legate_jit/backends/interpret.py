@@ -109,7 +109,7 @@ def _function(n: Node) -> Function:
         case Kind.ITEM:
             return lambda results: results[arg]
         case Kind.TASK:
-            return lambda *sources: _Results(run_task(arg, sources))
+            return lambda *sources: _Results(task_runners[0](arg, sources))
         case Kind.CONST:
             constant = np.array(arg, n.dtype)
             return lambda: constant
@@ -124,9 +124,8 @@ class _Results(list[np.ndarray]):
         return np.empty(0, np.uint8)
 
 
-def run_task(arg: Any, sources: Sequence[Any]) -> list[np.ndarray]:
-    """Runs a launch on arrays. The engine, which knows launches, puts its own here."""
-    raise NotImplementedError
+#: what runs a launch on arrays, given its `TaskArg` and its sources: the engine, which knows launches, puts its own here
+task_runners: list[Callable[[Any, Sequence[Any]], list[np.ndarray]]] = []
 
 
 def _map(n: Node) -> Function:

@@ -317,7 +317,8 @@ class _Writer:
         sources = ", ".join(operand(s) for s in n.src[:-1])
         self.imports["from legate_jit.ir.index import Affine"] = None
         self.imports["from legate_jit.ir.partition import *"] = None
-        return f"{self.use('task')}({n.arg.spec!r}, {views!r}, {n.arg.inputs}, {n.arg.partition!r}, [{sources}], {operand(n.src[-1])})"
+        cut = f"{n.arg.spec!r}, {views!r}, {n.arg.inputs}, {n.arg.partition!r}"
+        return f"{self.use('task')}({cut}, [{sources}], {operand(n.src[-1])})"
 
     def option(self, value: Any) -> str:
         text = repr(value)

@@ -30,13 +30,6 @@ class Access(NamedTuple):
     writes: bool
 
 
-class Edge(NamedTuple):
-    """The later item waits for the `earlier` one. `flow`: because it sees what that one wrote."""
-
-    earlier: int
-    flow: bool
-
-
 def rectangle(
     shape: tuple[int, ...], item: int, offset: int, strides: Sequence[int], extents: Sequence[int]
 ) -> Region | None:
@@ -115,12 +108,12 @@ def _of_argument(a: Argument, base: tuple[int, ...]) -> Region | None:
     return rectangle(base, a.type.dtype.itemsize, a.offset, a.strides, a.type.shape)
 
 
-def edges(items: Sequence[Sequence[Step]], schedule: Schedule) -> list[list[Edge]]:
+def edges(items: Sequence[Sequence[Step]], schedule: Schedule) -> list[list[int]]:
     """For each item (a group of steps that run together, in order) the earlier items it must wait for."""
     touched: dict[tuple[int, int], list[tuple[int, Access]]] = {}
-    out: list[list[Edge]] = []
+    out: list[list[int]] = []
     for k, steps in enumerate(items):
-        found: dict[int, bool] = {}
+        found: set[int] = set()
         own = [(_memory(a, schedule), a) for s in steps for a in accesses(s, schedule)]
         for memory, a in own:
             for earlier, b in touched.get(memory, ()):
@@ -128,10 +121,10 @@ def edges(items: Sequence[Sequence[Step]], schedule: Schedule) -> list[list[Edge
                     continue
                 if a.storage == b.storage and disjoint(a.region, b.region):
                     continue
-                found[earlier] = found.get(earlier, False) or (b.writes and a.storage == b.storage)
+                found.add(earlier)
         for memory, a in own:
             touched.setdefault(memory, []).append((k, a))
-        out.append([Edge(e, flow) for e, flow in sorted(found.items())])
+        out.append(sorted(found))
     return out
 
 

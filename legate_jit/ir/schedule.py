@@ -17,6 +17,7 @@ from legate_jit.ir.index import Affine
 from legate_jit.ir.nest import build
 from legate_jit.ir.node import Node, array_type
 from legate_jit.ir.ops import Kind
+from legate_jit.ir.rewrite import Graph
 from legate_jit.ir.steps import Argument, Call, Launch, Nest, Schedule, Step, Storage, Task
 from legate_jit.ir.task import TaskArg
 
@@ -51,6 +52,7 @@ class _Planner:
         self.roots = set(fused.graph.roots)
         self.written: dict[Node, list[Node]] = {}  # task -> the new values of what it writes
         self.copied = 0
+        self.after = _launches(fused.graph)
 
     def plan(self) -> Schedule:
         self.locate()
@@ -228,6 +230,7 @@ class _Planner:
             self.scalars,
             self.inputs,
             self.copied,
+            tuple(self.after[r] for r in self.fused.graph.roots) if self.after else (),
         )
 
     def stored(self) -> frozenset[Node]:
@@ -331,6 +334,7 @@ class _Memory:
             spec,
             tuple(self.argument(s) for s in n.src),
             tuple((self.storage(m), m.type) for m in sorted(results, key=_item_number)),
+            self.planner.after.get(n, frozenset()),
         )
 
     def task(self, n: Node) -> Task:
@@ -348,7 +352,8 @@ class _Memory:
             bases.append(base.shape)
         self.storage(n)  # the token: roots have memory
         written = tuple(self.storage(m) for m in new.values())
-        return Task(arg.spec, tuple(arguments), tuple(bases), arg.partition, launch, written)
+        after = self.planner.after[n] - {launch}
+        return Task(arg.spec, tuple(arguments), tuple(bases), arg.partition, launch, written, after)
 
     def argument(self, s: Node) -> Argument:
         if s.kind is Kind.SCALAR:
@@ -373,6 +378,19 @@ def origin(n: Node) -> Node:
     while n.kind in (Kind.RESHAPE, Kind.BITCAST):
         n = n.src[0]
     return n
+
+
+def _launches(graph: Graph) -> dict[Node, frozenset[int]]:
+    """For each node the launches, by their scalar slots, that it is computed from, a task from itself; empty without tasks."""
+    after: dict[Node, frozenset[int]] = {}
+    if any(n.kind is Kind.TASK for n in graph.nodes):
+        for n in graph.nodes:
+            found = frozenset[int]().union(*(after[s] for s in n.src))
+            if n.kind is Kind.TASK:
+                assert isinstance(n.src[-1].arg, int)
+                found |= {n.src[-1].arg}
+            after[n] = found
+    return after
 
 
 def old_value(u: Node) -> Node:

@@ -59,18 +59,20 @@ class Argument(NamedTuple):
 
 
 class Call(NamedTuple):
-    """A library call: `spec` names it; results are written to whole storages."""
+    """A library call: `spec` names it; results are written to whole storages. `after`: the launches, by their scalar slots,
+    from whose results it is computed."""
 
     spec: CallSpec
     arguments: tuple[Argument, ...]
     results: tuple[tuple[int, ArrayType], ...]
+    after: frozenset[int] = frozenset()
 
 
 class Task(NamedTuple):
     """A launch of user code: `arguments` in its own order, the written ones being views of storages that hold their old values.
 
     `bases`: per argument the shape of the array it is a view of. `launch`: the scalar slot of the launch itself. `written`: the
-    storages it writes.
+    storages it writes. `after`: the earlier launches from whose results its arguments are computed.
     """
 
     spec: TaskSpec
@@ -79,6 +81,7 @@ class Task(NamedTuple):
     partition: Partition
     launch: int
     written: tuple[int, ...]
+    after: frozenset[int] = frozenset()
 
 
 Step = Launch | Call | Task
@@ -94,7 +97,10 @@ class Storage(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """What a flush does. `outputs[k]`: storage of the k-th root. `slots`: bytes of each block to allocate."""
+    """What a flush does. `outputs[k]`: storage of the k-th root. `slots`: bytes of each block to allocate.
+
+    `after[k]`: the launches from whose results the k-th root is computed; () when there are no launches at all.
+    """
 
     steps: tuple[Step, ...]
     storages: tuple[Storage, ...]
@@ -103,3 +109,4 @@ class Schedule:
     scalars: tuple[str, ...]
     inputs: int
     copied_bytes: int = 0
+    after: tuple[frozenset[int], ...] = ()
