@@ -1,0 +1,355 @@
+"""Launches: what the engine calls for every point of a task, and where and in how many points a task runs.
+
+Makes the objects a body sees from the engine's local arrays, and decides what an exception of a body becomes. Knows nothing of
+signatures, argument checks and user-facing task objects.
+"""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections.abc import Callable, Collection, Sequence
+from types import FrameType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from legate.core._compiled import is_compiled
+from legate.core._context import TaskContext
+from legate.core._enums import ExceptionMode, VariantCode
+from legate.core._machine import Machine
+from legate.core._physical import PhysicalStore
+from legate.core._scalar import Scalar
+from legate.core._store import LogicalStore
+from legate.core._values import Pickled, as_scalar
+from legate.core._variants import PREFERENCE, TARGETS
+from legate.core.types import Type
+from legate_jit import runtime, tasks
+from legate_jit.ir import partition
+from legate_jit.ir.partition import Box
+from legate_jit.store import Lens, Store
+from legate_jit.tasks import Launch, TaskSpec
+
+Index = tuple[int, ...]
+_physical = PhysicalStore._make
+_context = TaskContext._make
+
+
+class Placement:
+    """Where a launch runs: the variant, how many points at most, and how few elements stay in one point."""
+
+    __slots__ = ("scope", "machine", "kind", "pieces", "threshold", "mode", "provenance")
+
+    def __init__(self, scope: Any, name: str, kinds: Collection[VariantCode]) -> None:
+        self.scope = scope
+        self.machine: Machine = scope.machine
+        self.mode: ExceptionMode = scope.exception_mode
+        self.provenance: str = scope.provenance or ""
+        self.kind = _choose(name, self.machine, kinds)
+        target = TARGETS[self.kind]
+        policy = scope.parallel_policy
+        self.pieces = self.machine.count(target) * policy.overdecompose_factor
+        self.threshold: int = policy.partitioning_threshold(target)
+
+
+def _choose(name: str, machine: Machine, kinds: Collection[VariantCode]) -> VariantCode:
+    for kind in PREFERENCE:
+        if kind in kinds and machine.count(TARGETS[kind]):
+            return kind
+    raise ValueError(
+        f"Task {name} does not have any valid variant for the current machine configuration {machine}."
+    )
+
+
+class Sink:
+    """Takes what one point puts into an unbound store."""
+
+    __slots__ = ("_parts", "_index")
+
+    def __init__(self, parts: dict[Index, np.ndarray], index: Index) -> None:
+        self._parts, self._index = parts, index
+
+    def put(self, array: np.ndarray) -> None:
+        """The contents this point gives its part of the store; a later call replaces them."""
+        self._parts[self._index] = array
+
+
+class Unbound:
+    """The parts of an unbound store that a launch fills: arrays that differ in their first extent only."""
+
+    __slots__ = ("store", "dtype", "ndim", "type", "parts", "launch")
+
+    def __init__(self, store: LogicalStore) -> None:
+        self.store: LogicalStore | None = store
+        self.dtype, self.ndim, self.type = store._dtype, store.ndim, store.type
+        self.parts: dict[Index, np.ndarray] = {}
+        self.launch: TaskLaunch | None = None
+
+    def filled_by(self, launch: TaskLaunch) -> None:
+        """From now on the store waits for this launch."""
+        store, self.store, self.launch = self.store, None, launch
+        if store is not None:
+            store._pending = self
+
+    def part(self, index: Index) -> PhysicalStore:
+        """What the body of one point sees: nothing yet, and a place to put it."""
+        nothing = np.empty((0,) * self.ndim, self.dtype)
+        return _physical(nothing, ((0, 0),) * self.ndim, self.type, Sink(self.parts, index))
+
+    def contents(self) -> np.ndarray:
+        """All parts, joined along the first axis in the order of the points. Runs the launch if it has not run.
+
+        RuntimeError from what the launch raised, if it did.
+        """
+        runtime.flush()
+        launch = self.launch
+        if launch is not None and launch.error is not None:
+            raise RuntimeError(
+                f"the store was to be filled by task {launch.name}, which failed"
+            ) from launch.error
+        parts = [part for _, part in sorted(self.parts.items()) if part.shape[0]]
+        self.parts, self.launch = {}, None
+        if not parts:
+            return np.empty((0,) * self.ndim, self.dtype)
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def settle(store: LogicalStore, role: str) -> None:
+    """Let a store that an earlier launch fills take its contents. ValueError if there is none and this launch will not either."""
+    if store._store is not None:
+        return
+    if not store.unbound:
+        store._bound()
+    elif role == "input":
+        raise ValueError("Unbound arrays cannot be used as input")
+    elif role != "output":
+        raise ValueError("Unbound store cannot be used for reductions")
+
+
+class Arguments(NamedTuple):
+    """The stores of a launch, sorted. `members`: per store its number among the engine's arguments, or -1 - k if it is the k-th
+    unbound one; None if all are the engine's. `types`: of elements the engine does not know; None if it knows all."""
+
+    bound: list[tuple[Store, Lens | None]]
+    unbound: list[Unbound]
+    members: tuple[int, ...] | None
+    types: tuple[Type | None, ...] | None
+    whole: tuple[partition.Broadcast, ...]  # axes that carry elements are not cut
+
+    @classmethod
+    def of(cls, stores: Sequence[LogicalStore]) -> Arguments:
+        """Sort the stores."""
+        bound: list[tuple[Store, Lens | None]] = []
+        unbound: list[Unbound] = []
+        members, types, whole = [], [], []
+        for store in stores:
+            types.append(store._type)
+            if store._store is None:
+                unbound.append(Unbound(store))
+                members.append(-len(unbound))
+                continue
+            if store._words:
+                whole.append(partition.Broadcast(len(bound), (store.ndim,)))
+            members.append(len(bound))
+            bound.append((store._store, store._lens))
+        known = all(t is None for t in types)
+        return cls(
+            bound,
+            unbound,
+            tuple(members) if unbound else None,
+            None if known else tuple(types),
+            tuple(whole),
+        )
+
+
+class Plan:
+    """What launches of one task in one place share.
+
+    `function`: what runs. `roles`: of the array arguments, in the body's order. `members`, `types`: as in `Arguments`.
+    `spec`: the engine's part. `positions`: parameters of a task function that are arrays; `scalar_positions`: passed by value.
+    `lower`: the launch domain's low end.
+    """
+
+    __slots__ = (
+        "name",
+        "task_id",
+        "function",
+        "placement",
+        "may_throw",
+        "immediate",
+        "roles",
+        "members",
+        "types",
+        "spec",
+        "positions",
+        "scalar_positions",
+        "with_context",
+        "compiled",
+        "lower",
+    )
+
+    members: tuple[int, ...] | None
+    types: tuple[Type | None, ...] | None
+    lower: Index | None
+
+    def __init__(
+        self,
+        name: str,
+        task_id: int,
+        function: Callable[..., None],
+        placement: Placement,
+        roles: tuple[str, ...],
+        spec: TaskSpec,
+        *,
+        positions: tuple[int, ...] = (),
+        scalar_positions: tuple[int, ...] = (),
+        with_context: bool = False,
+        lower: Index | None = None,
+    ) -> None:
+        self.name, self.task_id, self.function, self.placement = name, task_id, function, placement
+        self.roles, self.spec = roles, spec
+        self.positions, self.scalar_positions = positions, scalar_positions
+        self.with_context, self.lower = with_context, lower
+        self.compiled = is_compiled(function)
+        self.may_throw = self.immediate = False
+        self.members = self.types = None
+
+    def declare(self, may_throw: bool, arguments: Arguments) -> None:
+        """Say whether the body may raise, and what its arguments are like."""
+        self.may_throw = may_throw
+        self.immediate = may_throw and self.placement.mode is ExceptionMode.IMMEDIATE
+        self.members, self.types = arguments.members, arguments.types
+
+
+class TaskLaunch(Launch):
+    """One launch of a task. `values`: its by-value arguments. `unbound`: what takes the contents of its unbound outputs."""
+
+    __slots__ = ("plan", "values", "unbound", "_code", "_at")
+
+    def __init__(
+        self, plan: Plan, values: Sequence[Any], frame: FrameType, unbound: Sequence[Unbound] = ()
+    ) -> None:
+        self.plan, self.values, self.unbound = plan, values, unbound
+        self._code, self._at = frame.f_code, frame.f_lasti
+        self.error = None
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """The task's name."""
+        return self.plan.name
+
+    @property
+    def where(self) -> str:  # type: ignore[override]
+        """The user's 'file:line' of the call."""
+        code, at = self._code, self._at
+        line = next((n for start, stop, n in code.co_lines() if start <= at < stop), code.co_firstlineno)
+        return f"{code.co_filename}:{line}"
+
+    def scalars(self) -> tuple[Scalar, ...]:
+        """The by-value arguments."""
+        return tuple(as_scalar(v) for v in self.values)
+
+    def stores(self, index: Index, arrays: Sequence[np.ndarray], boxes: Sequence[Box]) -> list[PhysicalStore]:
+        """What the body sees of its array arguments."""
+        members, types = self.plan.members, self.plan.types
+        if types is None and members is None:
+            return [_physical(a, b, None, None) for a, b in zip(arrays, boxes, strict=True)]
+        members = tuple(range(len(arrays))) if members is None else members
+        types = (None,) * len(members) if types is None else types
+        return [
+            _physical(arrays[m], boxes[m], t, None) if m >= 0 else self.unbound[-1 - m].part(index)
+            for m, t in zip(members, types, strict=True)
+        ]
+
+    def failed(self, error: BaseException, index: Index) -> BaseException | None:
+        """Say in the exception where it comes from, and do with it what the call's scope says."""
+        plan = self.plan
+        point = f", point {index}" if index else ""
+        error.add_note(f"raised by task {plan.name}{point}, called at {self.where}")
+        self.error = error
+        if not isinstance(error, Exception):  # an interruption is nobody's result
+            return error
+        mode = plan.placement.mode
+        if mode is ExceptionMode.IGNORED:
+            return None
+        if mode is ExceptionMode.DEFERRED:
+            plan.placement.scope.defer(error)
+            return None
+        return error
+
+
+class FunctionLaunch(TaskLaunch):
+    """A launch of a task function, called with its parameters in order; `values` has one entry for each."""
+
+    __slots__ = ()
+
+    def scalars(self) -> tuple[Scalar, ...]:
+        """The by-value arguments."""
+        return tuple(as_scalar(self.values[p]) for p in self.plan.scalar_positions)
+
+    def point(self, index: Index, launch: Index, arrays: Sequence[np.ndarray], boxes: Sequence[Box]) -> None:
+        """Call the function for one point."""
+        plan = self.plan
+        values = [*self.values]
+        given: Sequence[Any] = self.stores(index, arrays, boxes)
+        if plan.compiled:
+            given = [np.asarray(store) for store in given]
+        for position, store in zip(plan.positions, given, strict=True):
+            values[position] = store
+        for position in plan.scalar_positions:
+            if values[position].__class__ is Pickled:
+                values[position] = values[position].value()
+        if plan.with_context:
+            values[0] = _context(self, index, launch, given)
+        _begin()
+        try:
+            plan.function(*values)
+        finally:
+            _end()
+
+
+class ContextLaunch(TaskLaunch):
+    """A launch of a registered callback, which gets everything through its context."""
+
+    __slots__ = ()
+
+    def point(self, index: Index, launch: Index, arrays: Sequence[np.ndarray], boxes: Sequence[Box]) -> None:
+        """Call the callback for one point."""
+        context = _context(self, index, launch, self.stores(index, arrays, boxes))
+        _begin()
+        try:
+            self.plan.function(context)
+        finally:
+            _end()
+
+
+_lock = threading.Lock()
+_bodies = 0
+_collecting = False
+
+
+def _begin() -> None:
+    """The garbage collector rests while a body runs: a collection would run finalizers in the middle of a launch."""
+    global _bodies, _collecting
+    with _lock:
+        if not _bodies:
+            _collecting = gc.isenabled()
+            gc.disable()
+        _bodies += 1
+
+
+def _end() -> None:
+    global _bodies
+    with _lock:
+        _bodies -= 1
+        if not _bodies and _collecting:
+            gc.enable()
+
+
+def submit(launch: TaskLaunch, arguments: Sequence[tuple[Store, Lens | None]]) -> None:
+    """Record a launch. If the task was declared to raise, run it and raise what it raises (scope's mode IMMEDIATE)."""
+    tasks.launch(launch, launch.plan.spec, arguments)
+    for unbound in launch.unbound:
+        unbound.filled_by(launch)
+    if launch.plan.immediate:
+        runtime.flush()
