@@ -170,7 +170,9 @@ def call(
 def _known(op: Op, inputs: tuple[Any, ...]) -> Any:
     """The result when these operand types were seen before and nothing has to be checked; else None."""
     sig = _caches[op.name].get(tuple([x._key if x.__class__ is _ndarray else x.__class__ for x in inputs]))
-    if sig is None or sig.bounds is not None:
+    if sig is None:
+        return _known_parts(op, inputs)
+    if sig.bounds is not None:
         return None
     srcs, scalars = [], []
     for x in inputs:
@@ -180,6 +182,16 @@ def _known(op: Op, inputs: tuple[Any, ...]) -> Any:
         else:
             scalars.append(x)
     return _result(sig, *srcs, scalars=scalars)
+
+
+def _known_parts(op: Op, inputs: tuple[Any, ...]) -> Any:
+    """The same for operands of which some are views that no signature folds in (`z.real`): those are read first."""
+    if not all(x.__class__ is _ndarray for x in inputs) or all(map(_simple, inputs)):
+        return None
+    sig = _caches[op.name].get(tuple([x._key if _simple(x) else x._type for x in inputs]))
+    if sig is None or sig.bounds is not None:
+        return None
+    return _result(sig, *[source(x) for x in inputs])
 
 
 # `_array` puts its class and `result` here: the two modules need each other.

@@ -17,9 +17,11 @@ import numpy as np
 from cupynumeric import _array, _elementwise
 from cupynumeric._array import ndarray, value, wrap
 from legate_jit import irregular, runtime
-from legate_jit.ir import dtypes
+from legate_jit.ir import dtypes, index, infer
+from legate_jit.ir.node import ArrayType, Signature
 from legate_jit.ir.ops import OPS, Op
 from legate_jit.runtime import window
+from legate_jit.store import Store
 
 
 def snapshot(array: ndarray) -> ndarray:
@@ -94,15 +96,19 @@ class Selection(ndarray):
 
 
 def _selection(mask: ndarray, token: tuple[Any, ...], whole: ndarray) -> Selection:
-    s: Selection = object.__new__(Selection)
+    global _latest
+    s: Selection = _new(Selection)
     s._mask, s._mask_token, s._whole, s._done = mask, token, whole, None
     if len(_unsettled) > 500:
         _unsettled[:] = [r for r in _unsettled if r() is not None]
-    _unsettled.append(weakref.ref(s))
+    _latest = weakref.ref(s)
+    _unsettled.append(_latest)
     return s
 
 
+_new: Callable[[type[Selection]], Selection] = object.__new__
 _unsettled: list[weakref.ref[Selection]] = []  # arrays do not hash, so no weak set
+_latest: Callable[[], Selection | None] = lambda: None  # noqa: E731  often the next one has the same mask
 
 
 def settle_all() -> None:
@@ -130,7 +136,10 @@ def applies(array: ndarray, key: Any) -> bool:
 
 def getitem(array: ndarray, mask: ndarray) -> Selection:
     """`array[mask]`."""
-    return _selection(snapshot(mask), _token(mask), snapshot(array))
+    token, latest = _token(mask), _latest()
+    if latest is not None and latest._mask_token == token:
+        return _selection(latest._mask, latest._mask_token, snapshot(array))
+    return _selection(snapshot(mask), token, snapshot(array))
 
 
 def setitem(array: ndarray, mask: ndarray, item: Any) -> bool:
@@ -148,8 +157,27 @@ def setitem(array: ndarray, mask: ndarray, item: Any) -> bool:
     if isinstance(source, ndarray) and source.dtype != array.dtype:
         source = source.astype(array.dtype)
     chosen = _elementwise.call(OPS["where"], (mask, source, array))
-    _array.assign(array, array._lens, chosen)
+    if array._lens is None and not array._locked and chosen._type is array._type:
+        _replace(array._store, chosen._store)
+    else:
+        _array.assign(array, array._lens, chosen)
     return True
+
+
+def _replace(store: Store, by: Store) -> None:
+    """Assign the whole of a store to another of its type."""
+    sig = _whole_updates.get(store.type)
+    if sig is None:
+        whole = index.identity(store.type.shape)
+        sig = _whole_updates[store.type] = infer.update_signature(store.type, store.type, whole)
+    new = runtime.value_of(by)
+    store.value = runtime.record(sig, runtime.value_of(store), new)
+    if window.n > window.limit + 1:
+        runtime.full()
+
+
+_whole_updates: dict[ArrayType, Signature] = {}
+runtime.bounded.append((_whole_updates, 1000))
 
 
 def _scalar(array: ndarray, item: Any) -> Any:
@@ -177,10 +205,41 @@ def call(op: Op, inputs: tuple[Any, ...]) -> Selection | None:
     return _selection(first._mask, first._mask_token, whole) if isinstance(whole, ndarray) else None
 
 
+def _quick(table: dict[Any, Signature], left: Any, right: Any) -> Selection | None:
+    """The elementwise result of a pending selection with a scalar or another of its mask, when the types were seen before."""
+    if left.__class__ is not Selection:
+        mine, other = right, left
+    else:
+        mine, other = left, right
+    if mine._done is not None:
+        return None
+    if other.__class__ is Selection:
+        if other._done is not None or other._mask_token != mine._mask_token:
+            return None
+        a, b = left._whole, right._whole
+        sig = table.get((a._key, b._key))
+        if sig is None:
+            return None
+        whole = _array.result(sig, runtime.value_of(a._store), runtime.value_of(b._store))
+    else:
+        w, cls = mine._whole, other.__class__
+        sig = table.get((w._key, cls) if mine is left else (cls, w._key))
+        if sig is None or sig.bounds is not None or cls not in _NUMBERS:
+            return None
+        whole = _array.result(sig, runtime.value_of(w._store), scalars=(other,))
+    return _selection(mine._mask, mine._mask_token, whole)
+
+
+_NUMBERS = frozenset((int, float, complex, bool))
+
+
 def _binary(name: str, swapped: bool) -> Callable[[Selection, Any], Any]:
-    op = OPS[name]
+    op, table = OPS[name], _elementwise.cache_of(name)
 
     def method(self: Selection, other: Any) -> Any:
+        done = _quick(table, other, self) if swapped else _quick(table, self, other)
+        if done is not None:
+            return done
         if _elementwise.is_foreign(other):
             return NotImplemented
         return _elementwise.call(op, (other, self) if swapped else (self, other))

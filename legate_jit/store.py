@@ -6,6 +6,7 @@ other view sees it. Knows recording (`runtime.window`) but no kernels and no Num
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -131,4 +132,9 @@ def read_step(source: ArrayType, step: LensStep) -> Signature:
                 return infer.bitcast_signature(source, step.dtype)
             return infer.call_signature((source,), step_type(source, step), CallSpec("regroup"))
         case Part():
-            return infer.map_signature(OPS[step.name], (source,))
+            return _part_signature(step.name, source)
+
+
+@functools.lru_cache(maxsize=1000)
+def _part_signature(name: str, source: ArrayType) -> Signature:
+    return infer.map_signature(OPS[name], (source,))
