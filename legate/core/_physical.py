@@ -1,0 +1,309 @@
+"""`PhysicalStore`: elements in memory, as a task's body or the program sees them, and the allocations made in bodies.
+
+Everything is a NumPy array underneath, shown without copying through the array interfaces and DLPack. Knows no tasks: unbound
+outputs give what is bound to them to a sink.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from operator import index as as_int
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+
+import numpy as np
+
+from legate.core import types as ty
+from legate.core._enums import StoreTarget
+from legate.core._shape import Domain, DomainPoint
+from legate.core._store import NO_CUDA, LogicalStore, shown_as, type_of
+from legate_jit import hosting, runtime
+
+if TYPE_CHECKING:
+    from legate_jit.store import Lens
+
+__all__ = ["InlineAllocation", "PhysicalStore", "TaskLocalBuffer", "mapped"]
+
+
+class Sink(Protocol):
+    """Takes what a body binds to an unbound output."""
+
+    def put(self, array: np.ndarray) -> None:
+        """The contents of this point's part."""
+        ...
+
+
+class InlineAllocation(np.ndarray):
+    """A block of memory with its layout; any consumer of buffers and of array interfaces can use it.
+
+    `shape` in elements and `strides` in bytes, per axis.
+    """
+
+    def __new__(cls, *_: object, **__: object) -> InlineAllocation:
+        raise ValueError(f"{cls.__name__} objects must not be constructed directly")
+
+    @property
+    def ptr(self) -> int:
+        """Address of the first element."""
+        return int(self.__array_interface__["data"][0])
+
+    @property
+    def target(self) -> StoreTarget:
+        """The kind of memory."""
+        return StoreTarget.SYSMEM
+
+    @property
+    def __cuda_array_interface__(self) -> NoReturn:
+        """ValueError: the memory is the host's."""
+        raise ValueError(NO_CUDA)
+
+    def __array_finalize__(self, _: object) -> None:
+        """Nothing to set up."""
+
+
+class _Exported:
+    """What all holders of a NumPy array export."""
+
+    __slots__ = ()
+
+    @property
+    def _local(self) -> np.ndarray:
+        raise NotImplementedError
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        """NumPy's interface to the elements; read-only where the body must not write."""
+        return self._local.__array_interface__
+
+    @property
+    def __array_struct__(self) -> Any:
+        """NumPy's interface in its quicker form."""
+        return self._local.__array_struct__
+
+    @property
+    def __cuda_array_interface__(self) -> NoReturn:
+        """ValueError: the elements are in host memory."""
+        raise ValueError(NO_CUDA)
+
+    def __dlpack__(
+        self,
+        *,
+        stream: Any = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[int, int] | None = None,
+        copy: bool | None = None,
+    ) -> Any:
+        """A DLPack capsule. Read-only elements are copied for consumers that do not know of read-only memory."""
+        local = self._local
+        if not local.flags.writeable and (max_version is None or max_version < (1, 0)):
+            if copy is False:
+                raise BufferError(
+                    "read-only elements cannot be shared with a consumer of this DLPack version"
+                )
+            local = local.copy()
+        return local.__dlpack__(stream=stream, max_version=max_version, dl_device=dl_device, copy=copy)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        """Device type and number: host memory."""
+        return 1, 0
+
+
+class TaskLocalBuffer(_Exported):
+    """Memory that a body allocated for an unbound output."""
+
+    __slots__ = ("_array", "_type")
+
+    _array: np.ndarray
+    _type: ty.Type
+
+    def __init__(self, *_: object, **__: object) -> None:
+        raise ValueError(f"{type(self).__name__} objects must not be constructed directly")
+
+    @classmethod
+    def _make(cls, array: np.ndarray, type_: ty.Type) -> TaskLocalBuffer:
+        self = object.__new__(cls)
+        self._array, self._type = array, type_
+        return self
+
+    @property
+    def _local(self) -> np.ndarray:
+        return self._array
+
+    @property
+    def type(self) -> ty.Type:
+        """Type of the elements."""
+        return self._type
+
+    @property
+    def dim(self) -> int:
+        """Number of axes."""
+        return self._array.ndim
+
+
+class PhysicalStore(_Exported):
+    """Elements of a store in memory. Use `numpy.asarray(store)`: it does not copy.
+
+    In a body: the part this point works on. Inputs are read-only; outputs and reductions are written in place.
+    """
+
+    __slots__ = ("_array", "_box", "_type", "_sink", "_origin", "__weakref__")
+
+    _array: np.ndarray
+    _box: Sequence[tuple[int, int]]
+    _type: ty.Type | None  # None: what `_array` says
+    _sink: Sink | None
+    _origin: LogicalStore | None
+
+    def __init__(self, *_: object, **__: object) -> None:
+        raise ValueError(f"{type(self).__name__} objects must not be constructed directly")
+
+    @classmethod
+    def _make(
+        cls, array: np.ndarray, box: Sequence[tuple[int, int]], type_: ty.Type | None, sink: Sink | None
+    ) -> PhysicalStore:
+        """What a body sees of `array`, which lies at `box` in its argument. `type_` if the elements are carried or there are
+        none yet; `sink` of an unbound output."""
+        self = object.__new__(cls)
+        self._array, self._box, self._type, self._sink = array, box, type_, sink
+        return self
+
+    @property
+    def _local(self) -> np.ndarray:
+        if self._type is None:
+            return self._array
+        return shown_as(self._array, self._dtype)
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        local = self._local
+        return local.ndim if self._type is None else local.ndim - len(self._dtype.shape)
+
+    @property
+    def _dtype(self) -> np.dtype:
+        """NumPy's dtype of the elements."""
+        return self._array.dtype if self._type is None else np.dtype(self._type.to_numpy_dtype())
+
+    @property
+    def type(self) -> ty.Type:
+        """Type of the elements."""
+        return type_of(self._array.dtype) if self._type is None else self._type
+
+    @property
+    def domain(self) -> Domain:
+        """Where the elements lie in the whole argument, both bounds inclusive."""
+        box = self._box[: self.ndim]
+        return Domain(DomainPoint(lo for lo, _ in box), DomainPoint(hi - 1 for _, hi in box))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Extent of each axis, of this part."""
+        return self._local.shape[: self.ndim]
+
+    @property
+    def target(self) -> StoreTarget:
+        """The kind of memory the elements are in."""
+        return StoreTarget.SYSMEM
+
+    def data(self) -> PhysicalStore:
+        """The store itself."""
+        return self
+
+    def create_output_buffer(self, shape: Iterable[int], bind: bool = True) -> TaskLocalBuffer:
+        """Memory for this point's part of an unbound output, with undefined contents; `bind`: it is the part.
+
+        ValueError if the output is not unbound, if something was bound to it already, or for another number of axes.
+        """
+        self._check_unbound(bind)
+        extents = tuple(as_int(n) for n in shape)
+        if len(extents) != self.ndim:
+            raise ValueError(
+                f"Dimension mismatch: invalid to create a {len(extents)}-D buffer for a {self.ndim}-D store"
+            )
+        buffer = TaskLocalBuffer._make(np.empty(extents, self._dtype), self.type)
+        if bind:
+            self._put(buffer._array)
+        return buffer
+
+    def bind_data(self, buffer: TaskLocalBuffer, extent: Iterable[int] | None = None) -> None:
+        """Make `buffer`, or its first `extent` elements along each axis, this point's part of an unbound output.
+
+        TypeError for a buffer of another type; ValueError as `create_output_buffer`.
+        """
+        if buffer.type != self.type:
+            raise TypeError(
+                f"Cannot bind data of type {buffer.type} to store of type {self.type}, types are not compatible."
+            )
+        self._check_unbound(True)
+        array = buffer._array
+        if extent is not None:
+            extents = tuple(as_int(n) for n in extent)
+            if len(extents) != array.ndim or any(n > m for n, m in zip(extents, array.shape, strict=False)):
+                raise ValueError(f"Cannot bind extents {extents} of a buffer of shape {array.shape}")
+            array = array[tuple(slice(0, n) for n in extents)]
+        self._put(array)
+
+    def _check_unbound(self, bind: bool) -> None:
+        if self._sink is None:
+            raise ValueError("Buffer can be bound only to an unbound store")
+        if bind and self._sink is _BOUND:
+            raise ValueError("A buffer has already been bound to the store")
+
+    def _put(self, array: np.ndarray) -> None:
+        assert self._sink is not None
+        self._sink.put(array)
+        self._sink = _BOUND
+        self._type = self.type  # before the array says something else
+        self._array, self._box = array, tuple((0, n) for n in array.shape)
+
+    def get_inline_allocation(self) -> InlineAllocation:
+        """The memory and its layout."""
+        return self._local.view(InlineAllocation)
+
+    def to_logical_store(self) -> LogicalStore:
+        """The store whose elements these are; in a body, a new store with a copy of them."""
+        origin: LogicalStore | None = getattr(self, "_origin", None)
+        if origin is not None:
+            return origin
+        copy = LogicalStore._unbound(self.type, self.ndim)
+        copy._bind(self._local.copy())
+        return copy
+
+
+class _Bound:
+    """The sink of an output that has its contents."""
+
+    def put(self, array: np.ndarray) -> None:
+        """Not called: binding twice is an error."""
+        raise ValueError("A buffer has already been bound to the store")
+
+
+_BOUND = _Bound()
+
+
+def mapped(store: LogicalStore) -> PhysicalStore:
+    """The store's elements in the engine's memory; flushes. Writable unless the memory is the program's and read-only."""
+    base = store._bound()
+    root = store._root
+    read_only = root is not None and root.read_only
+    whole = runtime.host(base) if read_only else hosting.mapped(base)
+    array = _seen(whole, store._lens)
+    physical = PhysicalStore._make(array, tuple((0, n) for n in array.shape), store._type, None)
+    physical._origin = store
+    return physical
+
+
+def _seen(whole: np.ndarray, lens: Lens | None) -> np.ndarray:
+    """What a lens shows of its store's memory: a view if strides describe it, else a read-only copy."""
+    if lens is None:
+        return whole
+    from cupynumeric._convert import _through, strided
+
+    view = strided(whole, lens)
+    if view is not None:
+        return view
+    array = whole
+    for step in lens.chain:
+        array = _through(array, step)
+    array = array.view()
+    array.flags.writeable = False
+    return array
