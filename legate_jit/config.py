@@ -10,6 +10,8 @@ Knows names and their values, not what they do.
 | LEGATE_JIT_DUMP_FILE | a path | where dumps and debug lines go instead of standard error |
 | LEGATE_JIT_VERIFY | 0, 1 | check the result of every compiler pass |
 | LEGATE_JIT_TIER0 | 0, 1 | interpret small windows the first times they are seen (default 1) |
+
+LEGATE_CONFIG and its variables are kept here as text; `resources` reads them, which few programs need.
 """
 
 from __future__ import annotations
@@ -96,3 +98,24 @@ def override(**settings: Any) -> Config:
     global config
     config = replace(config, **settings)
     return config
+
+
+#: what the environment said about processors, memory and tasks when this module was imported
+legate_environment: dict[str, str] = {
+    name: text
+    for name, text in os.environ.items()
+    if name.startswith("LEGATE_") or name in ("LEGION_DEFAULT_ARGS", "REALM_DEFAULT_ARGS")
+}
+
+
+def wanted_threads() -> int | None:
+    """How many threads kernels may use, or None if nobody said anything."""
+    if not legate_environment:
+        return None
+    from legate_jit import resources
+
+    return resources.wanted_threads()
+
+
+if "LEGATE_CONFIG" in legate_environment:
+    from legate_jit import resources as _checked  # noqa: F401  wrong flags end the program here

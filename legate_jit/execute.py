@@ -14,11 +14,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from legate_jit import config
 from legate_jit.backends import library, memory, threads
 from legate_jit.backends.base import Target
 from legate_jit.backends.memory import Buffer
 from legate_jit.ir.kernel import operand_word, scalar_word
 from legate_jit.ir.steps import Argument, Call, Launch, Schedule, Step, Task
+
+threads.ask_for_threads(config.wanted_threads)
 
 _BYTE = np.dtype(np.uint8)
 _FORMATS = {

@@ -8,9 +8,9 @@ units, chunk units, four reserved]. A kernel is `void kernel(i64 lo, i64 hi, ptr
 computes units lo..hi-1, independently of how 0..units-1 is cut. `run_program` and `call_kernel` are built on
 first access, because that loads LLVM: reach them as `threads.run_program`.
 
-Threads: LEGATE_JIT_THREADS, else the processors this process may use. LEGATE_JIT_SPIN is how many
-microseconds an idle thread looks for work before it sleeps (default 50; 0 when there are more threads than
-processors).
+Threads: LEGATE_JIT_THREADS, else what the function given to `ask_for_threads` says, else the processors this
+process may use. LEGATE_JIT_SPIN is how many microseconds an idle thread looks for work before it sleeps (default
+50; 0 when there are more threads than processors).
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from legate_jit.backends.forkjoin import BLOCK_HEADER, SYMBOLS, Field, block_byt
 __all__ = [
     "MAX_THREADS",
     "RECORD_WORDS",
+    "ask_for_threads",
     "call_kernel",
     "get_threads",
     "run_program",
@@ -103,9 +104,20 @@ def _checked_threads(count: int) -> int:
     return count
 
 
+_ask: list[Callable[[], int | None]] = []
+
+
+def ask_for_threads(ask: Callable[[], int | None]) -> None:
+    """Call `ask` when the number of threads is first needed and the environment does not say it; None: all processors."""
+    _ask[:] = [ask]
+
+
 def _initial_threads() -> int:
     asked = _environment_number("LEGATE_JIT_THREADS")
-    return min(_available_processors(), MAX_THREADS) if asked is None else _checked_threads(int(asked))
+    if asked is not None:
+        return _checked_threads(int(asked))
+    wanted = [count for ask in _ask if (count := ask()) is not None]
+    return min(wanted[0] if wanted else _available_processors(), MAX_THREADS)
 
 
 class _Settings:
