@@ -263,6 +263,12 @@ def _from_host(data: Any, dtype: Any, copy: Any, order: Any) -> Any:
     if isinstance(data, (list, tuple)):
         if len(data) and holds_ours(data):
             return _from_sequence(data, dtype, order)
+    elif not isinstance(data, np.ndarray) and hasattr(type(data), "__legate_data_interface__"):
+        from cupynumeric._protocols import shared_with
+
+        shared = shared_with(data)
+        if shared is not None:
+            return _from_ours(shared, dtype, copy, order)
     elif not isinstance(data, np.ndarray) and hasattr(type(data), "__array__"):
         produced = _produced(data)
         if isinstance(produced, ndarray):
@@ -443,10 +449,12 @@ def from_constructor(shape: Any, dtype: Any, buffer: Any, offset: int, strides: 
 
 
 def from_dlpack(x: Any, /, *, device: Any = None, copy: Any = None) -> Any:
-    """An array with the contents of anything that exports DLPack (a copy: stores own their memory)."""
+    """An array with the contents of anything that exports DLPack: shared with Legate stores, else a copy."""
     check_device(device)
     if isinstance(x, ndarray):
         return x.copy() if copy else x
+    if hasattr(type(x), "__legate_data_interface__"):
+        return array(x, copy=copy)
     return array(np.from_dlpack(x))
 
 

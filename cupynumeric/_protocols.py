@@ -14,7 +14,7 @@ import numpy as np
 
 import cupynumeric
 from cupynumeric import _elementwise, _fallback
-from cupynumeric._array import ndarray
+from cupynumeric._array import ndarray, wrap
 from cupynumeric._convert import adopt, by_numpy, host_view, to_numpy_tree
 from legate_jit import runtime
 from legate_jit.ir import dtypes
@@ -128,8 +128,24 @@ def array_namespace(api_version: Any) -> Any:
 
 
 def legate_data_interface(array: ndarray) -> dict[str, Any]:
-    """How tasks and other Legate libraries take our arrays."""
-    return {"version": 2, "data": {"cuPyNumeric Array": array}}
+    """How tasks and other Legate libraries take our arrays: as stores that share their elements."""
+    from legate.core._store import LogicalStore
+
+    return {"version": 2, "data": {"cuPyNumeric Array": LogicalStore._wrap(array._store, array._lens)}}
+
+
+def shared_with(data: Any) -> ndarray | None:
+    """The array that shares the elements of a Legate store, or of an object that offers one by the Legate data interface.
+
+    None for elements that arrays cannot hold (structures, points). TypeError for an object whose interface is broken.
+    """
+    from legate.core._interface import as_logical_store
+
+    store = as_logical_store(data)
+    base = store._bound()
+    if store._type is not None:
+        return None
+    return wrap(base, store._lens, bool(store._root and store._root.read_only))
 
 
 # ---- pickles ------------------------------------------------------------------------------------------------------

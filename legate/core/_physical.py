@@ -72,12 +72,27 @@ class _Exported:
     @property
     def __array_interface__(self) -> dict[str, Any]:
         """NumPy's interface to the elements; read-only where the body must not write."""
-        return self._local.__array_interface__
+        local = self._local
+        if local.dtype.names is not None and _is_padded(local.dtype):
+            raise AttributeError("__array_interface__ cannot describe padded structures; use __array__")
+        return local.__array_interface__
 
     @property
     def __array_struct__(self) -> Any:
         """NumPy's interface in its quicker form."""
-        return self._local.__array_struct__
+        local = self._local
+        if local.dtype.names is not None:
+            raise AttributeError("__array_struct__ does not say the fields of structures")
+        return local.__array_struct__
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """The elements as an array: what `numpy.asarray` falls back to for structures."""
+        local = self._local
+        if dtype is None or np.dtype(dtype) == local.dtype:
+            return local.copy() if copy else local
+        if copy is False:
+            raise ValueError("Unable to avoid copy while creating an array as requested.")
+        return local.astype(dtype)
 
     @property
     def __cuda_array_interface__(self) -> NoReturn:
@@ -105,6 +120,11 @@ class _Exported:
     def __dlpack_device__(self) -> tuple[int, int]:
         """Device type and number: host memory."""
         return 1, 0
+
+
+def _is_padded(dtype: np.dtype) -> bool:
+    """Whether a structure has bytes that belong to no field."""
+    return any(not name for name, *_ in dtype.descr)
 
 
 class TaskLocalBuffer(_Exported):
@@ -171,6 +191,13 @@ class PhysicalStore(_Exported):
         if self._type is None:
             return self._array
         return shown_as(self._array, self._dtype)
+
+    @property
+    def __array_struct__(self) -> Any:
+        """NumPy's interface in its quicker form."""
+        if self._type is None:  # the usual case, in every body
+            return self._array.__array_struct__
+        return super().__array_struct__
 
     @property
     def ndim(self) -> int:

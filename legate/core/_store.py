@@ -442,8 +442,12 @@ class LogicalStore:
     @property
     def __array_interface__(self) -> dict[str, Any]:
         """NumPy's interface to the elements in memory. The memory stays while an array made of it does."""
-        described = self.get_physical_store().__array_interface__
-        return hosting.kept(described, self.get_physical_store()._local)
+        physical = self.get_physical_store()
+        return hosting.kept(physical.__array_interface__, physical._local)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """The elements in memory; what `numpy.asarray` falls back to for structures."""
+        return self.get_physical_store().__array__(dtype, copy)
 
     @property
     def __cuda_array_interface__(self) -> NoReturn:
