@@ -12,7 +12,7 @@ from pathlib import Path
 
 os.environ.setdefault("LEGATE_JIT_CACHE_DIR", "0")  # read when the engine is first imported
 
-from benchmarks import machine, micro, report
+from benchmarks import machine, micro, report, tasks
 from benchmarks.kernels import SUITE
 from benchmarks.measure import Row, measure, peak_memory
 from benchmarks.peers import OURS, PEERS
@@ -38,6 +38,7 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--micro", action="store_true", help="only the small costs: recording, import, compiling, memory"
     )
+    parser.add_argument("--tasks", action="store_true", help="only the documented task programs")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the figures")
     parser.add_argument("--png", type=Path, metavar="FILE", help="write a picture (needs matplotlib)")
     parser.add_argument("--quick", action="store_true", help="a tenth of the size, three samples")
@@ -88,6 +89,9 @@ def main(arguments: list[str]) -> int:
         return 0
     if options.micro:
         print(micro.table(micro.measurements()))
+        return 0
+    if options.tasks:
+        print(tasks.table(options.repeat))
         return 0
     limits = machine.limits()
     print(

@@ -126,10 +126,8 @@ def _lay_out(key: Any, spec: TaskSpec, arguments: Arguments) -> _Layout:
         next(k for k, a in enumerate(arguments) if spec.roles[k] != "input" and _array(*a) == array)
         for array in numbers
     ]
-    seen = {(id(s), lens) for (s, lens), role in zip(arguments, spec.roles, strict=True) if role != "input"}
-    inputs = [
-        k for k, (s, lens) in enumerate(arguments) if spec.roles[k] == "input" and (id(s), lens) not in seen
-    ]
+    shared = {k: _same_memory(k, spec, arguments, cut) for k, role in enumerate(spec.roles) if role == "input"}
+    inputs = [k for k, written in shared.items() if not written]
     described = tuple(
         TaskArgument(role, False, inputs.index(k), None)
         if k in inputs
@@ -153,6 +151,15 @@ def _written(spec: TaskSpec, arguments: Arguments) -> dict[Any, int]:
         if role != "input":
             numbers.setdefault(_array(store, lens), len(numbers))
     return numbers
+
+
+def _same_memory(k: int, spec: TaskSpec, arguments: Arguments, cut: partition.Partition) -> bool:
+    """Whether input k is also an output, cut alike: then the body sees one memory. Cut otherwise (with a halo, or whole), a
+    point must not see what another one writes, and the input is the array as it was before."""
+    return any(
+        role != "input" and arguments[j] == arguments[k] and (not cut.launch or cut.axes[j] == cut.axes[k])
+        for j, role in enumerate(spec.roles)
+    )
 
 
 def _array(store: Store, lens: Lens | None) -> tuple[int, Lens | None]:

@@ -160,6 +160,16 @@ def test_same_array_as_input_and_output_is_one_memory() -> None:
     onp.testing.assert_array_equal(x, onp.arange(6.0) * 2)
 
 
+def test_halo_of_what_is_written_is_the_old_array() -> None:
+    x = np.arange(8.0)
+
+    def neighbors(own: Any, wide: Any) -> None:
+        own[...] = wide.sum()
+
+    call(neighbors, "output input", x, x, constraints=[Bloat(0, 1, (1,), (1,))], pieces=4)
+    onp.testing.assert_array_equal(x, onp.repeat([3.0, 10.0, 18.0, 18.0], 2))
+
+
 def test_overlapping_input_and_output_see_old_values() -> None:
     x = np.arange(6.0)
     call(copy, "input output", x[:-1], x[1:])
