@@ -78,12 +78,11 @@ class DeferredConstraint(_Relation):
 
 def _relate(kind: str, operands: tuple[Any, ...], parameters: tuple[Any, ...] = ()) -> Any:
     """The constraint in the form that fits its operands: all names, or all Variables. TypeError otherwise."""
-    if all(isinstance(o, str) for o in operands):
-        return DeferredConstraint(kind, operands, parameters)
+    form, class_ = (str, DeferredConstraint) if isinstance(operands[0], str) else (Variable, Constraint)
     for o in operands:
-        if not isinstance(o, Variable):
+        if not isinstance(o, form):
             raise TypeError(type(o))
-    return Constraint(kind, operands, parameters)
+    return class_(kind, operands, parameters)
 
 
 def _integers(values: Iterable[int]) -> tuple[int, ...]:
