@@ -476,7 +476,6 @@ def test_aligned_parts() -> None:
 def test_reduction_counts_every_point_once() -> None:
     @task(constraints=broadcast("hist"))
     def f(data: InputArray, hist: ReductionStore[ADD], bins: int) -> None:
-        h, _ = np.histogram(np.asarray(data), bins)
         hist_local = np.asarray(hist)
         assert not hist_local.any()
         hist_local += np.bincount(np.asarray(data), minlength=bins)
