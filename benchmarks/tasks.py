@@ -17,6 +17,11 @@ from typing import Any, NamedTuple
 
 import numpy
 
+import cupynumeric as np
+import legate
+from legate.core import align, broadcast
+from legate.core.task import ADD, InputStore, OutputStore, ReductionStore, task
+
 Body = Callable[[], object]
 
 
@@ -40,10 +45,6 @@ GOALS = {
 
 def saxpy(size: int) -> Contenders:
     """z = a * x + y, float32."""
-    import cupynumeric as np
-    import legate
-    from legate.core import align
-    from legate.core.task import InputStore, OutputStore, task
 
     @task(constraints=(align("x", "y"), align("y", "z")))
     def body(x: InputStore, y: InputStore, z: OutputStore, a: float) -> None:
@@ -73,10 +74,6 @@ def saxpy(size: int) -> Contenders:
 
 def histogram(size: int) -> Contenders:
     """Counts of ten values, int32."""
-    import cupynumeric as np
-    import legate
-    from legate.core import broadcast
-    from legate.core.task import ADD, InputStore, ReductionStore, task
 
     @task(constraints=(broadcast("hist"),))
     def body(data: InputStore, hist: ReductionStore[ADD], bins: int) -> None:
@@ -106,10 +103,6 @@ def histogram(size: int) -> Contenders:
 
 def matmul(size: int) -> Contenders:
     """C += A @ B of int64 matrices into float64, promoted to three axes as the document does it."""
-    import cupynumeric as np
-    import legate
-    from legate.core import align
-    from legate.core.task import ADD, InputStore, ReductionStore, task
 
     @task(constraints=(align("C", "A"), align("C", "B")))
     def body(C: ReductionStore[ADD], A: InputStore, B: InputStore) -> None:
@@ -146,10 +139,6 @@ def matmul(size: int) -> Contenders:
 
 def fft(size: int) -> Contenders:
     """A batch of two-dimensional transforms, complex64."""
-    import cupynumeric as np
-    import legate
-    from legate.core import align, broadcast
-    from legate.core.task import InputStore, OutputStore, task
 
     @task(constraints=(align("dst", "src"), broadcast("src", (1, 2))))
     def body(dst: OutputStore, src: InputStore) -> None:
@@ -192,8 +181,6 @@ def _close(expected: Any, found: Any) -> bool:
 
 def empty_launch(rounds: int = 7, count: int = 2000) -> float:
     """Microseconds of launching a task of one point without arguments, its fence included."""
-    import legate
-    from legate.core.task import task
 
     @task
     def nothing() -> None:
@@ -231,9 +218,8 @@ def measured(repeat: int, shrink: int = 1) -> dict[str, Any]:
 
 def table(repeat: int) -> str:
     """The figures with one and with two CPUs."""
-    lines = [
-        f"{'program':12}{'CPUs':>5}{'NumPy ms':>10}{'task ms':>10}{'arrays ms':>11}{'task/NumPy':>12}{'goal':>6}{'arrays/task':>13}"
-    ]
+    heads = ("NumPy ms", "task ms", "arrays ms", "task/NumPy", "goal", "arrays/task")
+    lines = [f"{'program':12}{'CPUs':>5}" + "".join(f"{head:>12}" for head in heads)]
     for cpus in (1, 2):
         env = os.environ | {
             "LEGATE_CONFIG": f"--cpus {cpus}",
@@ -248,9 +234,8 @@ def table(repeat: int) -> str:
             raise RuntimeError(done.stderr)
         found = json.loads(done.stdout.splitlines()[-1])
         for name, goal in GOALS.items():
-            base, task, arrays = (found[name][k][0] for k in ("numpy", "task", "arrays"))
-            lines.append(
-                f"{name:12}{cpus:5}{base:10.2f}{task:10.2f}{arrays:11.2f}{task / base:12.2f}{goal[cpus]:6.2f}{arrays / task:13.2f}"
-            )
+            base, task_, arrays = (found[name][k][0] for k in ("numpy", "task", "arrays"))
+            figures = (base, task_, arrays, task_ / base, goal[cpus], arrays / task_)
+            lines.append(f"{name:12}{cpus:5}" + "".join(f"{figure:12.2f}" for figure in figures))
         lines.append(f"empty launch with {cpus} CPU(s): {found['empty launch']:.1f} us (goal 15)")
     return "\n".join(lines)
