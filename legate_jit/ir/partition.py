@@ -9,9 +9,10 @@ The rules, in the order they are applied:
 * The largest group that may be cut is the key. Its free axes are divided among the pieces (one axis: by all of them; two:
   near-square tiles; more: the prime factors of `pieces`, each on the longest axis), and its grid is the launch grid. A grid that
   an operand has already (`keep`) comes before a new one. Tiles are as even as rounding up allows and none of the key's is empty.
-* Every other unconstrained group of the same number of axes gets its own tiles over the same grid (some may be empty). Groups
-  that nothing is written to and that hold less than `threshold` elements are shown whole to all points instead. Operands of
-  unlike numbers of axes that would all have to be cut cannot share a grid: the launch is one point.
+* Every other unconstrained group of the same number of axes gets its own tiles over the same grid. A group that holds less than
+  `threshold` elements, or less along an axis than there are tiles, is shown whole to all points instead: a few results of a
+  large input, say, which no point could compute from its part. Operands of unlike numbers of axes that would all have to be cut
+  cannot share a grid: the launch is one point.
 * `Scale` and `Bloat` derive the cut of one group from another's, `Image` derives it from data when the launch runs. A group
   derived in two different ways, or from itself, is shown whole.
 * Two points never write the same element: the grid is not cut along an axis that does not separate every output (so an output
@@ -367,10 +368,12 @@ def _cuts(groups: Sequence[_Group], grid: tuple[int, ...], small: int) -> list[A
 def _tiled(group: _Group, grid: tuple[int, ...], small: int) -> Axes | None:
     """An unconstrained group over the grid: its own tiles, or whole; None when neither will do."""
     free = group.free()
-    if not free or (group.size < small and not group.written):
+    if not free or group.size < small:
         return uncut(group.shape)
     if len(group.shape) != len(grid):
         return None
+    if any(group.shape[d] < grid[d] for d in free):
+        return uncut(group.shape)
     axes = []
     for d, (n, cuts) in enumerate(zip(group.shape, grid, strict=True)):
         tile = -(-n // cuts)

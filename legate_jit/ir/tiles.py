@@ -96,7 +96,7 @@ class Partition(NamedTuple):
         return tuple(a.dim >= 0 and self.launch[a.dim] > 1 for a in self.axes[operand])
 
     def shared(self, operand: int) -> tuple[int, ...]:
-        """Dimensions of the grid along which points may get the same elements of the operand. None: all boxes are disjoint."""
+        """Dimensions of the grid along which points may get the same elements of the operand; () if there are none."""
         return overlapping(self.launch, self.axes[operand])
 
 
