@@ -25,6 +25,7 @@ from cupynumeric._convert import (
     strided,
     to_numpy_tree,
 )
+from cupynumeric._creation import undefined
 from cupynumeric._indexing import reshaped
 from cupynumeric._shape import broadcast_to, cast, normalize_axis_index, ravel_array
 from legate_jit import irregular, runtime
@@ -146,18 +147,23 @@ def _gather(array: ndarray, key: Any) -> ndarray | None:
     if host.dtype.kind not in "iu" or host.ndim == 0 or array.shape[axis] == 0:
         return None
     total = host.size * (array.size // array.shape[axis])
-    if total < SMALL_GATHER:
-        return None
-    check_bounds(host, array.shape[axis], axis)
-    return gather(array, key if isinstance(key, ndarray) else from_numpy(host), axis)
+    return None if total < SMALL_GATHER else _taken(array, key, host, axis)
+
+
+def _taken(array: ndarray, key: Any, indices: np.ndarray, axis: int) -> ndarray:
+    """The gather of `indices` (the contents of `key`): at once if the array's values are there, else recorded."""
+    n = array.shape[axis]
+    if array._store.value is None:
+        store = irregular.take(host_view(array), indices, axis)
+        if store is not None:
+            return wrap(store)
+    check_bounds(indices, n, axis)
+    return gather(array, key if isinstance(key, ndarray) else from_numpy(indices), axis)
 
 
 def check_bounds(indices: np.ndarray, n: int, axis: int) -> None:
     """IndexError with NumPy's text for the first index outside [-n, n)."""
-    if not indices.size:
-        return
-    low, high = irregular.bounds(indices)
-    if int(high) < n and int(low) >= -n:
+    if irregular.within(indices, n):
         return
     bad = indices.ravel()[np.flatnonzero((indices.ravel() >= n) | (indices.ravel() < -n))[0]]
     raise IndexError(f"index {bad} is out of bounds for axis {axis} with size {n}")
@@ -183,11 +189,28 @@ def setitem(array: ndarray, key: Any, item: Any) -> None:
     if _select(array, key, item):
         return
     host_key, host_item = to_numpy_tree(key), to_numpy_tree(item)
+    if isinstance(host_key, np.ndarray) and host_key.dtype.kind in "iu" and host_key.ndim:
+        mutate(array, lambda target: _scatter(target, host_key, host_item))
+        return
 
     def put(target: np.ndarray) -> None:
         target[host_key] = host_item
 
     mutate(array, put)
+
+
+def _scatter(target: np.ndarray, indices: np.ndarray, item: Any) -> None:
+    """`target[indices] = item`, on all threads where that is possible."""
+    if target.ndim == 1 and irregular.worthwhile(indices.size):
+        values = np.asarray(item)
+        fits = values.size == 1 or values.shape == indices.shape
+        if fits and values.dtype.kind in "biuf" and np.can_cast(values.dtype, target.dtype, "same_kind"):
+            check_bounds(indices, len(target), 0)
+            if irregular.place(target, indices, np.ascontiguousarray(values, target.dtype)):
+                return
+    if indices.dtype != np.int64 and np.can_cast(indices.dtype, np.int64):
+        indices = indices.astype(np.int64)  # NumPy takes its quick way only for these
+    target[indices] = item
 
 
 def _select(array: ndarray, key: Any, item: Any) -> bool:
@@ -231,8 +254,7 @@ def take(a: Any, indices: Any, axis: Any = None, out: Any = None, mode: str = "r
     simple = out is None and mode == "raise" and where.dtype.kind in "iu" and flat.ndim and flat.shape[along]
     if not simple or where.size * (flat.size // flat.shape[along]) < SMALL_GATHER:
         return by_numpy(np.take, (a, indices, axis), {"out": out, "mode": mode})
-    check_bounds(host_view(where), flat.shape[along], along)
-    return gather(flat, where, along)
+    return _taken(flat, where, host_view(where), along)
 
 
 def where(condition: Any, *choices: Any) -> Any:
@@ -252,14 +274,72 @@ def where(condition: Any, *choices: Any) -> Any:
 
 def nonzero(a: Any) -> Any:
     """Positions of non-zero elements, one index array per axis."""
-    return by_numpy(np.nonzero, (a,), {})
+    mask = _nonzero_mask(a)
+    found = None if mask is None else irregular.nonzero(mask)
+    return by_numpy(np.nonzero, (a,), {}) if found is None else tuple([wrap(s) for s in found])
+
+
+def flatnonzero(a: Any) -> Any:
+    """Positions of non-zero elements of the flattened array."""
+    mask = _nonzero_mask(a)
+    found = None if mask is None else irregular.positions(mask)
+    return by_numpy(np.flatnonzero, (a,), {}) if found is None else wrap(found)
+
+
+def argwhere(a: Any) -> Any:
+    """Positions of non-zero elements, one row each."""
+    mask = _nonzero_mask(a)
+    found = None if mask is None else irregular.nonzero(mask)
+    if found is None:
+        return by_numpy(np.argwhere, (a,), {})
+    made: ndarray = undefined((found[0].type.size, len(found)), dtypes.INT64)
+    for d, s in enumerate(found):
+        made[:, d] = wrap(s)
+    return made
+
+
+def _nonzero_mask(a: Any) -> np.ndarray | None:
+    """Which elements of a large array are not zero, as C-contiguous booleans."""
+    if not isinstance(a, ndarray) or not a.ndim or not irregular.worthwhile(a.size):
+        return None
+    mask = host_view(a if a.dtype == dtypes.BOOL else a != 0)
+    return mask if mask.flags.c_contiguous else None
+
+
+def compress(condition: Any, a: Any, axis: Any = None, out: Any = None) -> Any:
+    """Elements (or slices along an axis) where the condition holds."""
+    mask, x = condition, a
+    plain = isinstance(mask, ndarray) and isinstance(x, ndarray) and out is None and axis in (None, 0)
+    if plain and mask.dtype == dtypes.BOOL and mask.shape == x.shape and x.ndim == 1:
+        selected = _selected(x, mask)
+        if selected is not None:
+            return selected
+    return by_numpy(np.compress, (condition, a, axis), {"out": out})
 
 
 def put(a: Any, ind: Any, v: Any, mode: str = "raise") -> None:
     """`a.flat[ind] = v`."""
     if not isinstance(a, (ndarray, np.ndarray)):
         raise TypeError(f"argument 1 must be numpy.ndarray, not {type(a).__name__}")
+    if isinstance(a, ndarray) and mode == "raise" and _put_at_once(a, to_numpy_tree(ind), to_numpy_tree(v)):
+        return
     _in_place(np.put, a, ind, v, mode=mode)
+
+
+def _put_at_once(a: ndarray, indices: Any, values: Any) -> bool:
+    """`put` as an assignment to the flattened array: one value, or as many as indices."""
+    where, given = np.asarray(indices), np.asarray(values)
+    if (
+        a._lens is not None
+        or where.dtype.kind not in "iu"
+        or given.size not in (1, where.size)
+        or not where.size
+    ):
+        return False
+    if not np.can_cast(given.dtype, a.dtype, "same_kind"):
+        return False
+    mutate(a, lambda target: _scatter(target.reshape(-1), where.reshape(-1), given.reshape(-1)))
+    return True
 
 
 def putmask(a: Any, mask: Any, values: Any) -> None:
@@ -341,7 +421,10 @@ def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
 
 
 __all__ = [
+    "argwhere",
+    "compress",
     "fill_diagonal",
+    "flatnonzero",
     "nonzero",
     "place",
     "put",

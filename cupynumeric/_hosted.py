@@ -12,11 +12,8 @@ import numpy as np
 from cupynumeric._array import ndarray
 from cupynumeric._convert import hosted, lift, to_numpy_tree
 
-argwhere = hosted("argwhere")
 choose = hosted("choose")
-compress = hosted("compress")
 extract = hosted("extract")
-flatnonzero = hosted("flatnonzero")
 take_along_axis = hosted("take_along_axis")
 ix_ = hosted("ix_")
 unravel_index = hosted("unravel_index")
@@ -206,7 +203,6 @@ def nditer(op: Any, *args: Any, **kwargs: Any) -> Any:
 __all__ = [
     "apply_along_axis",
     "apply_over_axes",
-    "argwhere",
     "array2string",
     "array_repr",
     "array_str",
@@ -217,12 +213,10 @@ __all__ = [
     "can_cast",
     "choose",
     "common_type",
-    "compress",
     "diag_indices",
     "diag_indices_from",
     "einsum_path",
     "extract",
-    "flatnonzero",
     "fromregex",
     "genfromtxt",
     "hamming",

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from cupynumeric import _array, _calls, _elementwise, _reduce
+from cupynumeric import _array, _calls, _elementwise, _instant, _reduce
 from cupynumeric._array import SCALAR, ndarray
 from cupynumeric._calls import lift, lift_all, on_host
-from cupynumeric._convert import host_view, to_numpy_tree
+from cupynumeric._convert import to_numpy_tree
 from legate_jit import irregular, runtime
 from legate_jit.ir.node import Signature
 from legate_jit.ir.ops import OPS, Kind, Op
@@ -92,6 +92,11 @@ class ufunc:
                         return _recorded(sig, x)
                 elif self._operator is not None and args[1].__class__ in _QUICK:
                     return self._operator(x, args[1])
+            for x in args:
+                if x.__class__ is Instant and self.nout == 1:
+                    done = _instant.apply(self._numpy, args)
+                    if done is not None:
+                        return done
             return self._plain(self._op, args)
         for name in kwargs:
             if name not in _KEYWORDS:
@@ -273,9 +278,10 @@ class ufunc:
         if not isinstance(a, ndarray):
             self._numpy.at(a, to_numpy_tree(indices), *to_numpy_tree(operands))
             return
-        host = host_view(a).copy()
-        self._numpy.at(host, to_numpy_tree(indices), *to_numpy_tree(operands))
-        _array.assign(a, a._lens, _calls.wrapped(host))
+        from cupynumeric._advanced import mutate
+
+        where, values = to_numpy_tree(indices), to_numpy_tree(operands)
+        mutate(a, lambda target: self._numpy.at(target, where, *values))
 
 
 class _Pairs(ufunc):

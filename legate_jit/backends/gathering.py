@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from legate_jit.backends import irregular
+from legate_jit.backends import indexed, irregular
 from legate_jit.backends.library import Arrays, implementation
 
 
 @implementation("take")
 def _take(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -> None:
     """(array, indices in [-n, n)); mode 'wrap' spares NumPy a second check of the bounds and a buffer."""
-    if not (args[1].size >= irregular.SMALL and irregular.gather(args[0], args[1], outs[0])):
+    along = options["axis"] == 0 and args[1].size >= irregular.SMALL
+    if not (along and indexed.gather(args[0], args[1], outs[0])):
         np.take(args[0], args[1], axis=options["axis"], out=outs[0], mode="wrap")
 
 

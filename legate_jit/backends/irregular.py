@@ -1,4 +1,4 @@
-"""Irregular kernels on all threads: counting, histograms, searching, running sums, selection, gathers, merging.
+"""Irregular kernels on all threads: counting, histograms, searching, running sums, selection.
 
 Each is a scalar loop emitted by `loops`, compiled once per dtype and run by the thread pool over blocks whose number depends on
 sizes only, so that results do not depend on the number of threads. They work on contiguous NumPy arrays; what they cannot take
@@ -23,7 +23,6 @@ __all__ = [
     "compress",
     "count",
     "extent",
-    "gather",
     "histogram",
     "positions",
     "running_sum",
@@ -476,52 +475,12 @@ def compress(
     return out
 
 
-def positions(mask: np.ndarray) -> np.ndarray | None:
-    """`numpy.flatnonzero(mask)` for booleans."""
+def positions(mask: np.ndarray, make: Callable[[int], np.ndarray] | None = None) -> np.ndarray | None:
+    """`numpy.flatnonzero(mask)` for booleans; `make(n)` provides the memory of n of them (int64)."""
     if code_of(mask) != "b1":
         return None
     starts, n = _selected(mask)
-    out = np.empty(n, np.int64)
+    out = np.empty(n, np.int64) if make is None else make(n)
     words = (0, address(mask), mask.size, BLOCK, address(starts), address(out))
     run(_compress_kernel("i8", True), units_of(mask.size), *words)
     return out
-
-
-@functools.cache
-def _gather_kernel(kind: str) -> int:
-    """words: x, its size, indices (int64), their number, block, out."""
-    f = Loops()
-    x, n, indices, size, block, out = (
-        f.pointer(0),
-        f.word(1),
-        f.pointer(2),
-        f.word(3),
-        f.word(4),
-        f.pointer(5),
-    )
-    with f.loop("%lo", "%hi") as unit:
-        first, stop = block_of(f, unit, size, block)
-        with f.loop(first, stop) as i:
-            f.store(kind, out, i, f.load(kind, x, _wrapped(f, f.load("i64", indices, i), n)))
-    return compiled(f)
-
-
-def _wrapped(f: Loops, index: str, n: str) -> str:
-    """A position in [0, n) for an index in [-n, n)."""
-    negative = f.let(f"icmp slt i64 {index}, 0")
-    return f.add(index, f.let(f"select i1 {negative}, i64 {n}, i64 0"))
-
-
-_BY_SIZE = {1: "i8", 2: "i16", 4: "i32", 8: "i64"}
-
-
-def gather(x: np.ndarray, indices: np.ndarray, out: np.ndarray) -> bool:
-    """`x[indices]` into `out` for 1-d x and int64 indices known to be in range; False when NumPy has to do it."""
-    ok = x.ndim == 1 and x.flags.c_contiguous and out.flags.c_contiguous and indices.flags.c_contiguous
-    kind = _BY_SIZE.get(x.dtype.itemsize)
-    if not ok or kind is None or indices.dtype != np.int64 or indices.size < SMALL or out.dtype != x.dtype:
-        return False
-    block = 1 << 14
-    words = (address(x), x.size, address(indices), indices.size, block, address(out))
-    run(_gather_kernel(kind), units_of(indices.size, block), *words)
-    return True

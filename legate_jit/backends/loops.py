@@ -93,6 +93,16 @@ class Loops:
         spot = self.let(f"getelementptr {kind}, ptr {base}, i64 {i}")
         self.put(f"store {kind} {value}, ptr {spot}, align {_natural(kind)}")
 
+    def spot(self, kind: str, base: str, i: str) -> str:
+        """The address of element i of an array."""
+        return self.let(f"getelementptr {kind}, ptr {base}, i64 {i}")
+
+    def copy(self, target: str, source: str, words: str) -> None:
+        """Copy 64-bit words between arrays that do not overlap."""
+        self._declarations["declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)"] = None
+        size = self.times(words, "8")
+        self.put(f"call void @llvm.memcpy.p0.p0.i64(ptr {target}, ptr {source}, i64 {size}, i1 false)")
+
     def smaller(self, a: str, b: str) -> str:
         """The smaller of two signed i64."""
         return self.let(f"select i1 {self.let(f'icmp slt i64 {a}, {b}')}, i64 {a}, i64 {b}")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import cupynumeric
-from legate_jit.backends import irregular, merging, threads
+from legate_jit.backends import indexed, irregular, merging, threads
 
 N = 300_001
 equal = np.testing.assert_array_equal
@@ -108,12 +108,50 @@ def test_compress(share: float, pool: object) -> None:
     equal(irregular.positions(mask), np.flatnonzero(mask))
 
 
-def test_gather(pool: object) -> None:
+@pytest.mark.parametrize("index", ["i4", "i8"])
+def test_gather(index: str, pool: object) -> None:
     n = 2_000_000
-    x, i = rng().random(n), rng().integers(-n, n, N)
-    out = np.empty(N)
-    assert irregular.gather(x, i, out)
-    equal(out, x[i])
+    i = rng().integers(-n, n, N).astype(index)
+    for dtype in ("i1", "u2", "f4", "f8", "c16"):
+        x = (rng().random(n) * 100).astype(dtype)
+        out = np.empty(N, dtype)
+        assert indexed.gather(x, i, out)
+        equal(out, x[i])
+    rows = rng().random((1000, 3))
+    k = rng().integers(-1000, 1000, N).astype(index)
+    out = np.empty((N, 3))
+    assert indexed.gather(rows, k, out)
+    equal(out, rows[k])
+    for wrong in (1000, -1001):
+        k[N // 2] = wrong
+        assert indexed.gather(rows, k, out) is False
+
+
+@pytest.mark.parametrize("index", ["i4", "i8"])
+def test_scatter(index: str, pool: object) -> None:
+    n = 1000 if index == "i4" else 3_000_000
+    i = rng().integers(-n, n, N).astype(index)
+    for dtype in ("i1", "f4", "f8"):
+        y = np.zeros(n, dtype)
+        expected = y.copy()
+        values = (rng().random(N) * 100).astype(dtype)
+        expected[i] = values
+        assert indexed.scatter(y, i, values)
+        equal(y, expected)
+        assert indexed.scatter(y, i, values[:1])
+        expected[i] = values[0]
+        equal(y, expected)
+    assert not indexed.scatter(y[::2], i, values)
+
+
+def test_coordinates(pool: object) -> None:
+    shape = (70, 300, 13)
+    mask = rng().random(shape) < 0.4
+    flat = np.flatnonzero(mask)
+    for axis, expected in enumerate(np.nonzero(mask)):
+        out = np.empty_like(flat)
+        assert indexed.coordinates(flat, shape, axis, out)
+        equal(out, expected)
 
 
 @pytest.mark.parametrize("dtype", ["u1", "i4", "u8", "f4", "f8"])

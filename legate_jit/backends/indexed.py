@@ -1,0 +1,172 @@
+"""Access by index on all threads: gathers, scatters, coordinates of positions.
+
+A scatter gives each thread a stretch of the target and lets it look at every index, in order: the last write wins, and
+no two threads write to the same memory. Works on contiguous NumPy arrays; what kernels
+cannot take they refuse, and the caller asks NumPy. Knows no graph.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import numpy as np
+
+from legate_jit.backends import threads
+from legate_jit.backends.irregular import BLOCK, SMALL, address, block_of, compiled, run, units_of
+from legate_jit.backends.loops import Loops, element_type
+from legate_jit.ir import dtypes
+
+__all__ = ["coordinates", "gather", "scatter"]
+
+_BLOCK = 1 << 14
+#: threads that share a scatter: each reads all indices
+_MOST_PARTS = 8
+_MOVED = {1: "i8", 2: "i16", 4: "i32", 8: "i64"}
+_INDEX = {"i4": "sext i32", "u4": "zext i32", "i8": ""}
+
+
+def _index_code(indices: np.ndarray) -> str | None:
+    if indices.size < SMALL or not indices.flags.c_contiguous or not dtypes.is_supported(indices.dtype):
+        return None
+    code = dtypes.code(indices.dtype)
+    return code if code in _INDEX else None
+
+
+def _index(f: Loops, code: str, indices: str, i: str) -> str:
+    value = f.load(element_type(code), indices, i)
+    return f.let(f"{_INDEX[code]} {value} to i64") if _INDEX[code] else value
+
+
+def _wrapped(f: Loops, index: str, n: str) -> str:
+    """A position in [0, n) for an index in [-n, n)."""
+    negative = f.let(f"icmp slt i64 {index}, 0")
+    return f.add(index, f.let(f"select i1 {negative}, i64 {n}, i64 0"))
+
+
+# ---- gathers -----------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def _gather_kernel(kind: str, code: str) -> int:
+    """words: x, its rows, indices, their number, block, out, flags per unit, words of a row. An index out of range sets the
+    unit's flag."""
+    f = Loops()
+    x, n, indices, size = f.pointer(0), f.word(1), f.pointer(2), f.word(3)
+    block, out, flags, width = f.word(4), f.pointer(5), f.pointer(6), f.word(7)
+    with f.loop("%lo", "%hi") as unit:
+        first, stop = block_of(f, unit, size, block)
+        bad = f.variable("i1", "0")
+        with f.loop(first, stop) as i:
+            at = _wrapped(f, _index(f, code, indices, i), n)
+            outside = f.let(f"icmp uge i64 {at}, {n}")
+            f.set("i1", bad, f.let(f"or i1 {f.get('i1', bad)}, {outside}"))
+            safe = f.let(f"select i1 {outside}, i64 0, i64 {at}")
+            if kind:
+                f.store(kind, out, i, f.load(kind, x, safe))
+            else:
+                f.copy(f.spot("i64", out, f.times(i, width)), f.spot("i64", x, f.times(safe, width)), width)
+        f.store("i8", flags, unit, f.let(f"zext i1 {f.get('i1', bad)} to i8"))
+    return compiled(f)
+
+
+def gather(x: np.ndarray, indices: np.ndarray, out: np.ndarray) -> bool | None:
+    """`x[indices]` along the first axis into `out`; False (and `out` undefined) if an index is out of [-n, n), None when NumPy
+    has to do it."""
+    code = _index_code(indices)
+    plain = x.flags.c_contiguous and out.flags.c_contiguous and out.dtype == x.dtype
+    if code is None or not plain or not x.size:
+        return None
+    row = x.nbytes // len(x)
+    kind = _MOVED.get(row, "")
+    if not kind and row % 8:
+        return None
+    units = units_of(indices.size, _BLOCK)
+    flags = np.zeros(units, np.uint8)
+    words = (
+        address(x),
+        len(x),
+        address(indices),
+        indices.size,
+        _BLOCK,
+        address(out),
+        address(flags),
+        row // 8,
+    )
+    run(_gather_kernel(kind, code), units, *words)
+    return not flags.any()
+
+
+# ---- scatters ----------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def _scatter_kernel(kind: str, code: str, single: bool) -> int:
+    """words: y, its size, indices, their number, values, parts, spare memory. `single`: one value for all indices."""
+    f = Loops()
+    y, n, indices, size = f.pointer(0), f.word(1), f.pointer(2), f.word(3)
+    values, parts, spare = f.pointer(4), f.word(5), f.pointer(6)
+    with f.loop("%lo", "%hi") as unit:
+        low = f.let(f"udiv i64 {f.times(n, unit)}, {parts}")
+        high = f.let(f"udiv i64 {f.times(n, f.add(unit, '1'))}, {parts}")
+        extent = f.let(f"sub i64 {high}, {low}")
+        aside = f.spot("i64", spare, f.times(unit, str(_SPARE)))
+        one = f.load(kind, values, "0") if single else ""
+        with f.loop("0", size) as i:
+            at = _wrapped(f, _index(f, code, indices, i), n)
+            inside = f.let(f"icmp ult i64 {f.let(f'sub i64 {at}, {low}')}, {extent}")
+            v = one or f.load(kind, values, i)
+            # what belongs to others goes to a spare place, so that nobody has to guess a branch
+            spot = f.let(f"select i1 {inside}, ptr {f.spot(kind, y, at)}, ptr {aside}")
+            f.store(kind, spot, "0", v)
+    return compiled(f)
+
+
+#: 64-bit words of spare memory per thread: a cache line apart
+_SPARE = 8
+
+
+def scatter(y: np.ndarray, indices: np.ndarray, values: np.ndarray) -> bool:
+    """`y[indices] = values` (one, or as many as indices, of y's dtype) for 1-d y and indices known to lie in [-n, n); False
+    (nothing done) when NumPy has to do it."""
+    kind, code = _MOVED.get(y.dtype.itemsize), _index_code(indices)
+    plain = y.ndim == 1 and y.flags.c_contiguous and y.flags.writeable and values.flags.c_contiguous
+    if kind is None or code is None or not plain or values.dtype != y.dtype:
+        return False
+    if values.shape != indices.shape and values.size != 1:
+        return False
+    parts = max(1, min(threads.get_threads(), _MOST_PARTS, y.size))
+    spare = np.zeros(parts * _SPARE, np.int64)
+    words = (address(y), y.size, address(indices), indices.size, address(values), parts, address(spare))
+    run(_scatter_kernel(kind, code, values.size == 1), parts, *words)
+    return True
+
+
+# ---- coordinates -------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def _coordinate_kernel() -> int:
+    """words: positions, their number, block, elements between neighbors of the axis, extent of the axis, out."""
+    f = Loops()
+    positions, size, block = f.pointer(0), f.word(1), f.word(2)
+    step, extent = (f.let(f"trunc i64 {f.word(k)} to i32") for k in (3, 4))
+    out = f.pointer(5)
+    with f.loop("%lo", "%hi") as unit:
+        first, stop = block_of(f, unit, size, block)
+        with f.loop(first, stop) as i:
+            at = f.let(f"trunc i64 {f.load('i64', positions, i)} to i32")
+            place = f.let(f"urem i32 {f.let(f'udiv i32 {at}, {step}')}, {extent}")
+            f.store("i64", out, i, f.let(f"zext i32 {place} to i64"))
+    return compiled(f)
+
+
+def coordinates(positions: np.ndarray, shape: tuple[int, ...], axis: int, out: np.ndarray) -> bool:
+    """The coordinate along `axis` of each position (int64) in an array of `shape` in C order; False when NumPy has to do it."""
+    fits = 0 < math.prod(shape) < 1 << 32 and positions.dtype == np.int64 == out.dtype
+    if not fits or not positions.flags.c_contiguous or not out.flags.c_contiguous:
+        return False
+    step = math.prod(shape[axis + 1 :])
+    words = (address(positions), positions.size, BLOCK, step, shape[axis], address(out))
+    run(_coordinate_kernel(), units_of(positions.size), *words)
+    return True
