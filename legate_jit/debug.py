@@ -6,11 +6,13 @@ the engine runs the same code as if this room did not exist. Knows no file forma
 
 from __future__ import annotations
 
+import bisect
 import linecache
 import os
 import sys
 import time
 from collections.abc import Callable, Iterable
+from operator import itemgetter
 from types import FrameType
 from typing import IO, Any
 
@@ -72,6 +74,10 @@ class _Tape(list[Any]):
         super().extend(items)
         return self
 
+    def place(self, position: int) -> Place:
+        """Who wrote the entry at a position."""
+        return self.marks[bisect.bisect_right(self.marks, position, key=itemgetter(0)) - 1][1]
+
     def append(self, item: Any) -> None:
         self.marks.append((len(self), user_place()))
         super().append(item)
@@ -89,6 +95,11 @@ class _TracedWindow(runtime.Window):
     def clear(self) -> None:
         super().clear()
         self.code = _Tape()
+
+    def copy(self, items: tuple[Any, ...], tape: list[Any], position: int) -> None:
+        self.code += items
+        if isinstance(self.code, _Tape) and isinstance(tape, _Tape):
+            self.code.marks[-1] = (self.code.marks[-1][0], tape.place(position))
 
 
 def places_of(tape: list[Any], live: tuple[int, ...]) -> dict[int, str]:
@@ -171,6 +182,7 @@ class Watcher:
         self.planning = 0.0
         self.lines: list[str] = []  # of steps, printed below their flush
         self.place: Place = ("?", 0)
+        self.window = runtime.window
         self.flush, self.plan, self.compiled = runtime.flush, runtime._plan, runtime._compiled
 
     def write(self, text: str) -> None:
@@ -183,6 +195,7 @@ class Watcher:
 
     def flushing(self, w: runtime.Window | None = None) -> None:
         """`runtime.flush`, reported."""
+        self.window = runtime.window if w is None else w
         counters = runtime.counters
         names = ("flushes", "plans", "values", "launches", "calls", "copied_bytes")
         before = [getattr(counters, n) for n in names]
@@ -268,7 +281,7 @@ class Watcher:
 
     def traced(self, key: Any) -> Any:
         """`planned`, with the origin of values noted first."""
-        self.places = places_of(runtime.window.code, key[1])
+        self.places = places_of(self.window.code, key[1])
         return self.planned(key)
 
 

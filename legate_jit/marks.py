@@ -7,7 +7,7 @@ window of its own: values that cross a mark are kept in stores, and nothing is f
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from legate_jit import runtime
 from legate_jit.backends.memory import Buffer
@@ -22,15 +22,27 @@ def run(w: Window, pending: list[Store]) -> None:
     parts = _Parts(w, pending)
     w.clear()
     for k, then in enumerate(parts.calls):
-        part = Window()
+        part = type(w)()
         parts.fill(part, k, k + 1)
         try:
             runtime.flush(part)
         except BaseException:
-            then()
+            if part.n:  # it could not be planned, or there was no memory for it
+                w.take(part)
+                w.marks = [(len(w.code), w.n, then)]
+            else:
+                then()
             parts.fill(w, k + 1, len(parts.calls))
             raise
         then()
+
+
+class _Instruction(NamedTuple):
+    value: int
+    position: int  # in the tape
+    signature: Signature
+    sources: tuple[int, ...]
+    scalars: tuple[Any, ...]
 
 
 class _Parts:
@@ -39,9 +51,7 @@ class _Parts:
     def __init__(self, w: Window, pending: list[Store]) -> None:
         ends = [m[0] for m in w.marks] + [len(w.code)]
         self.calls: list[Callable[[], None]] = [m[2] for m in w.marks] + [_nothing]
-        self.instructions: list[list[tuple[int, Signature, tuple[int, ...], tuple[Any, ...]]]] = [
-            [] for _ in ends
-        ]
+        self.instructions: list[list[_Instruction]] = [[] for _ in ends]
         self.inputs: dict[int, Buffer] = dict(zip(w.input_values, w.inputs, strict=True))
         self.signatures: list[Signature] = []
         self.wanted: dict[int, list[Store]] = {}
@@ -49,6 +59,7 @@ class _Parts:
             assert store.value is not None
             self.wanted.setdefault(store.value, []).append(store)
         self.tokens = {id(s) for s in w.tokens}
+        self.tape = w.code
         self.crossing: dict[int, Store] = {}
         self.last: dict[int, int] = {}  # the last part that reads a value
         self._decode(w, ends)
@@ -63,7 +74,7 @@ class _Parts:
             sig = w.code[i]
             srcs = tuple(w.code[i + 1 : i + 1 + sig.nsrc])
             given = tuple(next(scalars) for _ in range(sig.mask.bit_count()))
-            self.instructions[part].append((len(part_of), sig, srcs, given))
+            self.instructions[part].append(_Instruction(len(part_of), i, sig, srcs, given))
             for s in srcs:
                 self.last[s] = part
                 if part_of[s] != part and s not in self.inputs and s not in self.crossing:
@@ -79,15 +90,15 @@ class _Parts:
         for part in range(first, last):
             if part > first:
                 w.marks.append((len(w.code), w.n, self.calls[part - 1]))
-            for v, sig, srcs, given in self.instructions[part]:
+            for v, position, sig, srcs, given in self.instructions[part]:
                 if sig.op is _BUFFER:
                     local[v] = self._enter(w, v, last)
                     continue
                 for s in srcs:
                     if s not in local:
-                        local[s] = self._enter(w, s, last)
+                        local[s] = self._imported(w, s, last)
                 local[v] = w.n
-                w.code += (sig, *[local[s] for s in srcs])
+                w.copy((sig, *[local[s] for s in srcs]), self.tape, position)
                 w.scalars += given
                 w.n += 1
                 for store in self.wanted.pop(v, ()):
@@ -95,6 +106,13 @@ class _Parts:
                     w.stores.append(store)
                     if id(store) in self.tokens:
                         w.tokens.append(store)
+
+    def _imported(self, w: Window, value: int, until: int) -> int:
+        """The number in the window of a value from an earlier part."""
+        store = self.crossing.get(value)
+        if store is not None and store.value is not None:
+            return store.value  # that part has not run: it is in this window, too
+        return self._enter(w, value, until)
 
     def _buffer(self, value: int, until: int) -> Buffer:
         """The buffer of a value; forgotten here if no part from `until` on reads it, so that it may be overwritten."""

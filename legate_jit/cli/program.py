@@ -64,11 +64,9 @@ def random(key, counter, shape, counters_given=False):
     return philox(key, counter + np.arange(np.prod(shape, dtype=int), dtype=np.uint64)).reshape(shape)
 ''',
     "task": '''\
-def task(spec, arguments, inputs, partition, sources, launch):
+def task(arg, sources, launch):
     """A launch of user code: `launch.point(index, grid, arrays, boxes)` is called for every point; gives the arrays it writes."""
-    from legate_jit.ir.task import TaskArg, TaskArgument
     from legate_jit.points import run_on_arrays
-    arg = TaskArg(spec, tuple(TaskArgument(*a) for a in arguments), inputs, partition)
     return run_on_arrays(arg, [*sources, launch])
 ''',
     "library": '''\
@@ -137,6 +135,7 @@ class _Writer:
         self.graph, self.places = graph, places
         self.helpers: dict[str, None] = {}
         self.imports: dict[str, None] = {}
+        self.constants: list[str] = []
         self.items: dict[Node, list[Node]] = {}
         for n in graph.nodes:
             if n.kind is Kind.ITEM:
@@ -176,6 +175,7 @@ class _Writer:
         for helper in HELPERS:
             if helper in self.helpers:
                 head += ["", HELPERS[helper].rstrip()]
+        head += ["", *self.constants] if self.constants else []
         return "\n".join([*head, "", *lines, ""])
 
     def use(self, helper: str) -> str:
@@ -313,11 +313,19 @@ class _Writer:
     def task(self, n: Node) -> str:
         """A launch: its roles and views, how it is cut, and what it is given. The last argument is the user's function."""
         assert isinstance(n.arg, TaskArg)
-        views = [(a.role, a.written, a.at, a.view) for a in n.arg.arguments]
         sources = ", ".join(operand(s) for s in n.src[:-1])
-        self.imports["from legate_jit.ir.index import Affine"] = None
-        self.imports["from legate_jit.ir.partition import *"] = None
-        cut = f"{n.arg.spec!r}, {views!r}, {n.arg.inputs}, {n.arg.partition!r}"
+        cut = f"launch{n.number}"
+        self.constants += [
+            f"{cut} = TaskArg(  # {n.arg.spec.name}",
+            *(line for part in n.arg for line in wrapped("    ", repr(part), ",")),
+            ")",
+        ]
+        for name, room in (
+            ("TaskArg, TaskArgument, TaskSpec", "task"),
+            ("*", "partition"),
+            ("Affine", "index"),
+        ):
+            self.imports[f"from legate_jit.ir.{room} import {name}"] = None
         return f"{self.use('task')}({cut}, [{sources}], {operand(n.src[-1])})"
 
     def option(self, value: Any) -> str:

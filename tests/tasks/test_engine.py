@@ -380,6 +380,27 @@ def test_running_launch_is_known_in_the_body() -> None:
     assert tasks.running() is None
 
 
+def test_dumped_graph_runs() -> None:
+    """The dump of a window with a task is a program that gives the same values."""
+    from legate_jit.cli import program
+    from legate_jit.ir import passes
+
+    texts: list[str] = []
+    observe = lambda stage, graph: texts.append(program.program(graph)) if stage == "simplified" else None  # noqa: E731
+    x, y = np.arange(7.0), np.zeros(9)
+    legate.fence()
+    passes.observers.append(observe)
+    try:
+        launch = call(copy, "input output", x * 3, y[1:8], constraints=[Align(0, 1)], pieces=3)
+        legate.fence()
+    finally:
+        passes.observers.remove(observe)
+    room: dict[str, Any] = {}
+    exec(texts[-1], room)
+    found, _ = room["window"](onp.arange(7.0), onp.zeros(9), 3.0, launch)
+    onp.testing.assert_array_equal(found, y)
+
+
 # ---- marks ------------------------------------------------------------------------------------------------------
 
 
