@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from cupynumeric import _array, _calls, _elementwise, _instant, _reduce
+from cupynumeric import _array, _calls, _elementwise, _reduce
 from cupynumeric._array import SCALAR, ndarray
 from cupynumeric._calls import lift, lift_all, on_host
 from cupynumeric._convert import to_numpy_tree
@@ -92,11 +92,6 @@ class ufunc:
                         return _recorded(sig, x)
                 elif self._operator is not None and args[1].__class__ in _QUICK:
                     return self._operator(x, args[1])
-            for x in args:
-                if x.__class__ is Instant and self.nout == 1:
-                    done = _instant.apply(self._numpy, args)
-                    if done is not None:
-                        return done
             return self._plain(self._op, args)
         for name in kwargs:
             if name not in _KEYWORDS:
