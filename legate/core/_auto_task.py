@@ -296,7 +296,8 @@ class AutoTask(Operation):
         info, place = self._info, self._placement
         function: Callable[..., None] = info._variants[place.kind]
         if self._prepared is None:
-            plan = Plan(info.name, info._id, function, place, roles, spec)
+            absent = tuple(k for k, s in enumerate(self._stores) if s is None)
+            plan = Plan(info.name, info._id, function, place, tuple(self._roles), spec, absent=absent)
             launch: TaskLaunch = ContextLaunch(plan, self._scalars, user_frame(), arguments.unbound)
         else:
             functions, values, invoker, positions = self._prepared
@@ -310,6 +311,7 @@ class AutoTask(Operation):
                 positions=tuple(p for p, s in zip(positions, self._stores, strict=True) if s is not None),
                 scalar_positions=tuple(k for k, a in enumerate(invoker.arguments) if a.role == "scalar"),
                 with_context=invoker.with_context,
+                copied=True,
             )
             launch = FunctionLaunch(plan, values, user_frame(), arguments.unbound)
         plan.declare(self._may_throw, arguments)

@@ -25,22 +25,25 @@ def prepared(function: Callable[..., None]) -> Callable[..., None]:
     """The function to run for `function`: itself unless it is compiled.
 
     A compiled function that keeps the interpreter's lock is compiled again without it, so that the points of a launch run at the
-    same time. One with parallel loops of its own runs alone: Numba's default threads end the process when entered twice.
+    same time; so is one compiled for given signatures, which cannot say that inputs are read-only. One with parallel loops of its
+    own runs alone: Numba's default threads end the process when entered twice.
     """
-    if not is_compiled(function):
+    if not is_compiled(function) or isinstance(function, _Alone):
         return function
     dispatcher: Any = function
     options = dispatcher.targetoptions
-    if options.get("parallel"):
-        return _Alone(dispatcher)
-    if options.get("nogil") or options.get("forceobj") or not options.get("nopython"):
-        return function
-    again: Any = type(dispatcher)(
-        dispatcher.py_func, locals=dispatcher.locals, targetoptions={**options, "nogil": True}
-    )
+    free = not options.get("nopython") or options.get("nogil") or options.get("parallel")
+    if not free or not dispatcher._can_compile:
+        dispatcher = _again(dispatcher, {**options, "nogil": True})
+    return _Alone(dispatcher) if options.get("parallel") else dispatcher  # type: ignore[no-any-return]
+
+
+def _again(dispatcher: Any, options: dict[str, Any]) -> Any:
+    """The same function to be compiled for the types it is called with."""
+    made = type(dispatcher)(dispatcher.py_func, locals=dispatcher.locals, targetoptions=options)
     if dispatcher._cache.cache_path is not None:
-        again.enable_caching()
-    return again  # type: ignore[no-any-return]
+        made.enable_caching()
+    return made
 
 
 class _Alone:

@@ -7,14 +7,16 @@ signatures, argument checks and user-facing task objects.
 from __future__ import annotations
 
 import gc
-import threading
+import sys
 from collections.abc import Callable, Collection, Sequence
+from threading import get_ident
 from types import FrameType
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from legate.core._compiled import is_compiled
+from legate.core._config import config
 from legate.core._context import TaskContext
 from legate.core._enums import ExceptionMode, VariantCode
 from legate.core._machine import Machine
@@ -31,6 +33,7 @@ from legate_jit.store import Lens, Store
 from legate_jit.tasks import Launch, TaskSpec
 
 Index = tuple[int, ...]
+_new = object.__new__
 _physical = PhysicalStore._make
 _context = TaskContext._make
 
@@ -166,8 +169,9 @@ class Plan:
     """What launches of one task in one place share.
 
     `function`: what runs. `roles`: of the array arguments, in the body's order. `members`, `types`: as in `Arguments`.
-    `spec`: the engine's part. `positions`: parameters of a task function that are arrays; `scalar_positions`: passed by value.
-    `lower`: the launch domain's low end.
+    `spec`: the engine's part. `positions`: parameters of a task function that are arrays; `scalar_positions`: passed by value;
+    `copied`: some of those may be `Pickled`. `absent`: arrays left out. `lower`: the launch domain's low end. `plain`: points
+    need nothing special.
     """
 
     __slots__ = (
@@ -185,7 +189,11 @@ class Plan:
         "scalar_positions",
         "with_context",
         "compiled",
+        "copied",
+        "absent",
         "lower",
+        "watched",
+        "plain",
     )
 
     members: tuple[int, ...] | None
@@ -204,12 +212,17 @@ class Plan:
         positions: tuple[int, ...] = (),
         scalar_positions: tuple[int, ...] = (),
         with_context: bool = False,
+        copied: bool = False,
+        absent: tuple[int, ...] = (),
         lower: Index | None = None,
     ) -> None:
-        self.name, self.task_id, self.function, self.placement = name, task_id, function, placement
+        settings = config()
+        self.name, self.task_id, self.placement = name, task_id, placement
+        self.function = _empty if settings.use_empty_task else function
+        self.watched = settings.show_progress_requested
         self.roles, self.spec = roles, spec
         self.positions, self.scalar_positions = positions, scalar_positions
-        self.with_context, self.lower = with_context, lower
+        self.with_context, self.copied, self.absent, self.lower = with_context, copied, absent, lower
         self.compiled = is_compiled(function)
         self.may_throw = self.immediate = False
         self.members = self.types = None
@@ -219,6 +232,23 @@ class Plan:
         self.may_throw = may_throw
         self.immediate = may_throw and self.placement.mode is ExceptionMode.IMMEDIATE
         self.members, self.types = arguments.members, arguments.types
+        known = self.members is None and self.types is None
+        self.plain = known and not (self.compiled or self.watched or self.copied)
+
+
+def _empty(*_: object) -> None:
+    """What runs in every task's place to see what launching costs."""
+
+
+def _announce(plan: Plan, index: Index) -> None:
+    """Say that a point starts (`--show-progress`)."""
+    if config().show_progress_requested:
+        provenance = f" [{plan.placement.provenance}]" if plan.placement.provenance else ""
+        point = ",".join(map(str, index))
+        line = (
+            f"{plan.name} {plan.placement.kind.name} task{provenance}, pt = ({point}), proc = {get_ident():x}"
+        )
+        print(line, file=sys.stderr)
 
 
 class TaskLaunch(Launch):
@@ -291,21 +321,32 @@ class FunctionLaunch(TaskLaunch):
         """Call the function for one point."""
         plan = self.plan
         values = [*self.values]
-        given: Sequence[Any] = self.stores(index, arrays, boxes)
-        if plan.compiled:
-            given = [np.asarray(store) for store in given]
-        for position, store in zip(plan.positions, given, strict=True):
-            values[position] = store
-        for position in plan.scalar_positions:
-            if values[position].__class__ is Pickled:
-                values[position] = values[position].value()
+        if plan.plain:
+            for position, array, box in zip(plan.positions, arrays, boxes, strict=False):
+                values[position] = store = _new(PhysicalStore)
+                store._array, store._box, store._type, store._sink = array, box, None, None
+        else:
+            self._fill(values, index, arrays, boxes)
         if plan.with_context:
-            values[0] = _context(self, index, launch, given)
+            values[0] = _context(self, index, launch, [values[p] for p in plan.positions])
         _begin()
         try:
             plan.function(*values)
         finally:
             _end()
+
+    def _fill(
+        self, values: list[Any], index: Index, arrays: Sequence[np.ndarray], boxes: Sequence[Box]
+    ) -> None:
+        """Put the arguments of one point into `values`, whatever they are."""
+        plan = self.plan
+        if plan.watched:
+            _announce(plan, index)
+        for position, store in zip(plan.positions, self.stores(index, arrays, boxes), strict=True):
+            values[position] = np.asarray(store) if plan.compiled else store
+        for position in plan.scalar_positions:
+            if values[position].__class__ is Pickled:
+                values[position] = values[position].value()
 
 
 class ContextLaunch(TaskLaunch):
@@ -315,7 +356,12 @@ class ContextLaunch(TaskLaunch):
 
     def point(self, index: Index, launch: Index, arrays: Sequence[np.ndarray], boxes: Sequence[Box]) -> None:
         """Call the callback for one point."""
-        context = _context(self, index, launch, self.stores(index, arrays, boxes))
+        if self.plan.watched:
+            _announce(self.plan, index)
+        stores: list[PhysicalStore | None] = [*self.stores(index, arrays, boxes)]
+        for k in self.plan.absent:
+            stores.insert(k, None)
+        context = _context(self, index, launch, stores)
         _begin()
         try:
             self.plan.function(context)
@@ -323,27 +369,29 @@ class ContextLaunch(TaskLaunch):
             _end()
 
 
-_lock = threading.Lock()
-_bodies = 0
-_collecting = False
+#: one entry for every body that runs; changed by single calls, which threads cannot interrupt
+_bodies: list[None] = []
+_resting = False
 
 
 def _begin() -> None:
-    """The garbage collector rests while a body runs: a collection would run finalizers in the middle of a launch."""
-    global _bodies, _collecting
-    with _lock:
-        if not _bodies:
-            _collecting = gc.isenabled()
-            gc.disable()
-        _bodies += 1
+    """The garbage collector rests while bodies run: a collection would run finalizers in the middle of one.
+
+    Without a lock: should one body begin while the last one ends, the collector may run during it, but never stays off.
+    """
+    global _resting
+    _bodies.append(None)
+    if gc.isenabled():
+        _resting = True
+        gc.disable()
 
 
 def _end() -> None:
-    global _bodies
-    with _lock:
-        _bodies -= 1
-        if not _bodies and _collecting:
-            gc.enable()
+    global _resting
+    _bodies.pop()
+    if _resting and not _bodies:
+        _resting = False
+        gc.enable()
 
 
 def submit(launch: TaskLaunch, arguments: Sequence[tuple[Store, Lens | None]]) -> None:

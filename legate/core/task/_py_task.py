@@ -239,6 +239,7 @@ class PyTask:
             positions=tuple(k for k, s in zip(self._positions, stores, strict=True) if s is not None),
             scalar_positions=tuple(k for k, _ in self._scalars),
             with_context=invoker.with_context,
+            copied=any(t not in PLAIN for _, t in self._scalars),
         )
         plan.declare(self._options is not None and self._options.may_throw_exception, arguments)
         return plan
