@@ -17,7 +17,7 @@ from legate_jit.backends import memory
 from legate_jit.backends.memory import Buffer
 from legate_jit.ir import dtypes
 from legate_jit.ir.node import array_type
-from legate_jit.store import Store
+from legate_jit.store import Store, release
 
 #: the array last mapped of a store, and the buffer it is a view of
 _mapped: WeakKeyDictionary[Store, tuple[ref[np.ndarray], ref[Buffer]]] = WeakKeyDictionary()
@@ -102,6 +102,7 @@ class Attachment:
             contents = runtime.host(store)
             self._evict()
             self.memory[...] = contents
+            release(store)
             store.buffer = self._buffer
 
     def _evict(self) -> None:

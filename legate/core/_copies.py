@@ -107,10 +107,17 @@ def fill(target: LogicalStore, value: Any) -> None:
     if isinstance(value, Scalar):
         item = np.array(value).reshape(())
         if target._type is not None:
-            _assign(target, carried(np.ascontiguousarray(np.array(value)), dtype))
+            _assign(target, carried(np.array(value, order="C"), dtype))
             return
         value = item[()]
     to = target._bound()
+    lens = target._lens
+    if target.volume == 0:
+        return
+    if lens is not None and lens.view is None and not lens.writable:
+        # repeated elements behind a reshape: no instruction writes those, the memory can be written
+        np.asarray(target.get_physical_store())[...] = value
+        return
     lens = _once(target)
     view = index.identity(to.type.shape) if lens is None else lens.view
     if view is None:

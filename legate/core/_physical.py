@@ -15,7 +15,7 @@ import numpy as np
 from legate.core import types as ty
 from legate.core._enums import StoreTarget
 from legate.core._shape import Domain, DomainPoint
-from legate.core._store import NO_CUDA, LogicalStore, shown_as, type_of
+from legate.core._store import NO_CUDA, LogicalStore, flat, shown_as, type_of
 from legate_jit import hosting, runtime
 
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ class PhysicalStore(_Exported):
     def ndim(self) -> int:
         """Number of axes."""
         local = self._local
-        return local.ndim if self._type is None else local.ndim - len(self._dtype.shape)
+        return local.ndim if self._type is None else local.ndim - len(flat(self._dtype)[1])
 
     @property
     def _dtype(self) -> np.dtype:

@@ -61,12 +61,22 @@ class Root:
 type_of = ty.Type.from_numpy_dtype
 
 
+def flat(dtype: np.dtype) -> tuple[np.dtype, tuple[int, ...]]:
+    """The innermost elements of nested array dtypes, and the shape they make together."""
+    shape: tuple[int, ...] = ()
+    while dtype.subdtype is not None:
+        dtype, inner = dtype.subdtype
+        shape += inner
+    return dtype, shape
+
+
 def carrier(dtype: np.dtype) -> tuple[np.dtype, int]:
     """What carries elements of `dtype` in the engine: the dtype, and how many of it (0: one, without an axis of its own)."""
     if dtypes.is_supported(dtype):
         return dtypes.canonical(dtype), 0
-    if dtype.subdtype is not None and dtypes.is_supported(dtype.base):
-        return dtypes.canonical(dtype.base), math.prod(dtype.shape)
+    base, shape = flat(dtype)
+    if shape and dtypes.is_supported(base):
+        return dtypes.canonical(base), math.prod(shape)
     size = dtype.itemsize
     if size in (1, 2, 4, 8):
         return np.dtype(f"i{size}"), 0
@@ -83,10 +93,11 @@ def shown_as(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """A view of carried elements as what they are; elements that are arrays are further axes."""
     if array.dtype == dtype:
         return array
-    if dtype.subdtype is None:
+    base, shape = flat(dtype)
+    if not shape:
         return array.view(dtype)[..., 0] if carrier(dtype)[1] else array.view(dtype)
-    parts = array if array.dtype == dtype.base else array.view(dtype.base)
-    return parts if len(dtype.shape) == 1 else parts.reshape((*parts.shape[:-1], *dtype.shape))
+    parts = array if array.dtype == base else array.view(base)
+    return parts if len(shape) == 1 else parts.reshape((*parts.shape[:-1], *shape))
 
 
 def carried(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
@@ -94,8 +105,8 @@ def carried(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
     unit, count = carrier(dtype)
     if array.dtype == unit and not count:
         return array
-    shape = array.shape[: array.ndim - len(dtype.shape)]
-    return array.view(unit).reshape((*shape, count) if count else shape)
+    shape = array.shape[: array.ndim - len(flat(dtype)[1])]
+    return array.reshape(-1).view(unit).reshape((*shape, count) if count else shape)
 
 
 def fixed_dtype(type_: ty.Type) -> np.dtype:
