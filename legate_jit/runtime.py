@@ -95,6 +95,15 @@ class Window:
         self.held = 0  # bytes of input buffers the window keeps alive
         self.serial += 1
 
+    def copy(self, items: tuple[Any, ...], tape: list[Any], position: int) -> None:
+        """Append to the tape what was recorded at `position` of another one."""
+        self.code += items
+
+    def take(self, other: Window) -> None:
+        """Become what another window, never to be used again, holds."""
+        for name in Window.__slots__:
+            setattr(self, name, getattr(other, name))
+
     def enter(self, store: Store) -> int:
         """Give a store that holds a buffer a value number in this window."""
         buffer = store.buffer
