@@ -156,7 +156,7 @@ class TaskLocalBuffer(_Exported):
     @property
     def dim(self) -> int:
         """Number of axes."""
-        return self._array.ndim
+        return self._array.ndim - len(flat(np.dtype(self._type.to_numpy_dtype()))[1])
 
 
 class PhysicalStore(_Exported):

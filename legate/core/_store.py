@@ -23,6 +23,7 @@ from legate_jit.ir.node import ArrayType, array_type
 from legate_jit.store import Lens, LensStep, Reshaped, Store, extend
 
 if TYPE_CHECKING:
+    from legate.core._interface import LegateDataInterfaceItem
     from legate.core._partition import LogicalStorePartition
     from legate.core._physical import PhysicalStore
 
@@ -446,7 +447,7 @@ class LogicalStore:
     # -- interfaces --
 
     @property
-    def __legate_data_interface__(self) -> dict[str, Any]:
+    def __legate_data_interface__(self) -> LegateDataInterfaceItem:
         """How libraries exchange stores."""
         return {"version": 2, "data": {"store": self}}
 
