@@ -264,6 +264,8 @@ def _sum_dtype(x: ndarray, dtype: Any) -> tuple[Any, np.dtype]:
 
 def _divided(total: Any, count: Any) -> Any:
     """total / count in total's own dtype when it is inexact."""
+    if count.__class__ is int and total.__class__ is ndarray and total._type.dtype.kind in "fc":
+        return result(infer.count_signature(total._type, count), value(total), scalars=(count,))
     if isinstance(count, (int, float)):
         return _ufunc.divide(total, count)
     if total.dtype.kind in "fc":

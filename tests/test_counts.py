@@ -190,3 +190,16 @@ def test_masked_update_is_one_kernel(schedules):
     legate.fence()
     (schedule,) = schedules
     assert len(kernels(schedule)) == 1
+
+
+def test_mean_variance_and_deviation_share_their_sums(schedules):
+    x = some(400, 300)
+    legate.fence()
+    schedules.clear()
+    results = x.mean(axis=1), x.var(axis=1), x.std(axis=1)
+    legate.fence()
+    (schedule,) = schedules
+    (kernel,) = kernels(schedule)
+    assert sum(len(s.reduces) for s in kernel.sections) == 2
+    for ours, theirs in zip(results, (numpy.mean, numpy.var, numpy.std), strict=True):
+        numpy.testing.assert_allclose(ours, theirs(numpy.array(x), axis=1), rtol=1e-13)

@@ -6,13 +6,15 @@ value number k. Scalars take slots in order of appearance.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
 
 from legate_jit.ir import dtypes
 from legate_jit.ir.node import Node, Signature, array_type
 from legate_jit.ir.ops import OPS, Kind, Op, fusable
 from legate_jit.ir.rewrite import Builder, Graph, reachable
+
+_DIVIDE = OPS["divide"]
 
 
 class CallSpec(NamedTuple):
@@ -39,6 +41,7 @@ class _Decoder:
         self.builder = Builder()
         self.values: list[Node] = []
         self.scalars: list[str] = []
+        self.known: dict[tuple[Hashable, str], int] = {}  # a count that a signature states -> its first slot
         self.inputs = 0
 
     def operands(self, sig: Signature, srcs: Sequence[int]) -> list[Node]:
@@ -61,10 +64,13 @@ class _Decoder:
         slot = len(self.scalars)
         dtype = sig.loop[k]
         self.scalars.append(dtypes.code(dtype))
+        if sig.op is _DIVIDE and sig.arg is not None:
+            slot = self.known.setdefault((sig.arg, dtypes.code(dtype)), slot)
         return self.builder.make(OPS["scalar"], (), slot, array_type((), dtype))
 
     def map(self, sig: Signature, src: list[Node]) -> Node:
         make, op, loop = self.builder.make, sig.op, sig.loop
+        arg = None if op is _DIVIDE else sig.arg
         if op.name == "cast":
             return make(op, tuple(src), None, sig.type)
         if not all(fusable(op, d) for d in (loop[1:] if op.name == "where" else loop)) or _mixed(op, sig):
@@ -74,11 +80,11 @@ class _Decoder:
         src = [self.builder.cast(s, array_type((), d)) for s, d in zip(src, loop, strict=True)]
         half = dtypes.FLOAT16 in loop and op.name != "where"
         if not half:
-            return make(op, tuple(src), sig.arg, sig.type)
+            return make(op, tuple(src), arg, sig.type)
         single = array_type((), dtypes.FLOAT32)
         src = [self.builder.cast(s, single) if s.dtype == dtypes.FLOAT16 else s for s in src]
         wide = dtypes.FLOAT32 if sig.type.dtype == dtypes.FLOAT16 else sig.type.dtype
-        return self.builder.cast(make(op, tuple(src), sig.arg, array_type(sig.type.shape, wide)), sig.type)
+        return self.builder.cast(make(op, tuple(src), arg, array_type(sig.type.shape, wide)), sig.type)
 
     def reduce(self, sig: Signature, src: Node) -> Node:
         op, loop = sig.op, sig.loop[0]

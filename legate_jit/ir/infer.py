@@ -126,6 +126,13 @@ def map_signature(
     return _signature(op, types, array_type(broadcast_types(types), loop[-1]), None, mask, loop[:-1], bounds)
 
 
+def count_signature(total: ArrayType, count: Hashable) -> Signature:
+    """`total / count` in total's own inexact dtype, where `count` follows from shapes alone (a mean's number of elements): equal
+    counts are one value of the graph, so that a mean and a variance share their sums. The count is a scalar of the run."""
+    loop = (total.dtype, total.dtype)
+    return _signature(OPS["divide"], (total,), total, count, 2, loop)
+
+
 def user_signature(types: tuple[ArrayType, ...], symbol: str, loop: np.dtype, result: np.dtype) -> Signature:
     """A user's compiled scalar function, elementwise; its operands are all cast to `loop`."""
     shape = broadcast_types(types)
