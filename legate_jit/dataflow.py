@@ -14,8 +14,9 @@ from typing import Any
 from legate_jit.backends import threads
 from legate_jit.backends.memory import Buffer
 from legate_jit.ir import depend
+from legate_jit.ir.partition import Box
 from legate_jit.ir.steps import Launch, Schedule, Step, Task
-from legate_jit.points import Attempt, crew, quiet_blas
+from legate_jit.points import Attempt, crew, is_short, quiet_blas, run_alone
 from legate_jit.points import attempt as begin
 
 #: seconds after which a waiting thread looks around by itself: an interruption may have swallowed a message
@@ -25,7 +26,7 @@ _LOOK = 1.0
 class Flow:
     """The static part: which item waits for which. Items, groups of steps that run together, are numbered in program order."""
 
-    __slots__ = ("edges", "followers", "items", "schedule", "sources")
+    __slots__ = ("_boxes", "edges", "followers", "items", "schedule", "sources")
 
     def __init__(self, items: Sequence[Sequence[Step]], schedule: Schedule) -> None:
         self.items, self.schedule = items, schedule
@@ -35,6 +36,15 @@ class Flow:
             for earlier in found:
                 self.followers[earlier].append(k)
         self.sources = [k for k, found in enumerate(self.edges) if not found]
+        self._boxes: dict[int, list[Box]] = {}  # by the launch's scalar slot
+
+    def boxes(self, task: Task) -> list[Box]:
+        """The whole arguments of a launch of one point."""
+        found = self._boxes.get(task.launch)
+        if found is None:
+            found = [task.partition.box(k, ()) for k in range(len(task.arguments))]
+            self._boxes[task.launch] = found
+        return found
 
 
 class FlowRun:
@@ -81,6 +91,13 @@ class FlowRun:
     def _start(self, k: int, perform: Callable[[int], None]) -> None:
         (step, *_) = self.flow.items[k]
         cause = None if isinstance(step, Launch) else self._cause(step.after)
+        if isinstance(step, Task) and cause is None and self._is_small(step):
+            heappop(self.ready)
+            error = run_alone(step, self.flow.boxes(step), self.buffers, self.scalars)
+            if error is not None:
+                self.failed[step.launch] = error
+            self._complete(k)
+            return
         if isinstance(step, Task) and cause is None:
             self.going[k] = attempt = begin(step, self.buffers, self.scalars)
             heappop(self.ready)
@@ -93,14 +110,23 @@ class FlowRun:
         heappop(self.ready)
         self._complete(k)
 
+    def _is_small(self, step: Task) -> bool:
+        """Whether a launch is run where it is found, before others are looked at: one point of a short body."""
+        partition = step.partition
+        return not (partition.launch or partition.images) and is_short(step.spec.name)
+
     def _share(self) -> None:
-        """Leave all but one of the points at hand to the crew, if there is one."""
+        """Leave all but one of the points at hand to the crew, if there is one and they are not short."""
         workers = threads.get_threads() - 1
         if len(self.own) > 1 and workers:
             crew.want(workers)
+            kept = self.own[:1]
             for attempt, number in self.own[:0:-1]:
-                crew.jobs.put((attempt, number, self.done))
-            del self.own[1:]
+                if is_short(attempt.call.name):
+                    kept.append((attempt, number))
+                else:
+                    crew.jobs.put((attempt, number, self.done))
+            self.own = kept
 
     def _wait(self) -> None:
         """Run a point that no thread has taken yet, or wait for one that runs elsewhere."""

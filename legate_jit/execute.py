@@ -63,6 +63,7 @@ class Runnable:
 
     __slots__ = (
         "_alone",
+        "_boxes",
         "_direct",
         "_keep",
         "_only",
@@ -104,7 +105,14 @@ class Runnable:
         self._build(target)
         self.flow: Any = self._dataflow() if any(isinstance(s, Task) for s in schedule.steps) else None
         task = self.items[0] if len(self.items) == 1 else None
-        self._alone = task if isinstance(task, Task) and not task.partition.launch else None
+        self._alone = (
+            task if isinstance(task, Task) and not (task.partition.launch or task.partition.images) else None
+        )
+        self._boxes = (
+            [self._alone.partition.box(k, ()) for k in range(len(self._alone.arguments))]
+            if self._alone
+            else []
+        )
 
     def _dataflow(self) -> Any:
         """What the items depend on, for a schedule with tasks: their order is not the only one."""
@@ -188,14 +196,12 @@ class Runnable:
 
     def _run_alone(self, task: Task, buffers: list[Buffer], scalars: list[Any]) -> bool:
         """A schedule of nothing but one launch of one point: run it here."""
-        attempt = _points().attempt(task, buffers, scalars)
+        run_alone = _points().run_alone
         progress.begun = True
-        attempt.run(0)
-        error = attempt.finish()
+        error = run_alone(task, self._boxes, buffers, scalars)
         if error is not None:
             from legate_jit import poison
 
-            attempt.call.error = error
             poison.mark([buffers[k] for k in task.written], error)
             raise error
         return True

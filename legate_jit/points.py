@@ -11,6 +11,7 @@ from _thread import start_new_thread
 from collections.abc import Sequence
 from contextlib import nullcontext
 from queue import SimpleQueue
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,16 @@ def _limits(dtype: np.dtype) -> tuple[Any, Any]:
     return info.min, info.max
 
 
+#: seconds that a body of each name took when it ran last: handing a short one to another thread costs more than it does
+_took: dict[str, float] = {}
+_SHORT = 1e-4
+
+
+def is_short(name: str) -> bool:
+    """Whether the task's bodies are known to be over sooner than another thread could take one."""
+    return _took.get(name, 1.0) < _SHORT
+
+
 class Part:
     """A reduction's private memory for one point, and the part of the target it is merged into."""
 
@@ -110,6 +121,7 @@ class Attempt:
         """Run a point. What its body raises is kept: the first in the order of the points."""
         index, partition = self.points[number], self.partition
         call, before = self.call, thread.launch
+        start = perf_counter()
         try:
             arrays, boxes, parts = _local(self.roles, self.arrays, partition, index)
             thread.launch = call
@@ -129,6 +141,7 @@ class Attempt:
             if error is not None:
                 self.errors[number] = error
         finally:
+            _took[call.name] = perf_counter() - start
             self.ran.append(number)
 
     def finish(self) -> BaseException | None:
@@ -146,6 +159,45 @@ def attempt(step: Task, buffers: Sequence[Buffer], scalars: Sequence[Any]) -> At
     roles = step.spec.roles
     arrays = [array_of(a, buffers, role != "input") for a, role in zip(step.arguments, roles, strict=True)]
     return Attempt(roles, step.partition, arrays, scalars[step.launch])
+
+
+def run_alone(
+    step: Task, boxes: Sequence[Box], buffers: Sequence[Buffer], scalars: Sequence[Any]
+) -> BaseException | None:
+    """Run a launch of one point on this thread, `boxes` being the whole arguments; what it is to raise, if it fails.
+
+    What `Attempt` does, without its bookkeeping: small launches are mostly that.
+    """
+    call, before = scalars[step.launch], thread.launch
+    parts: list[Part] = []
+    large = 0
+    try:
+        arrays = []
+        for a, role in zip(step.arguments, step.spec.roles, strict=True):
+            array = array_of(a, buffers, role != "input")
+            if role not in ("input", "output"):
+                parts.append(part := Part(array, role))
+                array = part.local(array)
+            arrays.append(array)
+            large += a.type.nbytes
+        thread.launch = call
+        active.append(call)
+        try:
+            if large < _LARGE:
+                call.point((), (), arrays, boxes)
+            else:
+                with scratch.warm_temporaries():
+                    call.point((), (), arrays, boxes)
+        finally:
+            thread.launch = before
+            active.pop()
+        for part in parts:
+            part.merge()
+    except BaseException as e:
+        error: BaseException | None = call.failed(e, ())
+        call.error = error
+        return error
+    return None
 
 
 def run_on_arrays(arg: TaskArg, values: Sequence[Any]) -> list[np.ndarray]:
