@@ -5,12 +5,15 @@ Whole copies and fills are the engine's own instructions; the others run NumPy i
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from legate.core._enums import TaskTarget
+from legate.core._machine import get_machine
 from legate.core._scalar import Scalar
 from legate.core._store import LogicalStore, carried
 from legate.core.types import FixedArrayType, ReductionOpKind, Type, TypeCode
@@ -18,7 +21,7 @@ from legate_jit import runtime, tasks
 from legate_jit.ir import index, infer
 from legate_jit.ir.index import Affine
 from legate_jit.ir.ops import OPS
-from legate_jit.ir.partition import Box
+from legate_jit.ir.partition import Align, Box, Broadcast
 from legate_jit.store import Lens, extend
 from legate_jit.tasks import Launch, TaskSpec
 
@@ -173,6 +176,7 @@ def _once(store: LogicalStore) -> Lens | None:
 # ---- indirect copies ----------------------------------------------------------------------------------------------
 
 Body = Callable[..., None]
+_INSIDE = ("legate.core", "legate_jit")
 
 
 class _Indirect(Launch):
@@ -181,7 +185,9 @@ class _Indirect(Launch):
     __slots__ = ("body",)
 
     def __init__(self, name: str, body: Body) -> None:
-        frame = sys._getframe(4)  # the caller of the runtime
+        frame = sys._getframe(1)
+        while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(_INSIDE):
+            frame = frame.f_back
         super().__init__(name, f"{frame.f_code.co_filename}:{frame.f_lineno}")
         self.body = body
 
@@ -238,9 +244,20 @@ def gather(
     shape = source.extents
 
     def body(to: np.ndarray, old: np.ndarray, points: np.ndarray) -> None:
-        _combine(to, old[_places(points, shape)], ufunc)
+        places = _places(points, shape)
+        if ufunc is None and len(places) == 1 and to.flags.c_contiguous:
+            np.take(old, places[0], axis=0, out=to, mode="clip")  # in bounds; this mode needs no buffer
+        else:
+            _combine(to, old[places], ufunc)
 
-    _launch("gather", body, target, source, source_indirect)
+    alike = not target._words and not source_indirect._words
+    _launch(
+        _gather_spec(max(1, get_machine().count(TaskTarget.CPU)) if alike else 1),
+        body,
+        target,
+        source,
+        source_indirect,
+    )
 
 
 def scatter(
@@ -256,7 +273,7 @@ def scatter(
     def body(to: np.ndarray, values: np.ndarray, points: np.ndarray) -> None:
         _combine_at(to, _places(points, shape), values, ufunc)
 
-    _launch("scatter", body, target, source, target_indirect)
+    _launch(_SCATTER, body, target, source, target_indirect)
 
 
 def scatter_gather(
@@ -277,7 +294,7 @@ def scatter_gather(
     def body(to: np.ndarray, old: np.ndarray, ends: np.ndarray, starts: np.ndarray) -> None:
         _combine_at(to, _places(ends, there), old[_places(starts, here)], ufunc)
 
-    _launch("scatter_gather", body, target, source, target_indirect, source_indirect)
+    _launch(_SCATTER_GATHER, body, target, source, target_indirect, source_indirect)
 
 
 def _same_type(target: LogicalStore, source: LogicalStore, what: str, *indirections: LogicalStore) -> None:
@@ -302,13 +319,21 @@ def _ufunc(target: LogicalStore, redop: Any) -> Any:
     return None if name is None else getattr(np, name)
 
 
-_specs: dict[str, TaskSpec] = {
-    name: TaskSpec(name, ("output", *("input",) * inputs))
-    for name, inputs in (("gather", 2), ("scatter", 2), ("scatter_gather", 3))
-}
+#: elements below which a gather is not worth a second thread
+_CHUNK = 1 << 16
+#: in one point: where several elements go to one place, the last has to stay
+_SCATTER = TaskSpec("scatter", ("output", "input", "input"))
+_SCATTER_GATHER = TaskSpec("scatter_gather", ("output", "input", "input", "input"))
 
 
-def _launch(name: str, body: Body, *stores: LogicalStore) -> None:
+@functools.cache
+def _gather_spec(pieces: int) -> TaskSpec:
+    """Gathers in up to so many points; more than one only if target and indirection are cut alike."""
+    constraints = (Align(0, 2), Broadcast(1, None)) if pieces > 1 else ()
+    return TaskSpec("gather", ("output", "input", "input"), constraints, pieces, _CHUNK)
+
+
+def _launch(spec: TaskSpec, body: Body, *stores: LogicalStore) -> None:
     """Record a launch whose first store is written. Inputs that are the target itself are copied before."""
     arguments = [(s._bound(), s._lens) for s in stores]
     target = arguments[0][0]
@@ -317,4 +342,4 @@ def _launch(name: str, body: Body, *stores: LogicalStore) -> None:
             value = runtime.read(store, lens)
             shown = store.type if lens is None else lens.type
             arguments[k] = (runtime.new_store(value, shown), None)
-    tasks.launch(_Indirect(name, body), _specs[name], arguments)
+    tasks.launch(_Indirect(spec.name, body), spec, arguments)

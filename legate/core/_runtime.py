@@ -28,7 +28,7 @@ from legate.core._scope import forbid_in_streaming
 from legate.core._shape import DimOrdering, Shape
 from legate.core._store import LogicalStore, Root, carried, carrier_type, fixed_dtype
 from legate.core.types import ReductionOpKind, Type
-from legate_jit import runtime
+from legate_jit import locking, runtime
 from legate_jit.ir import dtypes, infer
 
 __all__ = ["Runtime", "get_legate_runtime"]
@@ -381,6 +381,27 @@ def _ordering(ordering: DimOrdering | None) -> DimOrdering:
     return ordering
 
 
+def _take_turns() -> None:
+    """In a program of several threads, what records or runs holds the engine's lock. What bodies call must not."""
+    for name in (
+        "issue_copy",
+        "issue_gather",
+        "issue_scatter",
+        "issue_scatter_gather",
+        "issue_fill",
+        "issue_execution_fence",
+        "tree_reduce",
+        "create_store",
+        "create_store_from_scalar",
+        "create_store_from_buffer",
+        "create_store_from_tiles",
+    ):
+        setattr(Runtime, name, locking.guarded(getattr(Runtime, name)))
+    for name in ("_bound", "get_physical_store", "get_physical_array", "detach"):
+        setattr(LogicalStore, name, locking.guarded(getattr(LogicalStore, name)))
+
+
+locking.when_shared(_take_turns)
 _runtime: Runtime = object.__new__(Runtime)
 
 

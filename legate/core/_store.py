@@ -206,7 +206,9 @@ class LogicalStore:
 
     @property
     def shape(self) -> Shape:
-        """Extent of each axis, as a `Shape`."""
+        """Extent of each axis, as a `Shape`; that of an unbound store waits for its task when it is looked into."""
+        if self._store is None:
+            return Shape._later(self._ndim, lambda: self.extents)
         return Shape(self.extents)
 
     @property

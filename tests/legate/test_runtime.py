@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 import weakref
 from typing import Any
 
@@ -19,6 +20,7 @@ from legate.core import (
     LogicalStore,
     ManualTask,
     ParallelPolicy,
+    ReductionOpKind,
     Runtime,
     Scalar,
     Scope,
@@ -342,6 +344,31 @@ class TestFences:
         runtime.stop_profiling_range("here")
         with pytest.raises(RuntimeError, match="without start_profiling_range"):
             runtime.stop_profiling_range("here")
+
+
+def test_threads() -> None:
+    """Threads issue operations on stores of their own, and on one they share."""
+    shared = runtime.create_store(ty.int64, (4, 100))
+    errors: list[BaseException] = []
+
+    def work(k: int) -> None:
+        try:
+            s = runtime.create_store(ty.int64, (100,))
+            for i in range(50):
+                s.fill(i)
+                runtime.issue_copy(shared[k], s)
+                runtime.issue_copy(shared[k], s, ReductionOpKind.ADD)
+            assert (shown(s) == 49).all()
+        except BaseException as e:
+            errors.append(e)
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not errors
+    assert (shown(shared) == 98).all()
 
 
 class TestTasks:

@@ -71,9 +71,12 @@ class TestProperties:
         assert s.ndim == 2
         assert not s.transformed
         assert "unbound" in repr(s)
+        assert s.shape.ndim == 2
+        assert "unbound" in repr(s.shape)
         for ask in (
             lambda: s.extents,
             lambda: s.volume,
+            lambda: s.shape[0],
             lambda: s.promote(0, 1),
             lambda: s.slice(0, slice(1)),
         ):
