@@ -288,9 +288,8 @@ class AutoTask(Operation):
         arguments = Arguments.of(stores)
         place = self._placement
         engine_roles = tuple(r for r, u in zip(roles, unbound, strict=True) if not u)
-        relations += arguments.whole
         spec = TaskSpec(self._info.name, engine_roles, relations, place.pieces, place.threshold)
-        submit(self._launch(spec, roles, arguments), arguments.bound)
+        submit(self._launch(spec, roles, arguments), arguments)
 
     def _launch(self, spec: TaskSpec, roles: tuple[str, ...], arguments: Arguments) -> TaskLaunch:
         info, place = self._info, self._placement

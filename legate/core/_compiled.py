@@ -35,7 +35,7 @@ def prepared(function: Callable[..., None]) -> Callable[..., None]:
     free = not options.get("nopython") or options.get("nogil") or options.get("parallel")
     if not free or not dispatcher._can_compile:
         dispatcher = _again(dispatcher, {**options, "nogil": True})
-    return _Alone(dispatcher) if options.get("parallel") else dispatcher  # type: ignore[no-any-return]
+    return _Alone(dispatcher) if options.get("parallel") else dispatcher
 
 
 def _again(dispatcher: Any, options: dict[str, Any]) -> Any:

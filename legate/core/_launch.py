@@ -137,22 +137,23 @@ class Arguments(NamedTuple):
     unbound: list[Unbound]
     members: tuple[int, ...] | None
     types: tuple[Type | None, ...] | None
-    whole: tuple[partition.Broadcast, ...]  # axes that carry elements are not cut
+    words: list[
+        int
+    ]  # per engine's argument, the extent of a last axis that carries elements; 0 if there is none
 
     @classmethod
     def of(cls, stores: Sequence[LogicalStore]) -> Arguments:
         """Sort the stores."""
         bound: list[tuple[Store, Lens | None]] = []
         unbound: list[Unbound] = []
-        members, types, whole = [], [], []
+        members, types, words = [], [], []
         for store in stores:
             types.append(store._type)
             if store._store is None:
                 unbound.append(Unbound(store))
                 members.append(-len(unbound))
                 continue
-            if store._words:
-                whole.append(partition.Broadcast(len(bound), (store.ndim,)))
+            words.append(store._words)
             members.append(len(bound))
             bound.append((store._store, store._lens))
         known = all(t is None for t in types)
@@ -161,8 +162,24 @@ class Arguments(NamedTuple):
             unbound,
             tuple(members) if unbound else None,
             None if known else tuple(types),
-            tuple(whole),
+            words,
         )
+
+    def cut(self, spec: TaskSpec) -> TaskSpec:
+        """`spec` with the partition that the user's shapes ask for, if the engine's have axes more; else as it is."""
+        if spec.partition is not None or not any(self.words):
+            return spec
+        shapes = [s.type.shape if lens is None else lens.type.shape for s, lens in self.bound]
+        operands = [
+            partition.Operand(shape[:-1] if words else shape, role)
+            for shape, words, role in zip(shapes, self.words, spec.roles, strict=True)
+        ]
+        found = partition.solve(operands, spec.constraints, spec.pieces, spec.threshold)
+        axes = [
+            (*own, partition.Axis(words, -1, 0, 0, words)) if words else own
+            for own, words in zip(found.axes, self.words, strict=True)
+        ]
+        return spec._replace(partition=found._replace(axes=tuple(axes)))
 
 
 class Plan:
@@ -394,9 +411,9 @@ def _end() -> None:
         gc.enable()
 
 
-def submit(launch: TaskLaunch, arguments: Sequence[tuple[Store, Lens | None]]) -> None:
+def submit(launch: TaskLaunch, arguments: Arguments) -> None:
     """Record a launch. If the task was declared to raise, run it and raise what it raises (scope's mode IMMEDIATE)."""
-    tasks.launch(launch, launch.plan.spec, arguments)
+    tasks.launch(launch, arguments.cut(launch.plan.spec), arguments.bound)
     for unbound in launch.unbound:
         unbound.filled_by(launch)
     if launch.plan.immediate:

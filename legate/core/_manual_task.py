@@ -104,7 +104,7 @@ class ManualTask(Operation):
         function = info._variants[place.kind]
         plan = Plan(info.name, info._id, function, place, tuple(self._roles), spec, lower=self._lower or None)
         plan.declare(self._may_throw, arguments)
-        submit(ContextLaunch(plan, self._scalars, user_frame(), arguments.unbound), arguments.bound)
+        submit(ContextLaunch(plan, self._scalars, user_frame(), arguments.unbound), arguments)
 
 
 def _colors(projection: Projection | None) -> tuple[Color, ...] | None:

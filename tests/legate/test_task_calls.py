@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import re
+import threading
 import warnings
 from typing import Any
 
@@ -626,3 +627,158 @@ def test_compiled_functions_take_no_context() -> None:
 
     with pytest.raises(TypeError, match="A compiled function cannot take a task context"):
         task(numba.njit(f))
+
+
+def test_numba_functions_of_given_signatures() -> None:
+    numba = pytest.importorskip("numba")
+
+    @task
+    @numba.njit("void(f8[::1], f8[::1])", nogil=True)
+    def f(a: InputStore, b: OutputStore) -> None:
+        b[:] = a * 3
+
+    x, y = cn.arange(10.0), cn.zeros(10)
+    f(x, y)
+    np.testing.assert_array_equal(y, np.arange(10) * 3.0)
+
+
+def test_numba_through_the_context() -> None:
+    numba = pytest.importorskip("numba")
+
+    @task
+    @numba.njit
+    def f(a: OutputStore, k: int) -> None:
+        a[:] = k
+
+    a = filled((4,), 0)
+    made = runtime.create_auto_task(runtime.core_library, f.task_id)
+    made.add_output(a)
+    made.add_scalar_arg(7, types.int64)
+    made.execute()
+    np.testing.assert_array_equal(np.asarray(a), [7] * 4)
+
+
+# ---- scopes, threads, nesting ------------------------------------------------------------------------------------------------
+
+
+def test_every_scope_has_its_own_plan() -> None:
+    if get_machine().count(TaskTarget.CPU) < 2:
+        pytest.skip("one processor")
+    points: list[tuple[int, ...]] = []
+
+    @task
+    def f(ctx: TaskContext, a: OutputStore) -> None:
+        points.append(ctx.task_index)
+
+    a = filled((100_000,), 0)
+    for _ in range(2):
+        points.clear()
+        f(a)
+        fence()
+        assert len(points) == get_machine().count(TaskTarget.CPU)
+        points.clear()
+        with Scope(machine=get_machine().only(TaskTarget.CPU)[:1]):
+            f(a)
+            f(a)
+        fence()
+        assert points == [(), ()]
+
+
+def test_calls_from_threads() -> None:
+    @task
+    def add(a: OutputStore, n: int) -> None:
+        np.asarray(a)[:] += n
+
+    arrays = [cn.zeros(100, dtype=cn.int64) for _ in range(4)]
+
+    def work(array: Any) -> None:
+        for n in range(20):
+            with Scope(machine=get_machine().only(TaskTarget.CPU)[:1]):
+                add(array, n)
+            add(array, n)
+
+    threads = [threading.Thread(target=work, args=(a,)) for a in arrays]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    for a in arrays:
+        np.testing.assert_array_equal(a, np.full(100, 2 * sum(range(20))))
+
+
+def test_a_task_calls_a_task() -> None:
+    y = cn.zeros(4)
+
+    @task
+    def inner(a: OutputStore) -> None:
+        np.asarray(a)[:] = 7
+
+    @task
+    def outer() -> None:
+        inner(y)
+
+    outer()
+    fence()
+    np.testing.assert_array_equal(y, [7] * 4)
+
+
+# ---- elements that kernels do not know ---------------------------------------------------------------------------------------
+
+
+def test_structures_and_points() -> None:
+    pair = types.struct_type([types.int32, types.float64])
+    a = runtime.create_store(pair, shape=(1000,))
+    b = runtime.create_store(types.point_type(2), shape=(1000,))
+    n = filled((1000,), 0)
+
+    @task(constraints=align("a", "b"))
+    def write(a: OutputStore, b: OutputStore) -> None:
+        assert a.type == pair
+        assert b.type == types.point_type(2)
+        lo = a.domain.lo[0]
+        local = np.asarray(a)
+        names = local.dtype.names
+        assert names is not None
+        local[names[0]] = lo + np.arange(local.shape[0])
+        local[names[1]] = 0.5
+        points = np.asarray(b)
+        points.view(np.int64).reshape(*points.shape[:1], -1)[:] = [3, 4]
+
+    @task(constraints=align("a", "b", "n"))
+    def read(a: InputStore, b: InputStore, n: OutputStore) -> None:
+        local = np.asarray(a)
+        names = local.dtype.names
+        assert names is not None
+        points = np.asarray(b)
+        total = points.view(np.int64).reshape(points.shape[0], -1).sum(1)
+        np.asarray(n)[:] = local[names[0]] + 2 * local[names[1]] + total
+
+    write(a, b)
+    read(a, b, n)
+    np.testing.assert_array_equal(np.asarray(n), np.arange(1000) + 8)
+
+
+def test_overlapping_views() -> None:
+    @task(constraints=align("a", "b"))
+    def shift(a: InputStore, b: OutputStore) -> None:
+        np.asarray(b)[:] = np.asarray(a)
+
+    x = cn.arange(100_000)
+    shift(x[:-1], x[1:])
+    np.testing.assert_array_equal(x, np.concatenate([[0], np.arange(99_999)]))
+
+
+def test_calls_among_array_operations() -> None:
+    @task(constraints=align("a", "b"))
+    def double(a: InputStore, b: OutputStore) -> None:
+        np.asarray(b)[:] = 2 * np.asarray(a)
+
+    x = cn.arange(1000.0)
+    for _ in range(3):
+        y = cn.empty_like(x)
+        double(x + 1, y)
+        x = y - 1
+    expected = np.arange(1000.0)
+    for _ in range(3):
+        expected = 2 * (expected + 1) - 1
+    np.testing.assert_array_equal(x, expected)

@@ -25,6 +25,7 @@ from legate.core._values import PLAIN, capture
 from legate.core._variants import validate_variant
 from legate.core.task._invoker import VariantInvoker, as_store
 from legate.core.task._signature import SCALAR
+from legate_jit import runtime, tasks
 from legate_jit.tasks import TaskSpec
 
 if TYPE_CHECKING:
@@ -84,9 +85,11 @@ class PyTask:
         #: scalars whose values are passed on when they are of exactly this class; other values are looked at
         self._fast = tuple((k, t if t in PLAIN else _Never) for k, t in self._scalars)
         self._prefix: list[Any] = [None] if context else []
-        self._plan: Plan | None = None
-        self._scope: Any = None
-        self._plans: dict[Any, Plan] = {}
+        # Pairs, so that threads in different scopes see both or neither:
+        #: the scope of the last call, and the plan of calls whose arrays are all there and ordinary
+        self._ready: tuple[Any, Plan | None] = (None, None)
+        #: that scope, and the plans of all kinds of calls in it
+        self._plans: tuple[Any, dict[Any, Plan]] = (None, {})
 
     def __repr__(self) -> str:
         return f"<task {self._name}>"
@@ -161,8 +164,8 @@ class PyTask:
         a value of exactly the annotated class. TypeError for wrong arguments; ValueError for constraints that the shapes do not
         allow, or no variant for the machine.
         """
-        plan = self._plan
-        if plan is not None and self._scope is current() and len(args) == self._count and not kwargs:
+        scope, plan = self._ready
+        if plan is not None and scope is current() and len(args) == self._count and not kwargs:
             values = [*self._prefix, *args]
             arguments = []
             for k in self._positions:
@@ -179,7 +182,9 @@ class PyTask:
                     if values[k].__class__ is not type_:
                         break
                 else:
-                    submit(FunctionLaunch(plan, values, _getframe(1)), arguments)
+                    tasks.launch(FunctionLaunch(plan, values, _getframe(1)), plan.spec, arguments)
+                    if plan.immediate:
+                        runtime.flush()
                     return
         self._call(args, kwargs, _getframe(1))
 
@@ -187,17 +192,19 @@ class PyTask:
         """A call of any kind."""
         values, stores = self._judge(args, kwargs)
         scope = current()
-        if scope is not self._scope:
-            self._plans, self._plan, self._scope = {}, None, scope
+        planned, plans = self._plans
+        if scope is not planned:
+            plans = {}
+            self._plans, self._ready = (scope, plans), (scope, None)
         present = [s for s in stores if s is not None]
         arguments = Arguments.of(present)
         key = (tuple([s is None for s in stores]), arguments.members, arguments.types)
-        plan = self._plans.get(key)
+        plan = plans.get(key)
         if plan is None:
-            plan = self._plans[key] = self._make_plan(scope, stores, arguments)
-            if len(present) == len(stores) and arguments.members is None and arguments.types is None:
-                self._plan = plan
-        submit(FunctionLaunch(plan, values, frame, arguments.unbound), arguments.bound)
+            plan = plans[key] = self._make_plan(scope, stores, arguments)
+        if plan.members is None and plan.types is None and len(present) == len(stores):
+            self._ready = (scope, plan)
+        submit(FunctionLaunch(plan, values, frame, arguments.unbound), arguments)
 
     def _judge(
         self, args: Sequence[Any], kwargs: Mapping[str, Any]
@@ -225,7 +232,7 @@ class PyTask:
         invoker = self._invoker
         given = {invoker.arguments[k].name: s for k, s in zip(self._positions, stores, strict=True)}
         present = [a for a in invoker.arguments if given.get(a.name) is not None]
-        relations = (*invoker.constrain(given), *arguments.whole)
+        relations = tuple(invoker.constrain(given))
         members = arguments.members or range(len(present))
         roles = tuple(a.role for a, m in zip(present, members, strict=True) if m >= 0)
         spec = TaskSpec(self._name, roles, relations, placement.pieces, placement.threshold)
