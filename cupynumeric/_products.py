@@ -14,6 +14,7 @@ import numpy as np
 from cupynumeric import _elementwise, _reductions, _ufunc
 from cupynumeric._array import ndarray
 from cupynumeric._calls import call_of, cast, deliver, lift, lift_all, on_host, recorded
+from cupynumeric._layout import layout
 from legate_jit.ir import dtypes
 from legate_jit.ir.node import Signature
 
@@ -35,6 +36,8 @@ def product(a: ndarray, b: ndarray) -> Any:
         dtype = _common(a, b)
         if a.ndim == b.ndim == 1 and dtype.kind != "b":
             return _of_vectors(a, b, dtype)
+        if a.ndim + b.ndim == 3 and _better_reduced(a, b):
+            return _reduced(a, b)
         rows = () if a.ndim == 1 else a.shape[:-2]
         columns = () if b.ndim == 1 else b.shape[:-2]
         shape = np.broadcast_shapes(rows, columns)
@@ -44,6 +47,23 @@ def product(a: ndarray, b: ndarray) -> Any:
         if _elementwise._simple(a) and _elementwise._simple(b):
             _known[a._key, b._key] = sig
     return recorded(sig, _elementwise.source(a), _elementwise.source(b))
+
+
+def _better_reduced(a: ndarray, b: ndarray) -> bool:
+    """Whether the product of a matrix and a vector should be a sum of products: it then fuses with what makes the vector and
+    with what uses the result. A library gains nothing by its threads, which wait for memory, and on a busy machine for each
+    other through whole time slices."""
+    return a.dtype == b.dtype and a.dtype in (dtypes.FLOAT32, dtypes.FLOAT64) and bool(a.size and b.size)
+
+
+def _reduced(a: ndarray, b: ndarray) -> Any:
+    """A matrix times a vector, or a vector times a matrix, as sums of products, along the matrix's order in memory."""
+    matrix, vector = (a, b) if a.ndim == 2 else (b.transpose(), a)
+    place = None if matrix._lens is None else layout(matrix._lens.base, matrix._lens)
+    if place is not None and abs(place.strides[0]) < abs(place.strides[1]):
+        products = _ufunc.multiply(matrix.transpose(), vector.reshape((vector.size, 1)))
+        return _reductions.sum(products, axis=0)
+    return _reductions.sum(_ufunc.multiply(matrix, vector), axis=1)
 
 
 def _of_vectors(a: ndarray, b: ndarray, dtype: np.dtype) -> Any:

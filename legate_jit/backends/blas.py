@@ -18,6 +18,8 @@ from legate_jit.backends import threads
 
 #: multiplications below which a product runs on one thread
 SMALL = 4_000_000
+#: the same for products with a vector, which wait for memory
+SMALL_VECTOR = 250_000
 #: multiplications below which each product of a stack runs on one thread
 SMALL_MEMBER = 64_000_000
 #: multiplications of a whole stack that are worth starting threads for
@@ -50,6 +52,10 @@ def matmul(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
     stack = out.size * inner // max(member, 1)
     if out.dtype.kind not in "fc":
         np.matmul(a, b, out=out)
+        return
+    if min(a.ndim, b.ndim) == 1:
+        with threads_for(0 if member < SMALL_VECTOR else SMALL):
+            np.matmul(a, b, out=out)
         return
     with threads_for(0 if stack > 1 and member < SMALL_MEMBER else member):
         parts = min(threads.get_threads(), out.shape[0] if out.ndim > 2 else 1)

@@ -96,15 +96,19 @@ def loads(root: Node, limit: int = 400) -> list[tuple[Node, Affine]]:
 
 
 def inner_axis(root: Node) -> int:
-    """The axis of root's index space along which most of what it reads lies contiguous; the last long one if none does."""
+    """The axis of root's index space along which most of what it reads lies contiguous; the last long one if none does.
+
+    What is broadcast counts only where whole arrays disagree or are missing: it is small beside them.
+    """
     long = [d for d, n in enumerate(root.shape) if n > 1]
     if not long:
         return root.type.ndim - 1
-    votes = [0] * root.type.ndim
+    votes = [[0, 0] for _ in root.shape]
     for n, view in loads(root):
         _, strides = index.elem_strides(view, n.shape)
+        spread = any(strides[d] == 0 for d in long)
         for d in long:
-            votes[d] += abs(strides[d]) == 1 and n.kind is not Kind.GENERATE
+            votes[d][spread] += abs(strides[d]) == 1 and n.kind is not Kind.GENERATE
     return max(long, key=lambda d: (votes[d], d))
 
 
