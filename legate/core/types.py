@@ -405,7 +405,8 @@ def array_type(element_type: Type, N: int) -> FixedArrayType:
     if element_type.variable_size:
         raise ValueError("Variable-size element type cannot be used")
     base = element_type.to_numpy_dtype()
-    dtype = base if count == 1 else np.dtype((base, (count,)))
+    inner, shape = (base, ()) if base.subdtype is None else base.subdtype
+    dtype = base if count == 1 else np.dtype((inner, (count, *shape)))
     short = element_type.is_primitive and count <= 0xFF
     made: FixedArrayType = FixedArrayType._make(
         TypeCode.FIXED_ARRAY,

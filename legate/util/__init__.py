@@ -1,0 +1,1 @@
+"""Tools that need no runtime: settings, information about the installation, benchmark logs."""
