@@ -203,3 +203,19 @@ def test_mean_variance_and_deviation_share_their_sums(schedules):
     assert sum(len(s.reduces) for s in kernel.sections) == 2
     for ours, theirs in zip(results, (numpy.mean, numpy.var, numpy.std), strict=True):
         numpy.testing.assert_allclose(ours, theirs(numpy.array(x), axis=1), rtol=1e-13)
+
+
+def test_a_sum_over_iterations_does_not_keep_every_term(schedules):
+    x, p = some(5000), some(5000)
+    legate.fence()
+    schedules.clear()
+    for _ in range(12):
+        q = np.sqrt(p + p[::-1])
+        alpha = (p * q).sum()
+        x += alpha * p
+        p = q + (q * q).sum() * p
+        del q
+    del p
+    legate.fence()
+    (schedule,) = schedules
+    assert sum(nbytes >= 40000 for nbytes in schedule.slots) <= 6

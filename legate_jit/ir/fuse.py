@@ -6,6 +6,7 @@ dependence. What to recompute and what to store is decided by counted costs only
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -22,6 +23,10 @@ from legate_jit.ir.task import TaskArg
 RECOMPUTE_COST = 24
 #: a value read by a larger index space (broadcast) is stored when it costs more than this
 BROADCAST_COST = 2
+#: values that must be finished between a value and its first use for the use to count as late: more than a row nest has
+LATE = 3
+#: arrays that a late use may keep alive in place of the one value
+KEPT_ALIVE = 1
 #: bounds of one kernel, for register pressure and hardware streams
 MAX_ITEMS = 16
 MAX_READS = 24
@@ -126,6 +131,7 @@ class _Decision:
         self.roots = set(graph.roots)
         self.level = _levels(graph)
         self.forced: set[Node] = set(wide)
+        self.readers = Counter(s for n in graph.nodes for s in n.src)
         self.contexts: dict[Node, dict[_Context, None]] = {n: {} for n in graph.nodes}
         self.stored: set[Node] = set()
 
@@ -163,12 +169,39 @@ class _Decision:
 
     def elementwise(self, n: Node) -> None:
         uses = self.contexts[n]
-        if n in self.roots or n in self.forced or _worth_storing(n, self.cost[n], uses):
+        if (
+            n in self.roots
+            or n in self.forced
+            or _worth_storing(n, self.cost[n], uses)
+            or self.delays(n, uses)
+        ):
             self.stored.add(n)
             uses = {(self.level[n], n.shape, index.identity(n.shape)): None}
         for level, domain, view in uses:
             for s, v in operand_views(n, view):
                 self.contexts[s][level, domain, v] = None
+
+    def delays(self, n: Node, uses: dict[_Context, None]) -> bool:
+        """Whether computing `n` only where it is used, much later, keeps more arrays alive until then than `n` itself would: a
+        sum that a loop adds to (`x += alpha * p`) would hold every iteration's `p`."""
+        late = min((level for level, _, _ in uses), default=0)
+        if n.type.size == 1 or late < self.level[n] + LATE:
+            return False
+        held: set[Node] = set()
+        seen: set[Node] = set()
+        stack = list(n.src)
+        while stack and len(held) <= KEPT_ALIVE:
+            s = stack.pop()
+            if s in seen or s.type.size == 1 or s in self.roots or s.kind in _LEAF:
+                continue
+            seen.add(s)
+            if max((level for level, _, _ in self.contexts[s]), default=0) >= late:
+                continue  # something else keeps it
+            if self.readers[s] > 1 or s.kind in _BARRIER:
+                held.add(s)
+            else:
+                stack.extend(s.src)
+        return len(held) > KEPT_ALIVE
 
 
 def _levels(graph: Graph) -> dict[Node, int]:
