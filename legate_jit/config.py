@@ -117,5 +117,5 @@ def wanted_threads() -> int | None:
     return resources.wanted_threads()
 
 
-if "LEGATE_CONFIG" in legate_environment:
+if legate_environment.keys() & {"LEGATE_CONFIG", "LEGATE_SHOW_CONFIG"}:
     from legate_jit import resources as _checked  # noqa: F401  wrong flags end the program here
