@@ -15,6 +15,7 @@ from cupynumeric import _elementwise, _reductions, _ufunc
 from cupynumeric._array import ndarray
 from cupynumeric._calls import call_of, cast, deliver, lift, lift_all, on_host, recorded
 from cupynumeric._layout import layout
+from cupynumeric._replay import replayed
 from legate_jit.ir import dtypes
 from legate_jit.ir.node import Signature
 
@@ -56,6 +57,7 @@ def _better_reduced(a: ndarray, b: ndarray) -> bool:
     return a.dtype == b.dtype and a.dtype in (dtypes.FLOAT32, dtypes.FLOAT64) and bool(a.size and b.size)
 
 
+@replayed
 def _reduced(a: ndarray, b: ndarray) -> Any:
     """A matrix times a vector, or a vector times a matrix, as sums of products, along the matrix's order in memory."""
     matrix, vector = (a, b) if a.ndim == 2 else (b.transpose(), a)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from legate_jit.backends import blas, irregular, merging, scratch
+from legate_jit.backends import blas, irregular, merging, scratch, sliding
 
 Arrays = Sequence[Any]
 Implementation = Callable[[Arrays, Sequence[np.ndarray], dict[str, Any]], None]
@@ -184,12 +184,33 @@ def _numpy(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) ->
 
 @implementation("convolve")
 def _convolve(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -> None:
-    outs[0][...] = np.convolve(args[0], args[1], options["mode"])
+    x, v = args
+    if not (max(x.size, v.size) >= sliding.SMALL and sliding.convolve(x, v, options["mode"], outs[0])):
+        outs[0][...] = np.convolve(_writable(x), _writable(v), options["mode"])
+
+
+def _writable(x: np.ndarray) -> np.ndarray:
+    """x, which the callee does not change, without the flag for which it would make a copy."""
+    if x.flags.writeable or not x.flags.c_contiguous or not x.size:
+        return x
+    return np.asarray(_Writable(x))
+
+
+class _Writable:
+    """The memory of an array, offered for writing."""
+
+    def __init__(self, x: np.ndarray) -> None:
+        self._x = x
+        interface = x.__array_interface__
+        self.__array_interface__ = {**interface, "data": (interface["data"][0], False)}
 
 
 @implementation("correlate")
 def _correlate(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -> None:
-    outs[0][...] = np.correlate(args[0], args[1], options["mode"])
+    x, v = args
+    long = x.size >= max(sliding.SMALL, v.size) and v.dtype.kind != "c"
+    if not (long and sliding.convolve(x, v[::-1], options["mode"], outs[0])):
+        outs[0][...] = np.correlate(_writable(x), _writable(v), options["mode"])
 
 
 from legate_jit.backends import gathering as _gathering  # noqa: E402, F401  registers its implementations

@@ -83,15 +83,15 @@ class Loops:
         bits = self.let(f"bitcast i64 {self.word(k)} to double")
         return bits if kind == "double" else self.let(f"fptrunc double {bits} to {kind}")
 
-    def load(self, kind: str, base: str, i: str) -> str:
-        """Element i of an array."""
+    def load(self, kind: str, base: str, i: str, align: int = 0) -> str:
+        """Element i of an array; `align`: bytes its address is a multiple of (0: as usual for its type)."""
         spot = self.let(f"getelementptr {kind}, ptr {base}, i64 {i}")
-        return self.let(f"load {kind}, ptr {spot}, align {_natural(kind)}")
+        return self.let(f"load {kind}, ptr {spot}, align {align or _natural(kind)}")
 
-    def store(self, kind: str, base: str, i: str, value: str) -> None:
+    def store(self, kind: str, base: str, i: str, value: str, align: int = 0) -> None:
         """Write element i of an array."""
         spot = self.let(f"getelementptr {kind}, ptr {base}, i64 {i}")
-        self.put(f"store {kind} {value}, ptr {spot}, align {_natural(kind)}")
+        self.put(f"store {kind} {value}, ptr {spot}, align {align or _natural(kind)}")
 
     def spot(self, kind: str, base: str, i: str) -> str:
         """The address of element i of an array."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pytest
 
 import cupynumeric
-from legate_jit.backends import indexed, irregular, merging, threads
+from legate_jit.backends import indexed, irregular, merging, sliding, threads
 
 N = 300_001
 equal = np.testing.assert_array_equal
@@ -205,3 +207,18 @@ def test_indexing_uses_them() -> None:
         a[np.full(N, N)]
     with pytest.raises(IndexError):
         b[np.full(N, 600_000)] = 1.0
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("mode", ["full", "same", "valid"])
+@pytest.mark.parametrize("taps", [1, 2, 4, 5, 30])
+def test_convolve(dtype: str, mode: Literal["full", "same", "valid"], taps: int, pool: object) -> None:
+    x, v = rng().normal(size=N).astype(dtype), rng().normal(size=taps).astype(dtype)
+    for a, b in ((x, v), (v, x)):
+        expected = np.convolve(a, b, mode)
+        out = np.empty_like(expected)
+        assert sliding.convolve(a, b, mode, out)
+        np.testing.assert_allclose(
+            out, expected, rtol=1e-4 if dtype == "f4" else 1e-9, atol=1e-4 if dtype == "f4" else 1e-12
+        )
+    assert not sliding.convolve(x[:1000], v, mode, out)
