@@ -84,7 +84,7 @@ class ParallelPolicy:
 
     def partitioning_threshold(self, target: TaskTarget) -> int:
         """Number of elements below which a launch on this kind of processor is not cut."""
-        return self._thresholds[TaskTarget(target)]
+        return self._thresholds[target]
 
     def set_partitioning_threshold(self, target: TaskTarget, threshold: int) -> None:
         """Change it. OverflowError below zero."""
