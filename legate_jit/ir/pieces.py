@@ -200,6 +200,7 @@ class _Composer:
     def __init__(self, b: Builder, chain: _Chain, new: list[Node], box: Box, applied: list[Node]) -> None:
         self.b, self.new, self.box, self.applied = b, new, box, applied
         self.shape = tuple(hi - lo for lo, hi in box)
+        self.base, self.first, self.at_first = chain.base, chain.updates[0], False
         self.versions = {chain.base, *chain.updates}
         self.dependent: dict[Node, bool] = dict.fromkeys(chain.private, True)
         self.versions.discard(chain.base)
@@ -209,6 +210,7 @@ class _Composer:
 
     def value(self) -> Node:
         for u in self.applied:
+            self.at_first = u is self.first
             view = _view(u)
             shift = tuple(
                 (lo - start, 1, axis) for (lo, _), (start, _, axis) in zip(self.box, view.axes, strict=True)
@@ -247,7 +249,8 @@ class _Composer:
         return done[root, view]
 
     def at_hand(self, n: Node, v: Affine) -> Node | None:
-        if n.kind is Kind.MOVE and n.src[0] in self.versions:
+        # A later update may read the base as well, anywhere: that is the value before the chain, not the current one.
+        if n.kind is Kind.MOVE and n.src[0] in self.versions and (self.at_first or n.src[0] is not self.base):
             return self.current
         if n.kind in (Kind.SCALAR, Kind.CONST):
             return self.new[n.number]
@@ -265,6 +268,9 @@ class _Composer:
     def applied_to(self, n: Node, operands: list[Node]) -> Node:
         if n.kind is Kind.MOVE:
             return operands[0]
+        if self.shape and all(o.kind in (Kind.SCALAR, Kind.CONST) for o in operands):
+            first = operands[0]  # a filled part: nothing but its shape makes it an array
+            operands[0] = self.b.make(OPS["full"], (first,), None, array_type(self.shape, first.dtype))
         return self.b.make(n.op, tuple(operands), n.arg, array_type(self.shape, n.dtype))
 
     def restricted(self, n: Node, view: Affine) -> Node:
