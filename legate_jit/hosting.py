@@ -31,8 +31,7 @@ def mapped(store: Store) -> np.ndarray:
     """
     attachment = _attachments.get(store)
     if attachment is not None:
-        attachment.settle()
-        return attachment.memory
+        return attachment.mapped()
     if store.value is not None:
         runtime.flush()
     known = _mapped.get(store)
@@ -104,6 +103,14 @@ class Attachment:
             self.memory[...] = contents
             release(store)
             store.buffer = self._buffer
+
+    def mapped(self) -> np.ndarray:
+        """The program's memory, for writing: it holds the store's value, and nobody else's."""
+        self.settle()
+        self.store.buffer = None
+        self._evict()
+        self.store.buffer = self._buffer
+        return self.memory
 
     def _evict(self) -> None:
         """Give other stores that have the old value memory of their own."""
