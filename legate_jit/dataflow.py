@@ -101,7 +101,12 @@ class FlowRun:
         if isinstance(step, Task) and cause is None:
             self.going[k] = attempt = begin(step, self.buffers, self.scalars)
             heappop(self.ready)
-            self.own.extend((attempt, number) for number in range(len(attempt.points)))
+            jobs = [(attempt, number) for number in range(len(attempt.points))]
+            if step.spec.concurrent:
+                crew.want(sum(a.left for a in self.going.values()) - 1)
+                for _ in jobs[1:]:
+                    crew.jobs.put((*jobs.pop(), self.done))
+            self.own.extend(jobs)
             return
         if isinstance(step, Task):
             self.scalars[step.launch].error = cause
@@ -113,7 +118,8 @@ class FlowRun:
     def _is_small(self, step: Task) -> bool:
         """Whether a launch is run where it is found, before others are looked at: one point of a short body."""
         partition = step.partition
-        return not (partition.launch or partition.images) and is_short(step.spec.name)
+        single = not (partition.launch or partition.images)
+        return single and is_short(step.spec.name) and not step.spec.concurrent
 
     def _share(self) -> None:
         """Leave all but one of the points at hand to the crew, if there is one and they are not short."""

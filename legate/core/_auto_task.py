@@ -288,7 +288,9 @@ class AutoTask(Operation):
         arguments = Arguments.of(stores)
         place = self._placement
         engine_roles = tuple(r for r, u in zip(roles, unbound, strict=True) if not u)
-        spec = TaskSpec(self._info.name, engine_roles, relations, place.pieces, place.threshold)
+        spec = TaskSpec(
+            self._info.name, engine_roles, relations, place.pieces, place.threshold, None, self._concurrent
+        )
         submit(self._launch(spec, roles, arguments), arguments)
 
     def _launch(self, spec: TaskSpec, roles: tuple[str, ...], arguments: Arguments) -> TaskLaunch:

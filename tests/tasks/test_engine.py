@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as onp
 import pytest
-from tasks.launches import call
+from tasks.launches import Plain, call
 
 import cupynumeric as np
 import legate
@@ -17,6 +17,7 @@ from legate.timing import time
 from legate_jit import runtime, tasks
 from legate_jit.backends import threads
 from legate_jit.ir.partition import Align, Bloat, Broadcast
+from legate_jit.ir.task import TaskSpec
 
 
 def copy(source: Any, target: Any) -> None:
@@ -441,3 +442,20 @@ def test_parts_after_an_error_stay_recorded() -> None:
         legate.fence()
     onp.testing.assert_array_equal(other, [2.0] * 4)
     assert later - moment >= 0
+
+
+def test_concurrent_points_wait_for_each_other() -> None:
+    """More points than processors, all of which must be there before any goes on; again once bodies are known to be short."""
+
+    x = np.zeros(12)
+    for _ in range(3):
+        meet = threading.Barrier(6, timeout=20)
+
+        def together(target: Any, meet: threading.Barrier = meet) -> None:
+            meet.wait()
+            target += 1
+
+        launch = Plain(together)
+        tasks.launch(launch, TaskSpec("together", ("output",), (), 6, concurrent=True), [(x._store, x._lens)])
+        legate.fence()
+    onp.testing.assert_array_equal(x, onp.full(12, 3.0))

@@ -235,7 +235,8 @@ class PyTask:
         relations = tuple(invoker.constrain(given))
         members = arguments.members or range(len(present))
         roles = tuple(a.role for a, m in zip(present, members, strict=True) if m >= 0)
-        spec = TaskSpec(self._name, roles, relations, placement.pieces, placement.threshold)
+        concurrent = bool(self._options and self._options.concurrent)
+        spec = TaskSpec(self._name, roles, relations, placement.pieces, placement.threshold, None, concurrent)
         plan = Plan(
             self._name,
             self.task_id,
