@@ -482,14 +482,18 @@ def roll(a: Any, shift: Any, axis: Any = None) -> Any:
     moves = dict.fromkeys(range(x.ndim), 0)
     for by, d in pairs:
         moves[d] += int(by)
-    made = x
-    for d, by in moves.items():
-        n = x.shape[d]
-        if n and by % n:
-            lead = (slice(None),) * d
-            cut = n - by % n
-            made = join([made[(*lead, slice(cut, None))], made[(*lead, slice(0, cut))]], d, x.dtype)
-    return made.copy() if made is x else made
+    made: ndarray = undefined(x.shape, x.dtype)
+    for pieces in itertools.product(*(_turned(n, moves[d]) for d, n in enumerate(x.shape))):
+        made[tuple(to for to, _ in pieces)] = x[tuple(source for _, source in pieces)]
+    return made
+
+
+def _turned(n: int, by: int) -> list[tuple[slice, slice]]:
+    """Where the stretches of an axis go, and where they come from, when its elements move on by `by`."""
+    cut = by % n if n else 0
+    if not cut:
+        return [(slice(None), slice(None))]
+    return [(slice(cut, None), slice(0, n - cut)), (slice(0, cut), slice(n - cut, None))]
 
 
 # ---- padding ------------------------------------------------------------------------------------------------------

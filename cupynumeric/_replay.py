@@ -117,16 +117,13 @@ def _replay(recipe: _Recipe, stores: list[Store]) -> Any:
     w.n = first + recipe.size
     made = []
     for r in recipe.results:
-        s = _new_store(Store)
+        s = Store()
         s.value, s.buffer, s.type = first + r.value if r.value >= 0 else values[~r.value], None, r.type
         w.stores.append(s)
         made.append(wrap(s, r.lens, r.locked))
     if w.n > w.limit + 1:
         runtime.full()
     return made[0] if recipe.kind is ndarray else recipe.kind(made)
-
-
-_new_store: Callable[[type[Store]], Store] = Store.__new__
 
 
 def _captured(

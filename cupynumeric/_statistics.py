@@ -143,8 +143,9 @@ def cov(
 
 def bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
     """How often each non-negative integer occurs, or the sum of its weights; observes the largest value."""
-    if weights is None and isinstance(x, ndarray) and x.ndim == 1 and isinstance(minlength, int):
-        counts = irregular.bincount(host_view(x), minlength)
+    plain = weights is None or isinstance(weights, ndarray)
+    if plain and isinstance(x, ndarray) and x.ndim == 1 and isinstance(minlength, int) and minlength >= 0:
+        counts = irregular.bincount(host_view(x), minlength, to_numpy_tree(weights))
         if counts is not None:
             return wrapped(counts)
     return on_host(np.bincount, x, weights, minlength)

@@ -37,13 +37,13 @@ def worthwhile(size: int) -> bool:
     return size >= WORTHWHILE
 
 
-def bincount(x: np.ndarray, minlength: int) -> np.ndarray | None:
-    """`numpy.bincount` of a 1-d integer array of small values."""
+def bincount(x: np.ndarray, minlength: int, weights: np.ndarray | None = None) -> np.ndarray | None:
+    """`numpy.bincount` of a 1-d integer array of small values; weighted sums are those of blocks, added up."""
     if not worthwhile(x.size):
         return None
     from legate_jit.backends import irregular
 
-    return irregular.count(x, minlength)
+    return irregular.count(x, minlength, weights)
 
 
 def bounds(x: np.ndarray) -> tuple[Any, Any]:

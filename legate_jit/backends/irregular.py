@@ -141,8 +141,8 @@ _TABLES = 4
 
 
 @functools.cache
-def _count_kernel(code: str) -> int:
-    """words: x, size, block, tables, bins, flags per unit. A value outside [0, bins) sets the unit's flag."""
+def _count_kernel(code: str, weighted: bool) -> int:
+    """words: x, size, block, tables, bins, flags per unit, weights. A value outside [0, bins) sets the unit's flag."""
     f, kind = Loops(), element_type(code)
     x, size, block, tables, bins, flags = (
         f.pointer(0),
@@ -152,6 +152,7 @@ def _count_kernel(code: str) -> int:
         f.word(4),
         f.pointer(5),
     )
+    weights = f.pointer(6)
     with f.loop("%lo", "%hi") as unit:
         first, stop = block_of(f, unit, size, block)
         row = f.times(f.times(unit, bins), str(_TABLES))
@@ -163,7 +164,11 @@ def _count_kernel(code: str) -> int:
             f.set("i64", bad, f.let(f"or i64 {f.get('i64', bad)}, {f.let(f'zext i1 {outside} to i64')}"))
             safe = f.let(f"select i1 {outside}, i64 0, i64 {v}")
             spot = f.add(row, f.add(f.times(bins, str(table)), safe))
-            f.store("i64", tables, spot, f.add(f.load("i64", tables, spot), "1"))
+            if weighted:
+                total = f.let(f"fadd double {f.load('double', tables, spot)}, {f.load('double', weights, i)}")
+                f.store("double", tables, spot, total)
+            else:
+                f.store("i64", tables, spot, f.add(f.load("i64", tables, spot), "1"))
 
         whole = _whole_steps(f, first, stop, _TABLES)
         with f.loop(first, whole, _TABLES) as i:
@@ -180,23 +185,37 @@ def _counting_units(size: int, bins: int) -> int:
     return max(1, min(64, size // (8 * _TABLES * max(bins, 1))))
 
 
-def count(x: np.ndarray, minlength: int) -> np.ndarray | None:
-    """`numpy.bincount(x, minlength=minlength)` for a 1-d integer array whose values are small and not negative."""
+def count(x: np.ndarray, minlength: int, weights: np.ndarray | None = None) -> np.ndarray | None:
+    """`numpy.bincount(x, weights, minlength)` for a 1-d integer array whose values are small and not negative."""
     code = code_of(x)
     if code is None or code[0] not in "iu" or x.ndim != 1 or code == "u8":
         return None
+    if weights is not None:
+        if weights.shape != x.shape or not np.can_cast(weights.dtype, np.float64, "safe"):
+            return None
+        weights = np.ascontiguousarray(weights, np.float64)
     bins = max(minlength, int(x[:: max(1, x.size // 4096)].max()) + 1)
     for _ in range(2):
         units = _counting_units(x.size, bins)
         if not 0 < bins <= MOST_BINS or units < 2:
             return None
-        tables = np.zeros((units, _TABLES, bins), np.int64)
+        tables = np.zeros((units, _TABLES, bins), np.int64 if weights is None else np.float64)
         flags = np.zeros(units, np.int64)
         block = -(-x.size // units)
-        run(_count_kernel(code), units, address(x), x.size, block, address(tables), bins, address(flags))
+        words = (address(x), x.size, block, address(tables), bins, address(flags))
+        run(
+            _count_kernel(code, weights is not None),
+            units,
+            *words,
+            0 if weights is None else address(weights),
+        )
         if not flags.any():
             counts = tables.reshape(-1, bins).sum(axis=0)
-            used = int(np.max(np.nonzero(counts)[0])) + 1
+            if weights is not None:  # sums may be zero where values occur
+                found = extent(x)
+                used = bins if found is None else int(found[1]) + 1
+            else:
+                used = int(np.max(np.nonzero(counts)[0])) + 1
             return np.asarray(counts[: max(minlength, used)])
         found = extent(x)
         if found is None or found[0] < 0:

@@ -222,3 +222,15 @@ def test_convolve(dtype: str, mode: Literal["full", "same", "valid"], taps: int,
             out, expected, rtol=1e-4 if dtype == "f4" else 1e-9, atol=1e-4 if dtype == "f4" else 1e-12
         )
     assert not sliding.convolve(x[:1000], v, mode, out)
+
+
+@pytest.mark.parametrize("dtype", ["i4", "i8", "u1"])
+def test_weighted_count(dtype: str, pool: object) -> None:
+    x = rng().integers(0, 200, N).astype(dtype)
+    for weights in (rng().random(N), np.ones(N, "f4"), np.zeros(N), x):
+        counted = irregular.count(x, 3, weights)
+        assert counted is not None
+        np.testing.assert_allclose(counted, np.bincount(x, weights, 3), rtol=1e-10)
+        assert counted.dtype == np.float64
+    assert irregular.count(x, 0, np.ones(N, "c16")) is None
+    assert irregular.count(-x.astype("i8") - 1, 0, np.ones(N)) is None
