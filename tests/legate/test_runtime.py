@@ -472,3 +472,35 @@ class TestTasks:
         legate.fence()
         assert b.tolist() == list(range(1, 9))
         assert a.tolist() == list(range(8))
+
+    def test_carried_elements_in_tasks(self) -> None:
+        def body(ctx: TaskContext) -> None:
+            points, rects = (np.asarray(o) for o in ctx.outputs)
+            assert points.shape == (*rects.shape, 2)
+            points[...] = 3
+            low, high = ctx.outputs[1].domain
+            rects["_0"] = np.arange(low[0], high[0] + 1)
+
+        number = self.register("carried", body)
+        p, r = runtime.create_store(ty.point_type(2), (100,)), runtime.create_store(ty.rect_type(1), (100,))
+        task = runtime.create_auto_task(self.library, number)
+        task.add_output(p)
+        task.add_output(r)
+        task.add_alignment(p, r)
+        task.execute()
+        assert (shown(p) == 3).all()
+        assert shown(r)["_0"].ravel().tolist() == list(range(100))
+
+    def test_views_as_outputs(self) -> None:
+        def body(ctx: TaskContext) -> None:
+            np.asarray(ctx.outputs[0])[...] += 1
+
+        number = self.register("increment", body)
+        s = runtime.create_store(ty.float64, (6, 4))
+        s.fill(0)
+        for view in (s[2:4].transpose((1, 0)), s.delinearize(0, (2, 3))[1], s[5]):
+            task = runtime.create_auto_task(self.library, number)
+            task.add_input(view)
+            task.add_output(view)
+            task.execute()
+        assert shown(s)[:, 0].tolist() == [0, 0, 1, 2, 1, 2]
