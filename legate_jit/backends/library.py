@@ -148,7 +148,9 @@ def _sort(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -> 
 
 @implementation("argsort")
 def _argsort(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -> None:
-    outs[0][...] = np.argsort(args[0], axis=options["axis"], kind=options["kind"])
+    x, kind = args[0], options["kind"]
+    if not (x.ndim == 1 and x.size >= irregular.SMALL and merging.merge_argsort(x, outs[0], kind)):
+        outs[0][...] = np.argsort(x, axis=options["axis"], kind=kind)
 
 
 @implementation("partition")

@@ -1,4 +1,4 @@
-"""Sorting on all threads: parts sorted by NumPy, then merged by kernels of our own.
+"""Sorting and argsorting on all threads: parts sorted by NumPy, then merged by kernels of our own.
 
 Works on 1-d arrays of the dtypes irregular kernels take. Knows no graph.
 """
@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import functools
 import itertools
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from legate_jit.backends.irregular import address, block_of, code_of, compiled, 
 from legate_jit.backends.loops import Loops, element_type
 from legate_jit.ir import dtypes
 
-__all__ = ["merge_sort"]
+__all__ = ["merge_argsort", "merge_sort"]
 
 #: merges of one unit that advance in step, so that their chains of loads and comparisons overlap
 _STREAMS = 4
@@ -32,10 +33,12 @@ class _Stream(NamedTuple):
 
 
 @functools.cache
-def _merge_kernel(code: str) -> int:
-    """words: a, its size, b, its size, block of the result, out. No NaN; equal elements of a come first."""
+def _merge_kernel(code: str, places: bool) -> int:
+    """words: a, its size, b, its size, block of the result, out; with `places` also an int64 beside each element of a and b, and
+    where those go. No NaN; equal elements of a come first."""
     f, kind = Loops(), element_type(code)
     a, na, b, nb, block, out = f.pointer(0), f.word(1), f.pointer(2), f.word(3), f.word(4), f.pointer(5)
+    beside_a, beside_b, beside_out = (f.pointer(k) for k in (6, 7, 8))
     total = f.add(na, nb)
 
     def stream(first: str, stop: str) -> _Stream:
@@ -59,6 +62,9 @@ def _merge_kernel(code: str) -> int:
                     u, v = f.load(kind, a, at), f.load(kind, b, bt)
                     from_b = f.below(code, v, u)
                     f.store(kind, out, f.add(at, bt), f.choose(kind, from_b, v, u))
+                    if places:
+                        p, q = f.load("i64", beside_a, at), f.load("i64", beside_b, bt)
+                        f.store("i64", beside_out, f.add(at, bt), f.choose("i64", from_b, q, p))
                     one = f.let(f"zext i1 {from_b} to i64")
                     f.set("i64", s.j, f.add(bt, one))
                     f.set("i64", s.i, f.add(at, f.let(f"sub i64 1, {one}")))
@@ -71,12 +77,14 @@ def _merge_kernel(code: str) -> int:
         together(streams)
         for s in streams:
             together([s])
-            for rest, end, source in ((s.i, s.i1, a), (s.j, s.j1, b)):
+            for rest, end, source, beside in ((s.i, s.i1, a, beside_a), (s.j, s.j1, b, beside_b)):
                 k0 = f.add(f.get("i64", s.i), f.get("i64", s.j))
                 from_ = f.get("i64", rest)
                 shift = f.let(f"sub i64 {k0}, {from_}")
                 with f.loop(from_, end) as m:
                     f.store(kind, out, f.add(m, shift), f.load(kind, source, m))
+                    if places:
+                        f.store("i64", beside_out, f.add(m, shift), f.load("i64", beside, m))
                 f.set("i64", rest, end)
     return compiled(f, optimize=1)  # unrolling, which comes above that, costs time and gains nothing here
 
@@ -103,21 +111,27 @@ def _merge(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
     na, nb = numbers(a), numbers(b)
     block = 1 << 16
     words = (address(a), na, address(b), nb, block, address(out))
-    run(_merge_kernel(dtypes.code(a.dtype)), units_of(na + nb, block), *words)
+    run(_merge_kernel(dtypes.code(a.dtype), False), units_of(na + nb, block), *words, 0, 0, 0)
     out[na + nb : na + nb + len(a) - na] = a[na:]
     out[len(out) - (len(b) - nb) :] = b[nb:]
 
 
+def _parts_of(x: np.ndarray, out: np.ndarray) -> int:
+    """Into how many parts (a power of two) to sort x; 1: leave it to NumPy."""
+    code = code_of(x, 1 << 18)
+    if code is None or x.ndim != 1 or not out.flags.c_contiguous:
+        return 1
+    return min(1 << (threads.get_threads().bit_length() - 1), 8)
+
+
 def merge_sort(x: np.ndarray, out: np.ndarray) -> bool:
     """Sort a 1-d array into `out`: parts sorted by NumPy on a thread each, then merged on all of them."""
-    code = code_of(x, 1 << 18)
-    parts = 1 << (threads.get_threads().bit_length() - 1)
-    if code is None or parts < 2 or x.ndim != 1 or out.dtype != x.dtype or not out.flags.c_contiguous:
+    parts = _parts_of(x, out)
+    if parts < 2 or out.dtype != x.dtype:
         return False
-    parts = min(parts, 8)
     bounds = [x.size * k // parts for k in range(parts + 1)]
     source = memory.allocate(x.nbytes).as_numpy(x.shape, x.dtype, True)
-    _sort_parts([(x[a:b], source[a:b]) for a, b in itertools.pairwise(bounds)])
+    _in_parallel(_sort_part, [(x[a:b], source[a:b]) for a, b in itertools.pairwise(bounds)])
     target = out
     while len(bounds) > 2:
         for a, m, b in zip(bounds[::2], bounds[1::2], bounds[2::2], strict=False):
@@ -129,16 +143,49 @@ def merge_sort(x: np.ndarray, out: np.ndarray) -> bool:
     return True
 
 
-def _sort_parts(parts: list[tuple[np.ndarray, np.ndarray]]) -> None:
-    """Copy each part and sort the copy, on a thread per part; NumPy lets go of the interpreter's lock while it works."""
+def merge_argsort(x: np.ndarray, out: np.ndarray, kind: str | None) -> bool:
+    """`numpy.argsort(x, kind=kind)` of a 1-d array without NaN into `out` (int64), in the same way; stable if the kind is."""
+    parts = _parts_of(x, out)
+    if parts < 2 or out.dtype != np.int64 or (x.dtype.kind == "f" and np.isnan(x.min())):
+        return False
+    bounds = [x.size * k // parts for k in range(parts + 1)]
+    keys, more_keys = (memory.allocate(x.nbytes).as_numpy(x.shape, x.dtype, True) for _ in range(2))
+    source = memory.allocate(out.nbytes).as_numpy(out.shape, out.dtype, True)
+    work = [(x, a, b, keys, source, kind) for a, b in itertools.pairwise(bounds)]
+    _in_parallel(_argsort_part, work)
+    target, block = out, 1 << 16
+    kernel = _merge_kernel(dtypes.code(x.dtype), True)
+    while len(bounds) > 2:
+        for a, m, b in zip(bounds[::2], bounds[1::2], bounds[2::2], strict=False):
+            places = [address(v) for v in (source[a:], source[m:], target[a:])]
+            words = (address(keys[a:]), m - a, address(keys[m:]), b - m, block, address(more_keys[a:]))
+            run(kernel, units_of(b - a, block), *words, *places)
+        bounds = bounds[::2]
+        source, target, keys, more_keys = target, source, more_keys, keys
+    if source is not out:
+        out[...] = source
+    return True
+
+
+def _sort_part(given: np.ndarray, copy: np.ndarray) -> None:
+    copy[...] = given
+    copy.sort()
+
+
+def _argsort_part(
+    x: np.ndarray, first: int, stop: int, keys: np.ndarray, places: np.ndarray, kind: Any
+) -> None:
+    order = np.argsort(x[first:stop], kind=kind)
+    np.take(x[first:stop], order, out=keys[first:stop], mode="wrap")
+    np.add(order, first, out=places[first:stop])
+
+
+def _in_parallel(work: Callable[..., None], parts: list[tuple[Any, ...]]) -> None:
+    """Do the work on every part, on a thread each; NumPy lets go of the interpreter's lock while it works."""
     from concurrent.futures import ThreadPoolExecutor
 
-    def one(given: np.ndarray, copy: np.ndarray) -> None:
-        copy[...] = given
-        copy.sort()
-
     with ThreadPoolExecutor(len(parts) - 1) as pool:
-        waiting = [pool.submit(one, *part) for part in parts[1:]]
-        one(*parts[0])
+        waiting = [pool.submit(work, *part) for part in parts[1:]]
+        work(*parts[0])
         for done in waiting:
             done.result()

@@ -234,3 +234,20 @@ def test_weighted_count(dtype: str, pool: object) -> None:
         assert counted.dtype == np.float64
     assert irregular.count(x, 0, np.ones(N, "c16")) is None
     assert irregular.count(-x.astype("i8") - 1, 0, np.ones(N)) is None
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i4", "u8", "f4", "f8"])
+def test_merge_argsort(dtype: str, pool: object) -> None:
+    x = (rng().normal(size=N) * 1e4).astype("i8").astype(dtype)
+    for given in (x, np.sort(x), np.sort(x)[::-1].copy(), np.zeros_like(x)):
+        out = np.empty(N, np.int64)
+        took = merging.merge_argsort(given, out, None)
+        assert took == (threads.get_threads() > 1)
+        if took:
+            equal(given[out], np.sort(given))
+            equal(np.bincount(out), 1)
+            assert merging.merge_argsort(given, out, "stable")
+            equal(out, np.argsort(given, kind="stable"))
+    if dtype[0] == "f":
+        x[5] = np.nan
+        assert not merging.merge_argsort(x, out, None)
