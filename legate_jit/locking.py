@@ -13,10 +13,33 @@ import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from legate_jit import bodies
+
 F = TypeVar("F", bound=Callable[..., Any])
 
+
+class _Turns:
+    """A reentrant lock that the body of a task may not wait for: whoever holds it may be waiting for that body."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self.release = self._lock.release
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        """As of `threading.RLock`; RuntimeError inside the body of a task."""
+        if bodies.active:
+            bodies.forbid()
+        return self._lock.acquire(blocking, timeout)
+
+    def __enter__(self) -> None:
+        self.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
 #: held by a thread that records or runs, once several threads may
-lock = threading.RLock()
+lock = _Turns()
 _hooks: list[Callable[[], None]] = []
 _shared: list[bool] = []
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from legate_jit import runtime
+from legate_jit import locking, runtime
 from legate_jit.bodies import running
 from legate_jit.ir import infer, partition
 from legate_jit.ir.index import Affine
@@ -97,6 +97,13 @@ def launch(call: Launch, spec: TaskSpec, arguments: Arguments) -> None:
         runtime.full()
 
 
+def _take_turns() -> None:
+    globals()["launch"] = locking.guarded(launch)
+
+
+locking.when_shared(_take_turns)
+
+
 class _Layout(NamedTuple):
     """What launches of one spec on arguments of the same types and lenses have in common."""
 
@@ -126,7 +133,9 @@ def _lay_out(key: Any, spec: TaskSpec, arguments: Arguments) -> _Layout:
         next(k for k, a in enumerate(arguments) if spec.roles[k] != "input" and _array(*a) == array)
         for array in numbers
     ]
-    shared = {k: _same_memory(k, spec, arguments, cut) for k, role in enumerate(spec.roles) if role == "input"}
+    shared = {
+        k: _same_memory(k, spec, arguments, cut) for k, role in enumerate(spec.roles) if role == "input"
+    }
     inputs = [k for k, written in shared.items() if not written]
     described = tuple(
         TaskArgument(role, False, inputs.index(k), None)

@@ -39,10 +39,13 @@ if TYPE_CHECKING:
 __all__ = ["AutoTask"]
 
 
+_OURS = ("legate.core", "legate_jit.")
+
+
 def user_frame() -> FrameType:
     """The innermost frame outside this package."""
     frame = _getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("legate.core"):
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(_OURS):
         frame = frame.f_back
     return frame
 

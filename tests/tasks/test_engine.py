@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as onp
 import pytest
+from faults.child import succeeds
 from tasks.launches import Plain, call
 
 import cupynumeric as np
@@ -459,3 +460,52 @@ def test_concurrent_points_wait_for_each_other() -> None:
         tasks.launch(launch, TaskSpec("together", ("output",), (), 6, concurrent=True), [(x._store, x._lens)])
         legate.fence()
     onp.testing.assert_array_equal(x, onp.full(12, 3.0))
+
+
+def test_bodies_in_programs_with_threads() -> None:
+    """In a process of its own: once threads have started, entry points take a lock that bodies must not wait for."""
+    succeeds(
+        """
+        import threading
+        import numpy
+        import cupynumeric as np
+        import legate
+        from legate.core.task import OutputStore, task
+
+        thread = threading.Thread(target=lambda: np.ones(3).sum())
+        thread.start()
+        thread.join()
+        shared = np.arange(4.0)
+
+        @task
+        def wrong(out: OutputStore) -> None:
+            numpy.asarray(out)[:] = float(shared.sum())
+
+        @task
+        def right(out: OutputStore) -> None:
+            numpy.asarray(out)[:] += 1
+
+        x = np.zeros(100_000)
+        wrong(x)
+        try:
+            legate.fence()
+        except RuntimeError as error:
+            assert "works on the stores it is given" in str(error), error
+        else:
+            raise AssertionError("no error")
+
+        def work(arrays):
+            for _ in range(20):
+                for a in arrays:
+                    right(a)
+                legate.fence()
+
+        arrays = [np.zeros(50_000) for _ in range(8)]
+        threads = [threading.Thread(target=work, args=(arrays[k::4],)) for k in range(4)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        assert all(float(a.min()) == float(a.max()) == 20.0 for a in arrays)
+        """
+    )
