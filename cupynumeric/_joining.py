@@ -1,4 +1,4 @@
-"""Joining, splitting, repeating and padding: results are filled region by region, which fuses with what makes the pieces."""
+"""Joining, splitting, repeating: results are filled region by region, which fuses with what makes the pieces."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from cupynumeric._array import ndarray, value, wrap
-from cupynumeric._convert import Foreign, by_numpy, drop_in, from_numpy_tree, host_view, lift
+from cupynumeric._convert import Foreign, by_numpy, drop_in, host_view, lift
 from cupynumeric._creation import undefined
 from cupynumeric._elementwise import is_scalar
 from cupynumeric._indexing import reshaped
@@ -496,76 +496,6 @@ def _turned(n: int, by: int) -> list[tuple[slice, slice]]:
     return [(slice(cut, None), slice(0, n - cut)), (slice(0, cut), slice(n - cut, None))]
 
 
-# ---- padding ------------------------------------------------------------------------------------------------------
-
-
-@drop_in
-def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> Any:
-    """The array with margins; see `numpy.pad`."""
-    x = lift(array)
-    known = not kwargs or (mode == "constant" and set(kwargs) == {"constant_values"})
-    if mode not in ("constant", "edge", "empty") or not known or not x.size or not x.ndim:
-        return by_numpy(np.pad, (x, pad_width), {"mode": mode, **kwargs})
-    widths = _pairs(pad_width, x.ndim)
-    if widths is None:
-        return by_numpy(np.pad, (x, pad_width), {"mode": mode, **kwargs})
-    shape = tuple(n + a + b for n, (a, b) in zip(x.shape, widths, strict=True))
-    made = undefined(shape, x.dtype)
-    made[tuple(slice(a, a + n) for n, (a, _) in zip(x.shape, widths, strict=True))] = x
-    if mode == "edge":
-        _pad_edges(made, widths)
-    elif mode == "constant":
-        values = kwargs.get("constant_values", 0)
-        _pad_constant(
-            made,
-            widths,
-            np.broadcast_to(host_view(values) if isinstance(values, ndarray) else values, (x.ndim, 2)),
-        )
-    return made
-
-
-def _pairs(pad_width: Any, ndim: int) -> list[tuple[int, int]] | None:
-    """Margins per axis, or None for the forms NumPy judges itself (dictionaries, floats, negative widths)."""
-    if isinstance(pad_width, dict):
-        return None
-    widths = np.asarray(host_view(pad_width) if isinstance(pad_width, ndarray) else pad_width)
-    if widths.dtype.kind != "i" or widths.size == 0 or widths.min() < 0 or widths.ndim > 2:
-        return None
-    try:
-        spread = np.broadcast_to(widths, (ndim, 2))
-    except ValueError:
-        return None
-    return [(int(a), int(b)) for a, b in spread]
-
-
-def _pad_constant(made: ndarray, widths: list[tuple[int, int]], values: np.ndarray) -> None:
-    for d, (a, b) in enumerate(widths):
-        lead = (slice(None),) * d
-        if a:
-            made[(*lead, slice(0, a))] = values[d, 0].astype(made.dtype)
-        if b:
-            made[(*lead, slice(made.shape[d] - b, None))] = values[d, 1].astype(made.dtype)
-
-
-def _pad_edges(made: ndarray, widths: list[tuple[int, int]]) -> None:
-    for d, (a, b) in enumerate(widths):
-        lead = (slice(None),) * d
-        n = made.shape[d]
-        if a:
-            made[(*lead, slice(0, a))] = made[(*lead, slice(a, a + 1))]
-        if b:
-            made[(*lead, slice(n - b, None))] = made[(*lead, slice(n - b - 1, n - b))]
-
-
-def trim_zeros(filt: Any, trim: Any = "fb", axis: Any = None) -> Any:
-    """The array without leading and trailing zeros; see `numpy.trim_zeros`."""
-    if isinstance(filt, ndarray) and filt.ndim == 1 and axis is None and set(trim.lower()) <= {"f", "b"}:
-        found = np.flatnonzero(host_view(filt))
-        first, last = (int(found[0]), int(found[-1]) + 1) if found.size else (filt.size, filt.size)
-        return filt[first if "f" in trim.lower() else 0 : last if "b" in trim.lower() else filt.size]
-    return from_numpy_tree(np.trim_zeros(host_view(filt) if isinstance(filt, ndarray) else filt, trim, axis))
-
-
 __all__ = [
     "append",
     "array_split",
@@ -579,7 +509,6 @@ __all__ = [
     "hsplit",
     "hstack",
     "insert",
-    "pad",
     "repeat",
     "resize",
     "roll",
@@ -587,7 +516,6 @@ __all__ = [
     "split",
     "stack",
     "tile",
-    "trim_zeros",
     "unstack",
     "vsplit",
     "vstack",

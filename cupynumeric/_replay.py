@@ -195,9 +195,9 @@ def _result(x: Any, first: int, numbers: dict[int, int], stores: list[Store]) ->
 FUNCTIONS = tuple(
     " ".join(
         (
-            "append block column_stack concat concatenate delete dstack hstack insert pad repeat resize roll rot90 stack tile vstack",
-            "diag diagflat meshgrid trace tril triu cross diff ediff1d gradient trapezoid polyval nan_to_num select isclose",
-            "cov dot einsum inner kron outer tensordot vdot",
+            "append block column_stack concat concatenate delete dstack hstack insert pad repeat resize roll stack tile vstack",
+            "rot90 diag diagflat meshgrid trace tril triu cross diff ediff1d gradient trapezoid polyval nan_to_num select",
+            "isclose cov dot einsum inner kron outer tensordot vdot",
             "mean median ptp std var nanmax nanmean nanmin nanstd nansum nanvar",
         )
     ).split()

@@ -15,7 +15,7 @@ from cupynumeric import _ufunc, fft
 from cupynumeric._array import ndarray
 from cupynumeric._calls import cast, deliver, lift
 from cupynumeric._convert import host_view
-from cupynumeric._joining import pad
+from cupynumeric._padding import pad
 from legate_jit.ir import dtypes
 
 __all__ = ["batched_convolve", "convolve", "fourier_gaussian", "fourier_uniform"]

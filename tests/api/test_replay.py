@@ -125,3 +125,12 @@ def test_more_results_than_the_window_holds() -> None:
     made = [cn.gradient(a * k) for k in range(300)]
     for k in (0, 1, 150, 299):
         same(made[k], np.gradient(X * k))
+
+
+@pytest.mark.parametrize("mode", ["reflect", "symmetric", "wrap", "edge"])
+def test_margins_of_every_width(mode: Any) -> None:
+    for shape in ((1,), (4,), (2, 3)):
+        x = np.arange(1.0, 1 + np.prod(shape)).reshape(shape)
+        for before in range(6):
+            for after in range(6):
+                same(cn.pad(cn.asarray(x), (before, after), mode=mode), np.pad(x, (before, after), mode=mode))
