@@ -192,6 +192,23 @@ def test_masked_update_is_one_kernel(schedules):
     assert len(kernels(schedule)) == 1
 
 
+def test_a_result_takes_the_memory_of_what_it_replaces(schedules):
+    x, y = some(3000), some(3000)
+    kept = y[1:]
+    legate.fence()
+    schedules.clear()
+    x = x * 2.0 + y
+    legate.fence()
+    (schedule,) = schedules
+    assert not schedule.slots  # x's old memory; y's is still looked at
+    del schedules[:]
+    x = x[::-1] + x
+    legate.fence()
+    (schedule,) = schedules
+    assert schedule.slots  # elements are read after they would have been overwritten
+    assert kept.shape == (2999,)
+
+
 def test_mean_variance_and_deviation_share_their_sums(schedules):
     x = some(400, 300)
     legate.fence()

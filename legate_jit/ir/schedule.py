@@ -14,6 +14,7 @@ from legate_jit.ir import index
 from legate_jit.ir.build import CallSpec
 from legate_jit.ir.fuse import Cluster, Fused, Item, lying_in, normalize, reads_of
 from legate_jit.ir.index import Affine
+from legate_jit.ir.kernel import Kernel
 from legate_jit.ir.nest import build
 from legate_jit.ir.node import Node, array_type
 from legate_jit.ir.ops import Kind
@@ -216,6 +217,7 @@ class _Planner:
             if isinstance(step, Cluster):
                 nest = build(step, self.fused, stored)
                 if nest.units:
+                    memory.succeed(nest)
                     launches.append(memory.launch(nest))
             elif step.kind is Kind.TASK:
                 launches.append(memory.task(step))
@@ -317,6 +319,50 @@ class _Memory:
         self.release.setdefault(max(self.last.get(n, self.step), self.step), []).append(slot)
         return slot
 
+    def succeed(self, nest: Nest) -> None:
+        """Let the nest's results lie where it finds arrays, element for element, that nobody reads after it: lines of cache that
+        were read are written, and no others."""
+        if self.planner.after:
+            return  # tasks run beside kernels: whether memory is free is only known once they have run
+        for k, operand in enumerate(nest.kernel.operands):
+            made = nest.places[k].node
+            if operand.mode != "w" or made is None or self.root_of(made) is not made or made in self.of:
+                continue
+            if [s.level for s in nest.kernel.sections for o, _ in s.stores if o == k] != ["inner"]:
+                continue
+            for j, place in enumerate(nest.places):
+                if place.node is not None and self.replaces(nest, k, j):
+                    self.inherit(made, place.node)
+                    break
+
+    def replaces(self, nest: Nest, k: int, j: int) -> bool:
+        """Whether operand k may be stored where operand j is loaded."""
+        new, old = nest.places[k], nest.places[j]
+        if nest.kernel.operands[j].mode != "r" or old.node is None or new.node is None:
+            return False
+        if old[1:] != new[1:] or old.node.type.nbytes != new.node.type.nbytes:
+            return False
+        first = self.root_of(old.node)
+        if self.last.get(first) != self.step or first.type.nbytes != new.node.type.nbytes:
+            return False
+        if isinstance(first.arg, int) and first.kind is Kind.BUFFER and not self.planner.exclusive[first.arg]:
+            return False
+        if old.node.dtype.itemsize != new.node.dtype.itemsize:
+            return False
+        if sum(p.node is not None and self.root_of(p.node) is first for p in nest.places) != 1:
+            return False
+        return not _loaded_after(nest.kernel, j, k)
+
+    def inherit(self, new: Node, old: Node) -> None:
+        """Put `new` in the memory of `old`, which dies."""
+        first = self.root_of(old)
+        storage = self.of[new] = self.storage(old)
+        slot = self.storages[storage].slot
+        self.last[first] = -1  # taken
+        if slot >= 0:
+            self.release[self.step].remove(slot)
+            self.release.setdefault(max(self.last[new], self.step), []).append(slot)
+
     def launch(self, nest: Nest) -> Launch:
         storages = tuple(-1 if p.node is None else self.storage(p.node) for p in nest.places)
         total = nest.units * nest.work
@@ -410,6 +456,16 @@ def regions(u: Node) -> list[Affine]:
     arg = u.src[0].arg
     assert isinstance(arg, TaskArg) and isinstance(u.arg, int)
     return [view or index.identity(u.shape) for view in arg.regions(u.arg)]
+
+
+def _loaded_after(kernel: Kernel, j: int, k: int) -> bool:
+    """Whether a section after the one that stores operand k loads operand j."""
+    stored = False
+    for section in kernel.sections:
+        if stored and any(i.op == "load" and i.imm == j for i in section.instrs):
+            return True
+        stored = stored or any(o == k for o, _ in section.stores)
+    return False
 
 
 def _item_number(n: Node) -> int:

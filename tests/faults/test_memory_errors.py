@@ -47,7 +47,7 @@ def little_memory() -> Iterator[int]:
 
 
 def test_a_flush_without_memory_can_be_retried(little_memory: int) -> None:
-    n = little_memory // 8 // 6  # a sixth each: two exist, and no more than three fit beside them
+    n = little_memory // 8 // 4  # a quarter each: two exist, and no more than two fit beside them
     x = cn.arange(n, dtype=float)
     y = x * 2
     assert float(x[3] + y[3]) == 9.0
