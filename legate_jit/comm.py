@@ -1,0 +1,430 @@
+"""Communication between ranks: moving boxes of arrays, combining partial results, agreeing on what happens next.
+
+All algorithms are here, on messages from one rank to another; `LocalComm` is one rank without any, `thread_comm` runs ranks as
+threads of one process, `mpi_comm` as processes of MPI. Ranks call the same operations in the same order; every result that all
+ranks get has the same bits on all of them. Knows no layouts, no graphs and no MPI.
+"""
+
+from __future__ import annotations
+
+import pickle
+import time
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from legate_jit.exchange import Box, Boxes, Exchange, split
+
+__all__ = ["COMBINERS", "Comm", "LocalComm", "Overdue", "PeerLost", "Request", "Traffic"]
+
+Operator = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+#: exchanges that `fetch` keeps prepared
+_KEPT = 512
+#: tags of what is not an exchange; exchanges have those from 16 on
+_OBJECT, _COMBINE, _BARRIER = 1, 2, 3
+#: combined arrays of more bytes are cut among the ranks, if there are at most so many ranks
+_LARGE, _FEW = 1 << 18, 32
+
+
+class PeerLost(RuntimeError):
+    """Another rank can no longer be reached."""
+
+
+class Overdue(RuntimeError):
+    """A rank did not do its part before the deadline; `peer` is its number."""
+
+    def __init__(self, peer: int) -> None:
+        super().__init__(f"rank {peer} did not answer in time")
+        self.peer = peer
+
+
+class Request(Protocol):
+    """A message under way."""
+
+    def Wait(self) -> Any:  # spelled as mpi4py does
+        """Return when it has been sent or received."""
+
+    def Test(self) -> Any:
+        """Whether it has been."""
+
+
+@dataclass(slots=True)
+class Traffic:
+    """What this rank sent: messages, their bytes, and collective operations it took part in."""
+
+    messages: int = 0
+    nbytes: int = 0
+    collectives: int = 0
+
+    def add(self, nbytes: int) -> None:
+        """Count a message."""
+        self.messages += 1
+        self.nbytes += nbytes
+
+
+# ---- what is combined ---------------------------------------------------------------------------------------------
+
+
+def _first_of(better: Callable[[Any, Any], Any]) -> Operator:
+    """Of pairs (value, index), as a structured array: the better value, NaN before any; of equals the lower index."""
+
+    def combine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        x, y = a["value"], b["value"]
+        nan_x, nan_y = x != x, y != y
+        wins = (nan_y & ~nan_x) | (~nan_x & better(y, x))
+        ties = (nan_x & nan_y) | (x == y)
+        wins = np.where(ties, b["index"] < a["index"], wins)
+        return np.where(wins, b, a)
+
+    return combine
+
+
+#: what `combine` does with the results of a lower rank and a higher one. `argmin` and `argmax` are of structured arrays with the
+#: fields `value` and `index`
+COMBINERS: dict[str, Operator] = {
+    "sum": np.add,
+    "prod": np.multiply,
+    "min": np.minimum,
+    "max": np.maximum,
+    "fmin": np.fmin,
+    "fmax": np.fmax,
+    "any": np.logical_or,
+    "all": np.logical_and,
+    "or": np.bitwise_or,
+    "and": np.bitwise_and,
+    "xor": np.bitwise_xor,
+    "argmin": _first_of(np.less),
+    "argmax": _first_of(np.greater),
+}
+
+
+def _operator(op: str | Operator) -> Operator:
+    return COMBINERS[op] if isinstance(op, str) else op
+
+
+class _Tree:
+    """The order in which the ranks' parts are combined: neighbors first, the same for messages and for arrays at hand.
+
+    With R = 2**k + e ranks, the first 2e of them combine in pairs; then 2**k parts are left, which combine by doubling distances.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.leaves = 1 << (size.bit_length() - 1)
+        self.paired = 2 * (size - self.leaves)
+
+    def leaf(self, rank: int) -> int:
+        """The number of the part that the rank's is in after the pairs."""
+        return rank // 2 if rank < self.paired else rank - self.paired // 2
+
+    def rank(self, leaf: int) -> int:
+        """The (lower) rank that has this part."""
+        return 2 * leaf if 2 * leaf < self.paired else leaf + self.paired // 2
+
+    def fold(self, parts: Sequence[np.ndarray], op: Operator) -> np.ndarray:
+        """All parts combined, in this order."""
+        paired = [op(parts[k], parts[k + 1]) for k in range(0, self.paired, 2)]
+        level = [*paired, *parts[self.paired :]]
+        while len(level) > 1:
+            level = [op(level[k], level[k + 1]) for k in range(0, len(level), 2)]
+        return level[0]
+
+
+# ---- ranks ----------------------------------------------------------------------------------------------------------
+
+
+class Comm:
+    """One rank's end of the communication with the others. Used by one thread at a time.
+
+    rank, size: which of how many. awaited, since: the rank whose message is being waited for (-1: none) and since when
+    (`time.monotonic`); another thread may look. doing: what this is for, for whoever looks. deadline: a `time.monotonic` after
+    which waiting ends in `Overdue`, or None.
+    """
+
+    rank: int
+    size: int
+    #: messages of more bytes are sent in pieces
+    piece = 1 << 30
+
+    def __init__(self, rank: int, size: int) -> None:
+        self.rank, self.size = rank, size
+        self.traffic = Traffic()
+        self.awaited, self.since = -1, 0.0
+        self.doing = ""
+        self.deadline: float | None = None
+        self._tree = _Tree(size)
+        self._tags = 0
+        self._exchanges: dict[Hashable, Exchange] = {}
+
+    # -- transport: what a kind of Comm has to do --
+
+    def start_send(self, memory: np.ndarray, peer: int, tag: int) -> Request:
+        """Begin to send bytes (a contiguous 1-D uint8 array, not to be changed until done)."""
+        raise NotImplementedError
+
+    def start_receive(self, memory: np.ndarray, peer: int, tag: int) -> Request:
+        """Begin to receive exactly so many bytes. Messages with the same peer and tag arrive in the order they were sent."""
+        raise NotImplementedError
+
+    def prepare_send(self, memory: np.ndarray, peer: int, tag: int) -> Any:
+        """A message that can be sent again and again from the same memory with `begin`."""
+        return lambda: self.start_send(memory, peer, tag)
+
+    def prepare_receive(self, memory: np.ndarray, peer: int, tag: int) -> Any:
+        """A message that can be received again and again into the same memory with `begin`."""
+        return lambda: self.start_receive(memory, peer, tag)
+
+    def begin(self, message: Any) -> Request:
+        """Start a prepared message."""
+        request: Request = message()
+        return request
+
+    #: largest tag
+    last_tag = (1 << 15) - 1
+
+    # -- messages --
+
+    def new_tag(self) -> int:
+        """A tag for an exchange: the same on all ranks that make exchanges in the same order."""
+        self._tags += 1
+        return 16 + self._tags % (self.last_tag - 16)
+
+    def send(self, memory: np.ndarray, peer: int, tag: int) -> list[Request]:
+        """Begin to send any number of bytes."""
+        return [self.start_send(m, peer, tag) for m in split(memory, self.piece)]
+
+    def receive(self, memory: np.ndarray, peer: int, tag: int) -> list[Request]:
+        """Begin to receive any number of bytes."""
+        return [self.start_receive(m, peer, tag) for m in split(memory, self.piece)]
+
+    def wait(self, requests: Sequence[Request], peer: int) -> None:
+        """Wait for messages from or to a rank. `Overdue` after the deadline, `PeerLost` when the rank is gone."""
+        self.awaited, self.since = peer, time.monotonic()
+        for request in requests:
+            if self.deadline is None:
+                request.Wait()
+            else:
+                self._poll(request, peer, self.deadline)
+        self.awaited = -1
+
+    def _poll(self, request: Request, peer: int, deadline: float) -> None:
+        pause = 1e-5
+        while not request.Test():
+            if time.monotonic() > deadline:
+                self.awaited = -1
+                raise Overdue(peer)
+            time.sleep(pause)
+            pause = min(2 * pause, 1e-2)
+
+    def _swap(self, mine: np.ndarray, theirs: np.ndarray, to: int, source: int, tag: int) -> None:
+        """Send bytes to one rank while receiving from another (or the same)."""
+        arriving = self.receive(theirs, source, tag)
+        leaving = self.send(mine, to, tag)
+        self.traffic.add(len(mine))
+        self.wait(arriving, source)
+        self.wait(leaving, to)
+
+    # -- arrays --
+
+    def exchange(self, dtype: np.dtype, source: Boxes, wanted: Boxes) -> Exchange:
+        """An exchange to be run several times."""
+        return Exchange(self, dtype, source, wanted)
+
+    def fetch(
+        self,
+        array: np.ndarray | None,
+        source: Sequence[Box],
+        wanted: Sequence[Box],
+        dtype: np.dtype | None = None,
+        out: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Of the array whose box `source[k]` lies on rank k, every rank k gets the box `wanted[k]`: a new C-contiguous array.
+
+        array: this rank's part, None if it has none (then `dtype` says of what). out: where the result goes. See
+        `exchange.routes` about boxes that several ranks hold. The exchanges used lately stay prepared.
+        """
+        if array is not None:
+            dtype = array.dtype
+        if dtype is None:
+            raise ValueError("a rank that holds no part of the array must say its dtype")
+        key = (dtype, tuple(source), tuple(wanted))
+        exchange = self._exchanges.pop(key, None)
+        if exchange is None:
+            exchange = self.exchange(dtype, source, wanted)
+            if len(self._exchanges) >= _KEPT:
+                del self._exchanges[next(iter(self._exchanges))]
+        self._exchanges[key] = exchange  # at the end: the first one was used longest ago
+        self.traffic.collectives += 1
+        return exchange.run(array, out)
+
+    def combine(self, array: np.ndarray, op: str | Operator) -> np.ndarray:
+        """The ranks' arrays (of one shape and dtype) combined element by element: the same bits on every rank.
+
+        op: a name of `COMBINERS`, or a function of the arrays of lower ranks and of higher ones that keeps shape and dtype. The
+        order depends on the number of ranks alone: contiguous ranges of ranks in ascending order, by a fixed tree.
+        """
+        self.traffic.collectives += 1
+        function = _operator(op)
+        mine = np.array(array, order="C", copy=True)
+        if self.size == 1:
+            return mine
+        if mine.nbytes > _LARGE and 2 < self.size <= _FEW:
+            return self._combine_in_parts(mine, function)
+        return self._combine_whole(mine, function)
+
+    def _combine_whole(self, mine: np.ndarray, op: Operator) -> np.ndarray:
+        """Recursive doubling: few messages."""
+        tree, rank = self._tree, self.rank
+        theirs = np.empty_like(mine)
+        if rank < tree.paired:
+            if rank % 2:
+                self._one_way(mine, rank - 1, sending=True)
+                self._one_way(mine, rank - 1, sending=False)
+                return mine
+            self._one_way(theirs, rank + 1, sending=False)
+            mine = _same(op(mine, theirs), mine)
+        leaf, distance = tree.leaf(rank), 1
+        while distance < tree.leaves:
+            peer = tree.rank(leaf ^ distance)
+            self._swap(_raw(mine), _raw(theirs), peer, peer, _COMBINE)
+            pair = (theirs, mine) if leaf & distance else (mine, theirs)
+            mine = _same(op(*pair), mine)
+            distance *= 2
+        if rank < tree.paired:
+            self._one_way(mine, rank + 1, sending=True)
+        return mine
+
+    def _one_way(self, array: np.ndarray, peer: int, sending: bool) -> None:
+        if sending:
+            self.traffic.add(array.nbytes)
+            self.wait(self.send(_raw(array), peer, _COMBINE), peer)
+        else:
+            self.wait(self.receive(_raw(array), peer, _COMBINE), peer)
+
+    def _combine_in_parts(self, mine: np.ndarray, op: Operator) -> np.ndarray:
+        """Every rank combines its share of the elements, and gives it to all: few bytes."""
+        flat = mine.reshape(-1)
+        share = -(-flat.size // self.size)
+        shares = [flat[min(k * share, flat.size) : (k + 1) * share] for k in range(self.size)]
+        own = shares[self.rank]
+        parts = [own if k == self.rank else np.empty_like(own) for k in range(self.size)]
+        self._all_to_all(shares, parts)
+        result = self._tree.fold(parts, op)
+        shares[self.rank][...] = result
+        self._all_to_all([shares[self.rank]] * self.size, shares)
+        return mine
+
+    def _all_to_all(self, leaving: Sequence[np.ndarray], arriving: Sequence[np.ndarray]) -> None:
+        others = [(self.rank + k) % self.size for k in range(1, self.size)]
+        receiving = [(k, self.receive(_raw(arriving[k]), k, _COMBINE)) for k in reversed(others)]
+        sending = [(k, self.send(_raw(leaving[k]), k, _COMBINE)) for k in others]
+        for k in others:
+            self.traffic.add(leaving[k].nbytes)
+        for k, requests in (*receiving, *sending):
+            self.wait(requests, k)
+
+    def before(self, array: np.ndarray, op: str | Operator) -> np.ndarray | None:
+        """The arrays of all lower ranks combined, from the lowest on; None on rank 0. For totals, which are small."""
+        gathered = self.gather(array)
+        if not self.rank:
+            return None
+        function = _operator(op)
+        result = gathered[0]
+        for k in range(1, self.rank):
+            result = function(result, gathered[k])
+        return _same(result, gathered[0])
+
+    def gather(self, array: np.ndarray) -> np.ndarray:
+        """The ranks' arrays (of one shape and dtype), stacked along a new first axis, on every rank."""
+        whole = tuple((0, n) for n in array.shape)
+        boxes = [((k, k + 1), *whole) for k in range(self.size)]
+        everything = ((0, self.size), *whole)
+        return self.fetch(np.ascontiguousarray(array)[np.newaxis], boxes, [everything] * self.size)
+
+    # -- objects and agreement --
+
+    def allgather_object(self, item: Any) -> list[Any]:
+        """Every rank's (picklable) object, in the order of ranks."""
+        self.traffic.collectives += 1
+        known = {self.rank: item}
+        distance = 1
+        while distance < self.size:
+            to, source = (self.rank + distance) % self.size, (self.rank - distance) % self.size
+            known |= self._swap_objects(known, to, source)
+            distance *= 2
+        return [known[k] for k in range(self.size)]
+
+    def bcast(self, item: Any, root: int = 0) -> Any:
+        """The (picklable) object that rank `root` gives."""
+        self.traffic.collectives += 1
+        me = (self.rank - root) % self.size
+        distance = 1
+        while distance < self.size:
+            if me < distance:
+                if me + distance < self.size:
+                    self._send_object(item, (me + distance + root) % self.size)
+            elif me < 2 * distance:
+                item = self._receive_object((me - distance + root) % self.size)
+            distance *= 2
+        return item
+
+    def _swap_objects(self, item: Any, to: int, source: int) -> Any:
+        text = np.frombuffer(pickle.dumps(item), np.uint8)
+        length = np.array([len(text)], np.int64)
+        theirs = np.empty_like(length)
+        self._swap(_raw(length), _raw(theirs), to, source, _OBJECT)
+        received = np.empty(int(theirs[0]), np.uint8)
+        self._swap(text, received, to, source, _OBJECT)
+        return pickle.loads(received.tobytes())
+
+    def _send_object(self, item: Any, peer: int) -> None:
+        text = np.frombuffer(pickle.dumps(item), np.uint8)
+        length = np.array([len(text)], np.int64)
+        for memory in (_raw(length), text):
+            self.traffic.add(len(memory))
+            self.wait(self.send(memory, peer, _OBJECT), peer)
+
+    def _receive_object(self, peer: int) -> Any:
+        length = np.empty(1, np.int64)
+        self.wait(self.receive(_raw(length), peer, _OBJECT), peer)
+        text = np.empty(int(length[0]), np.uint8)
+        self.wait(self.receive(text, peer, _OBJECT), peer)
+        return pickle.loads(text.tobytes())
+
+    def barrier(self) -> None:
+        """Return when all ranks have called this."""
+        self.traffic.collectives += 1
+        mine, theirs = np.zeros(1, np.uint8), np.empty(1, np.uint8)
+        distance = 1
+        while distance < self.size:
+            to, source = (self.rank + distance) % self.size, (self.rank - distance) % self.size
+            self._swap(mine, theirs, to, source, _BARRIER)
+            distance *= 2
+
+    def agree(self, *numbers: int) -> bool:
+        """Whether all ranks gave the same numbers (64-bit integers); every rank gets the same answer."""
+        if self.size == 1:
+            return True
+        mine = np.array((*numbers, *(~n for n in numbers)), np.int64)
+        most = self.combine(mine, "max")
+        half = len(numbers)
+        return bool((most[:half] == ~most[half:]).all())
+
+
+def _raw(array: np.ndarray) -> np.ndarray:
+    """The memory of a C-contiguous array as bytes."""
+    return array.reshape(-1).view(np.uint8)
+
+
+def _same(result: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """The result of combining with the dtype, shape and layout of what was combined (any of ints is bool, a 0-D sum a scalar)."""
+    return np.ascontiguousarray(result, like.dtype).reshape(like.shape)
+
+
+class LocalComm(Comm):
+    """One rank: nothing is ever sent."""
+
+    def __init__(self) -> None:
+        super().__init__(0, 1)

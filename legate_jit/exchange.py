@@ -1,0 +1,225 @@
+"""Exchanges: of an array that lies in boxes on the ranks, every rank gets the box it needs.
+
+One primitive for halos, redistribution, transposition, gathering and broadcasts of rows. `routes` is arithmetic on boxes: which
+parts go where. An `Exchange` is prepared once and run often: tag, staging memory and small messages are made the first time only.
+Knows NumPy views and the transport of a `Comm`; knows no layouts, no graphs and no MPI.
+"""
+
+from __future__ import annotations
+
+from itertools import starmap
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from legate_jit.comm import Comm
+
+__all__ = ["Box", "Boxes", "Exchange", "Part", "Routes", "extents", "routes", "split", "volume"]
+
+#: half-open [low, high) per axis; () is the one element of a 0-D array
+Box = tuple[tuple[int, int], ...]
+
+#: messages of at most so many bytes are copied to staging memory that is kept, so that they are prepared once
+SMALL = 1 << 16
+
+
+class Boxes(Protocol):
+    """A box for every rank: a sequence, or anything that computes the box of rank k as `boxes[k]`."""
+
+    def __getitem__(self, rank: int, /) -> Box: ...
+
+
+class Part(NamedTuple):
+    """A part of the array: the rank at the other end, where it lies here (slices of the local array), and its extents."""
+
+    peer: int
+    at: tuple[slice, ...]
+    shape: tuple[int, ...]
+
+
+class Routes(NamedTuple):
+    """What one rank does: copies `kept` (from its part to its result) and exchanges the other parts, by ascending rank."""
+
+    kept: tuple[tuple[slice, ...], tuple[slice, ...]] | None
+    sends: tuple[Part, ...]
+    receives: tuple[Part, ...]
+
+
+def extents(box: Box) -> tuple[int, ...]:
+    """The shape of an array that holds the box; a box that ends before it begins holds nothing."""
+    return tuple(max(hi - lo, 0) for lo, hi in box)
+
+
+def volume(box: Box) -> int:
+    """Number of elements."""
+    n = 1
+    for lo, hi in box:
+        n *= max(hi - lo, 0)
+    return n
+
+
+def _overlap(a: Box, b: Box) -> Box | None:
+    """The box of what both hold, or None if that is nothing."""
+    found = []
+    for (alo, ahi), (blo, bhi) in zip(a, b, strict=True):
+        lo, hi = max(alo, blo), min(ahi, bhi)
+        if lo >= hi:
+            return None
+        found.append((lo, hi))
+    return tuple(found)
+
+
+def _within(box: Box, outer: Box) -> tuple[slice, ...]:
+    """The box as slices of the array that holds `outer`."""
+    return tuple(slice(lo - start, hi - start) for (lo, hi), (start, _) in zip(box, outer, strict=True))
+
+
+def routes(rank: int, size: int, source: Boxes, wanted: Boxes) -> Routes:
+    """Which parts `rank` of `size` ranks keeps, sends and receives.
+
+    source, wanted: the boxes that the ranks hold and need, of the same array. Source boxes are disjoint, except that several
+    ranks may hold the same box (a replicated array): whoever has none of it gets it from the first of them. ValueError if nobody
+    holds a part that this rank needs.
+    """
+    held = [source[k] for k in range(size)]
+    first: dict[Box, int] = {}
+    for k, box in enumerate(held):
+        first.setdefault(box, k)
+    mine, need = held[rank], wanted[rank]
+    kept = _overlap(mine, need)
+    covered = volume(kept) if kept is not None else 0
+    receives = []
+    for box, k in first.items():
+        part = None if box == mine else _overlap(box, need)
+        if part is not None:
+            receives.append(Part(k, _within(part, need), extents(part)))
+            covered += volume(part)
+    if covered != volume(need):
+        raise ValueError(
+            f"rank {rank} needs {need}, of which the ranks hold {covered} of {volume(need)} elements"
+        )
+    sends = []
+    if first[mine] == rank and volume(mine):
+        for k in range(size):
+            part = None if held[k] == mine else _overlap(mine, wanted[k])
+            if part is not None:
+                sends.append(Part(k, _within(part, mine), extents(part)))
+    here = None if kept is None else (_within(kept, mine), _within(kept, need))
+    return Routes(here, tuple(sends), tuple(sorted(receives)))
+
+
+def split(flat: np.ndarray, limit: int) -> list[np.ndarray]:
+    """Consecutive views of at most `limit` elements."""
+    return [flat[k : k + limit] for k in range(0, len(flat), limit)]
+
+
+def _bytes(array: np.ndarray) -> np.ndarray:
+    """A C-contiguous array's memory as bytes (writable if the array is)."""
+    return array.reshape(-1).view(np.uint8)
+
+
+class _Stage:
+    """Kept staging memory of one small message, and the message."""
+
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype) -> None:
+        self.array = np.empty(shape, dtype)
+        self.message: Any = None
+
+
+class Exchange:
+    """One exchange between the same boxes, run any number of times. Made in the same order on all ranks.
+
+    `sent`, `received`: bytes of messages of this rank per run; `messages`: how many it sends.
+    """
+
+    def __init__(self, comm: Comm, dtype: np.dtype, source: Boxes, wanted: Boxes) -> None:
+        self._comm, self.dtype, self._tag = comm, np.dtype(dtype), comm.new_tag()
+        self.routes = routes(comm.rank, comm.size, source, wanted)
+        self.held, self.shape = extents(source[comm.rank]), extents(wanted[comm.rank])
+        self._stages: dict[tuple[bool, int], _Stage] = {}
+        self._receiving: list[tuple[Part, Any, np.ndarray | None]] = []
+        self._sending: list[tuple[Part, Any]] = []
+        self._out: np.ndarray | None = None
+        self.sent = sum(starmap(self._nbytes, self.routes.sends))
+        self.received = sum(starmap(self._nbytes, self.routes.receives))
+        self.messages = len(self.routes.sends)
+
+    def _nbytes(self, _peer: int, _at: tuple[slice, ...], shape: tuple[int, ...]) -> int:
+        n = self.dtype.itemsize
+        for extent in shape:
+            n *= extent
+        return n
+
+    def run(self, array: np.ndarray | None, out: np.ndarray | None = None) -> np.ndarray:
+        """The box this rank needs, in `out` (C-contiguous, or a new array) from the box it holds (None if that is empty)."""
+        self.start(array, out)
+        return self.finish()
+
+    def start(self, array: np.ndarray | None, out: np.ndarray | None = None) -> None:
+        """Begin: until `finish`, `array` must not be changed, and nothing of the result but the kept part may be used."""
+        if out is None:
+            out = np.empty(self.shape, self.dtype)
+        if out.shape != self.shape or out.dtype != self.dtype:
+            raise ValueError(f"the result is {self.dtype}{self.shape}, not {out.dtype}{out.shape}")
+        if array is not None and (array.shape != self.held or array.dtype != self.dtype):
+            raise ValueError(
+                f"this rank holds {self.dtype}{self.held}, but was given {array.dtype}{array.shape}"
+            )
+        if array is None and (self.routes.kept is not None or self.routes.sends):
+            raise ValueError("a rank that holds a part of the array must give it")
+        self._receiving.clear()  # of a run that an error ended
+        self._sending.clear()
+        for part in self.routes.receives:
+            self._receive(part, out[part.at])
+        for part in self.routes.sends:
+            assert array is not None
+            self._send(part, array[part.at])
+        if self.routes.kept is not None:
+            assert array is not None
+            here, there = self.routes.kept
+            out[there] = array[here]
+        self._out = out
+
+    def finish(self) -> np.ndarray:
+        """Wait for everything that `start` began; the result."""
+        comm, out = self._comm, self._out
+        assert out is not None
+        for part, requests, staged in self._receiving:
+            comm.wait(requests, part.peer)
+            if staged is not None:
+                out[part.at] = staged
+        for part, requests in self._sending:
+            comm.wait(requests, part.peer)
+        self._receiving.clear()
+        self._sending.clear()
+        self._out = None
+        return out
+
+    def _receive(self, part: Part, target: np.ndarray) -> None:
+        if target.nbytes <= SMALL:
+            stage = self._stage(False, part)
+            self._receiving.append((part, [self._comm.begin(stage.message)], stage.array))
+            return
+        staged = None if target.flags.c_contiguous else np.empty(part.shape, self.dtype)
+        memory = _bytes(target if staged is None else staged)
+        self._receiving.append((part, self._comm.receive(memory, part.peer, self._tag), staged))
+
+    def _send(self, part: Part, view: np.ndarray) -> None:
+        if view.nbytes <= SMALL:
+            stage = self._stage(True, part)
+            stage.array[...] = view
+            requests = [self._comm.begin(stage.message)]
+        else:
+            requests = self._comm.send(_bytes(np.ascontiguousarray(view)), part.peer, self._tag)
+        self._sending.append((part, requests))
+        self._comm.traffic.add(view.nbytes)
+
+    def _stage(self, sending: bool, part: Part) -> _Stage:
+        """The kept memory of a small message, and its message, made the first time."""
+        stage = self._stages.get((sending, part.peer))
+        if stage is None:
+            stage = self._stages[sending, part.peer] = _Stage(part.shape, self.dtype)
+            make = self._comm.prepare_send if sending else self._comm.prepare_receive
+            stage.message = make(_bytes(stage.array), part.peer, self._tag)
+        return stage
