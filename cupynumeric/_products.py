@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 
 from cupynumeric import _elementwise, _reductions, _ufunc
-from cupynumeric._array import ndarray
+from cupynumeric._array import ndarray, wrap
 from cupynumeric._calls import call_of, cast, deliver, lift, lift_all, on_host, recorded
+from cupynumeric._convert import host_view
 from cupynumeric._layout import layout
 from cupynumeric._replay import replayed
+from legate_jit import runtime
 from legate_jit.ir import dtypes
 from legate_jit.ir.node import Signature
 
@@ -28,6 +30,7 @@ def _common(a: ndarray, b: ndarray) -> np.dtype:
 
 #: the instruction of a matrix product by the types (or views) of its operands
 _known: dict[Any, Signature] = {}
+runtime.bounded.append((_known, 10_000))
 
 
 def product(a: ndarray, b: ndarray) -> Any:
@@ -45,8 +48,25 @@ def product(a: ndarray, b: ndarray) -> Any:
         shape += (a.shape[-2],) if a.ndim > 1 else ()
         shape += (b.shape[-1],) if b.ndim > 1 else ()
         sig = call_of("matmul", (a, b), shape, dtype)
+        if dtype.kind in "fc" and dtype.itemsize > 2 and sig.type.size * a.shape[-1] <= AT_ONCE:
+            _small[sig] = None
         if _elementwise._simple(a) and _elementwise._simple(b):
             _known[a._key, b._key] = sig
+    return _made(sig, a, b)
+
+
+#: multiplications up to which the product of arrays whose values are there is computed at once: a recorded call costs more
+AT_ONCE = 100_000
+_small: dict[Signature, None] = {}
+runtime.bounded.append((_small, 10_000))
+
+
+def _made(sig: Signature, a: ndarray, b: ndarray) -> ndarray:
+    """The product that `sig` stands for, recorded unless it is small and its operands wait for nothing."""
+    if sig in _small and a._store.value is None and b._store.value is None:
+        store, out = runtime.fresh(sig.type)
+        np.matmul(host_view(a), host_view(b), out=out)
+        return wrap(store)
     return recorded(sig, _elementwise.source(a), _elementwise.source(b))
 
 
@@ -81,7 +101,7 @@ def generalized(function: np.ufunc, args: tuple[Any, ...], kwargs: dict[str, Any
     if not kwargs and function is np.matmul and args[0].__class__ is args[1].__class__ is ndarray:
         sig = _known.get((args[0]._key, args[1]._key))
         if sig is not None:
-            return recorded(sig, _elementwise.source(args[0]), _elementwise.source(args[1]))
+            return _made(sig, *args)
     out = kwargs.pop("out", None)
     if isinstance(out, tuple):
         (out,) = out
