@@ -17,27 +17,48 @@ from legate_jit import runtime
 from legate_jit.ir.node import ArrayType, Signature
 from legate_jit.ir.ops import OPS
 from legate_jit.runtime import window
-from legate_jit.store import Lens, Store
+from legate_jit.store import Grounded, Lens, Store
 
-_new_store = Store.__new__
 _enter = window.enter
 _read = runtime.read
 
 
-class ndarray(ArrayMethods):
-    """A lazy N-dimensional array with NumPy's semantics.
+class Layout(ArrayMethods):
+    """What every array is made of. Apart from `ndarray` because classes that inherit a constructor are made slowly."""
 
-    Operations are recorded and run, fused, when a value is observed (printing, `float()`, `numpy.asarray`), at
-    `legate.fence()`, or when enough has been recorded.
-    """
-
-    __slots__ = ("_store", "_lens", "_type", "_key", "_locked", "__weakref__")
+    __slots__ = (
+        "_store",
+        "_lens",
+        "_type",
+        "_key",
+        "_locked",
+        "_host",
+        "_ground",
+        "_home",
+        "_origin",
+        "__weakref__",
+    )
 
     _store: Store
     _lens: Lens | None
     _type: ArrayType
     _key: Lens | ArrayType  # the lens if there is one, else the type: what signatures are looked up by
     _locked: bool | int  # True: setflags(write=False); SCALAR: see there
+    # of `_instant.Instant` alone, and here because an array may cease to be one
+    _host: Any
+    _ground: Any
+    _home: Store | None
+    _origin: Any
+
+
+class ndarray(Layout):
+    """A lazy N-dimensional array with NumPy's semantics.
+
+    Operations are recorded and run, fused, when a value is observed (printing, `float()`, `numpy.asarray`), at
+    `legate.fence()`, or when enough has been recorded.
+    """
+
+    __slots__ = ()
 
     __array_priority__ = 100.0
 
@@ -150,6 +171,10 @@ class ndarray(ArrayMethods):
     # -- basic indexing --
 
     def __getitem__(self, key: Any) -> Any:
+        if self._store.__class__ is Grounded:
+            found = _instant_getitem(self, key)
+            if found is not None:
+                return found
         lens = None
         try:
             if key.__class__ is tuple:
@@ -175,6 +200,8 @@ class ndarray(ArrayMethods):
         return r
 
     def __setitem__(self, key: Any, value: Any) -> None:
+        if self._store.__class__ is Grounded and _instant_setitem(self, key, value):
+            return
         lens = None
         try:
             if key.__class__ is tuple:
@@ -223,6 +250,9 @@ _views: dict[Any, Lens] = {}
 #: `_locked` of results that are immutable scalars in NumPy: `s += 1` makes a new one, and other names for the old one keep it
 SCALAR = 2
 runtime.bounded.append((_views, 50_000))
+#: for arrays whose memory is at hand, `_instant`'s own
+_instant_getitem: Callable[[ndarray, Any], Any] = lambda array, key: None  # noqa: E731
+_instant_setitem: Callable[[ndarray, Any, Any], bool] = lambda array, key, value: False  # noqa: E731
 _ROW = "row"  # tells (int, slice) from (slice, int) in a key
 
 
@@ -311,6 +341,10 @@ def assign(array: ndarray, lens: Lens | None, item: Any) -> None:
     assign_slow(array, lens, item)
 
 
+#: by classes of operands that are not recorded: what carries out `left op right` and `left op= right` for them
+_mixed: dict[type, tuple[Callable[..., Any], Callable[..., Any]]] = {}
+
+
 # ---- operators ---------------------------------------------------------------------------------------------------
 
 
@@ -343,10 +377,11 @@ def _binary(name: str) -> Callable[[ndarray, Any], Any]:
             )  # not append: nothing is called between here and `w.n`, see `runtime.record`
             w.code += (sig, a)
         else:
-            return _elementwise.operator(op, self, other)
+            mixed = _mixed.get(cls)
+            return mixed[0](op, self, other) if mixed else _elementwise.operator(op, self, other)
         v = w.n
         w.n = v + 1
-        s = _new_store(Store)
+        s = Store()
         s.value, s.buffer, s.type = v, None, sig.type
         w.stores.append(s)
         r = _new(ndarray)
@@ -441,7 +476,8 @@ def _in_place(name: str) -> Callable[[ndarray, Any], Any]:
                 return self
         if self._locked == SCALAR and not self._type.shape:
             return plain(self, other)
-        return _elementwise.in_place_operator(op, self, other)
+        mixed = _mixed.get(cls)
+        return mixed[1](op, self, other) if mixed else _elementwise.in_place_operator(op, self, other)
 
     method.__name__ = name
     return method

@@ -16,6 +16,7 @@ import numpy as np
 from cupynumeric import _elementwise
 from cupynumeric._array import SCALAR, ndarray, value, wrap
 from cupynumeric._convert import from_numpy, host_view, to_numpy_tree
+from cupynumeric._instant import Instant
 from cupynumeric._masked import Selection
 from legate_jit import runtime
 from legate_jit.ir import dtypes, infer
@@ -30,7 +31,7 @@ def lift(x: Any) -> Any:
     """Any array-like as an array of ours; a NumPy array when its dtype (or subclass) is one that graphs do not hold."""
     if x.__class__ is ndarray:
         return x
-    if isinstance(x, Selection):
+    if isinstance(x, (Selection, Instant)):
         return x.settle()
     if isinstance(x, np.ndarray) and type(x) is not np.ndarray:
         return x

@@ -15,6 +15,7 @@ import numpy as np
 
 from cupynumeric import _layout
 from cupynumeric._array import ndarray, refuses_writes, wrap
+from cupynumeric._instant import Instant
 from cupynumeric._layout import layout
 from legate_jit import runtime
 from legate_jit.ir import dtypes
@@ -49,6 +50,8 @@ def adopt(array: np.ndarray) -> ndarray:
 
 def host_view(array: Any) -> np.ndarray:
     """The array's contents as a read-only NumPy array; views show the same strides as NumPy's would. Flushes."""
+    if array.__class__ is Instant:
+        return array.snapshot()  # type: ignore[no-any-return]
     base = runtime.host(array._store)
     lens = array._lens
     if lens is None:
@@ -262,6 +265,8 @@ def to_host(array: Any, dtype: Any = None, copy: bool | None = None) -> np.ndarr
 
 def number(array: ndarray) -> Any:
     """What `float()`, `int()`, `bool()` convert: the Python number of a 0-d array, else its host view (which judges)."""
+    if array.__class__ is Instant:
+        return array.snapshot()  # type: ignore[attr-defined]
     if array._lens is None:
         found = runtime.number(array._store)
         if found is not None:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from cupynumeric import _array
+from cupynumeric import _array, _instant
 from cupynumeric._array import ndarray, value, wrap
 from cupynumeric._elementwise import is_scalar
 from cupynumeric._elementwise import operand as as_operand
@@ -74,6 +74,7 @@ def affine_of(shape: tuple[int, ...], key: Any) -> Affine:
 
 
 _MISSING = object()
+_walked = _instant.walked
 #: lenses by base (type or lens) and the token of a basic key
 _by_token: dict[Any, Lens | None] = {}
 
@@ -107,8 +108,10 @@ def view_lens(array: ndarray, key: Any) -> Lens | None:
     if lens is not None:
         if lens.type.ndim:
             _remember(array._key, key, lens)
+            _instant.note(array._store.type, lens.type.size)
         elif token is not None:
             _seen[lens.base] = _seen.get(lens.base, 0) + 1
+            _instant.note(lens.base, 1)
     return lens
 
 
@@ -136,6 +139,10 @@ def _hashable(s: slice) -> bool:
 
 def getitem(array: ndarray, key: Any) -> Any:
     """`array[key]` for any key."""
+    if _walked and array._store.type in _walked:
+        found = _instant.getitem(array, key)
+        if found is not None:
+            return found
     if _seen and _seen.get(array._store.type, 0) > MANY_POSITIONS and _names_element(array, key):
         return _host_view(array)[key]
     if not is_basic(key):
@@ -199,6 +206,8 @@ def _walks(array: ndarray) -> bool:
 
 def setitem(array: ndarray, key: Any, item: Any) -> None:
     """`array[key] = item` for any key."""
+    if _walked and array._store.type in _walked and _instant.setitem(array, key, item):
+        return
     if _seen and _walks(array) and is_scalar(item) and _names_element(array, key):
         _write_element(array, key, item)
         return

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from cupynumeric import _array, _calls, _elementwise, _reduce
+from cupynumeric import _array, _calls, _elementwise, _instant, _reduce
 from cupynumeric._array import SCALAR, ndarray
 from cupynumeric._calls import lift, lift_all, on_host
 from cupynumeric._convert import to_numpy_tree
@@ -20,7 +20,6 @@ from legate_jit.ir.ops import OPS, Kind, Op
 from legate_jit.runtime import window
 from legate_jit.store import Store
 
-_new_store = Store.__new__
 _new: Callable[[type[ndarray]], ndarray] = object.__new__
 _enter = window.enter
 
@@ -34,7 +33,7 @@ def _recorded(sig: Signature, x: ndarray) -> ndarray:
     w.code += (sig, a)
     v = w.n
     w.n = v + 1
-    s = _new_store(Store)
+    s = Store()
     t = sig.type
     s.value, s.buffer, s.type = v, None, t
     w.stores.append(s)
@@ -92,6 +91,11 @@ class ufunc:
                         return _recorded(sig, x)
                 elif self._operator is not None and args[1].__class__ in _QUICK:
                     return self._operator(x, args[1])
+            for x in args:
+                if x.__class__ is _instant.Instant and self.nout == 1:
+                    done = _instant.apply(self._numpy, args)
+                    if done is not None:
+                        return done
             return self._plain(self._op, args)
         for name in kwargs:
             if name not in _KEYWORDS:

@@ -26,9 +26,8 @@ from legate_jit.ir import dtypes, index, infer
 from legate_jit.ir.node import ArrayType, Signature
 from legate_jit.ir.ops import OPS
 from legate_jit.poison import poisoned
-from legate_jit.store import Bitcast, Lens, Part, Reshaped, Store, _lenses, read_step
+from legate_jit.store import Bitcast, Lens, Part, Reshaped, Store, _lenses, read_step, release
 
-_new_store = Store.__new__
 _thread_now = threading.get_ident
 _home = _thread_now()  # the thread that records without taking the lock
 
@@ -106,6 +105,8 @@ class Window:
 
     def enter(self, store: Store) -> int:
         """Give a store that holds a buffer a value number in this window."""
+        if store.__class__ is not Store:
+            release(store)
         buffer = store.buffer
         assert buffer is not None
         self.stores.append(store)
@@ -163,7 +164,7 @@ def record(sig: Signature, *srcs: int, scalars: Sequence[Any] = ()) -> int:
 
 def new_store(value: int, type_: ArrayType) -> Store:
     """A Store whose current value is the recorded value `value`."""
-    s = _new_store(Store)
+    s = Store()
     s.value, s.buffer, s.type = value, None, type_
     window.stores.append(s)
     if value > window.limit:
@@ -173,14 +174,14 @@ def new_store(value: int, type_: ArrayType) -> Store:
 
 def token_store(type_: ArrayType) -> Store:
     """A Store that whoever records a launch makes the value of it, in the open window's `stores` and `tokens`."""
-    s = _new_store(Store)
+    s = Store()
     s.value, s.buffer, s.type = None, None, type_
     return s
 
 
 def buffer_store(buffer: Buffer, type_: ArrayType) -> Store:
     """A Store on existing memory."""
-    s = _new_store(Store)
+    s = Store()
     s.value, s.buffer, s.type = None, buffer, type_
     return s
 
@@ -250,7 +251,7 @@ def _put(old: int, old_type: ArrayType, chain: tuple[Any, ...], value: int, valu
 
 def _dead_refcount() -> int:
     """What sys.getrefcount says, in `_alive`'s loop, of a store nobody but the window refers to."""
-    stores = [_new_store(Store)]
+    stores = [Store()]
     for s in stores:
         return sys.getrefcount(s)
     raise AssertionError
@@ -502,6 +503,7 @@ def writable(store: Store) -> np.ndarray:
     Memory shared with another store or with a host view is copied before, so that only this store changes. The array must not
     be kept.
     """
+    release(store)
     if store.value is not None:
         flush()
     if _suspended:
@@ -519,7 +521,7 @@ def writable(store: Store) -> np.ndarray:
 
 def _held_refcount() -> int:
     """What sys.getrefcount says, in `writable`, of a buffer only its store refers to."""
-    store = _new_store(Store)
+    store = Store()
     store.buffer = memory.allocate(0)
     return sys.getrefcount(store.buffer)
 

@@ -7,7 +7,7 @@ other view sees it. Knows recording (`runtime.window`) but no kernels and no Num
 from __future__ import annotations
 
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,11 +25,48 @@ class Store:
     `type`: shape and dtype, fixed for life. Alive in a flush iff somebody outside the window refers to it.
     """
 
-    __slots__ = ("value", "buffer", "type", "__weakref__")
+    __slots__ = ("value", "buffer", "type", "ground", "__weakref__")
 
     value: int | None
     buffer: Buffer | None
     type: ArrayType
+    ground: Ground  # of a `Grounded` store; see `legate_jit.ground`
+
+
+class Habit:
+    """What keys a face was given lately for stores of one type; `fixed`: some of them have a recorded form to be preferred."""
+
+    __slots__ = ("fixed", "met", "total")
+
+    def __init__(self) -> None:
+        self.met: dict[Any, int] = {}
+        self.total, self.fixed = 0, True
+
+
+class Ground:
+    """A settled store's memory as a NumPy array, for what looks into it; `valid` until the store gets another value or memory.
+
+    `habit` and `turn` (which counts uses) are there for the face.
+    """
+
+    __slots__ = ("array", "habit", "turn", "valid")
+
+    def __init__(self, array: np.ndarray, habit: Habit) -> None:
+        self.array, self.habit, self.turn, self.valid = array, habit, 0, True
+
+
+class Grounded(Store):
+    """A store whose memory is at hand as a NumPy array. A class, so that the check costs stores without one nothing."""
+
+    __slots__ = ()
+
+
+def release(store: Store) -> None:
+    """The store is about to get another value or other memory: its ground is no longer to be looked into."""
+    if store.__class__ is Grounded:
+        store.ground.valid = False
+        store.__class__ = Store  # type: ignore[assignment]
+        del store.ground
 
 
 class Reshaped(NamedTuple):
