@@ -72,8 +72,10 @@ class ColEmitter(Emitter):
 
     def _unit(self, unit: str, _: list[str]) -> list[str]:
         flow, arguments = self.flow, self.arguments
-        tile = flow.let(f"urem i64 {unit}, {arguments.ntiles}")
-        row = flow.let(f"udiv i64 {unit}, {arguments.ntiles}")
+        extents = [arguments.extent(d) for d in range(self.kept)]
+        rows = arguments.product([*extents, arguments.nblocks] if self.kernel.blocked else extents)
+        tile = flow.let(f"udiv i64 {unit}, {rows}")
+        row = flow.let(f"urem i64 {unit}, {rows}")
         bases = self.bases()
         outermost = arguments.extent(self.kept)
         self.bounds = {self.kept: ("0", outermost)}

@@ -25,7 +25,8 @@ Work units. A launch is a range of units; any split of the units over threads gi
   'map'            unit = (row block, inner tile): rows = product of the outer extents, cut in blocks of `rows_per_unit`; inner
                    extent cut in tiles of `tile`. unit = row_block * ntiles + tile_number.
   'row'            unit = kept index (row-major over the kept loops); blocked: kept index * nblocks + b.
-  'col'            unit = ((outer kept index) * nblocks + block) * ntiles + tile_number. Not blocked: nblocks = 1.
+  'col'            unit = (tile_number * (product of the outer kept extents) + outer kept index) * nblocks + block. Not blocked:
+                   nblocks = 1. What an outer kept index reads again is in cache then.
 
 Argument block (int64 words; everything static for a launch), in this order:
   extents       ndim words

@@ -6,6 +6,7 @@ results (so that any number of threads or ranks gives the same bits). Block size
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable
 from typing import NamedTuple
 
@@ -23,6 +24,9 @@ SERIAL_SIZE = 16384
 BLOCK = 16384
 #: a reduction with at least this many results is parallel over them
 ENOUGH_RESULTS = 16
+#: rows of at most this many elements are reduced several at a time, one in each lane, where a kept axis is at least so long
+SHORT = 8
+LONG = 64
 
 
 class Reduction(NamedTuple):
@@ -146,6 +150,7 @@ def _reduce(b: Builder, op: Op, x: Node, axes: tuple[int, ...], type_: ArrayType
         if small or (inner == last and kept >= ENOUGH_RESULTS):
             return b.make(op, (x,), Reduction(axes, last), type_)
         return _arg_extremum(b, op, x, axes, type_)
+    inner = _across(x, axes, inner)
     if small or kept >= ENOUGH_RESULTS * (1 if inner in axes else 1024):
         return b.make(op, (x,), Reduction(axes, inner), type_)
     if inner in axes:
@@ -157,6 +162,14 @@ def _reduce(b: Builder, op: Op, x: Node, axes: tuple[int, ...], type_: ArrayType
     partial_type = array_type((-(-rows // block), *type_.shape), type_.dtype)
     partial = b.make(op, (x,), Reduction(axes, inner, block), partial_type)
     return _reduce(b, op, partial, (0,), type_)
+
+
+def _across(x: Node, axes: tuple[int, ...], inner: int) -> int:
+    """The axis of the innermost loop: `inner`, or where rows are too short for vectors the last long axis that is kept."""
+    if inner not in axes or math.prod(x.shape[d] for d in axes) > SHORT:
+        return inner
+    kept = [d for d in range(x.type.ndim) if d not in axes and x.shape[d] >= LONG]
+    return kept[-1] if kept else inner
 
 
 def _blocked_row(b: Builder, op: Op, x: Node, axes: tuple[int, ...], inner: int, type_: ArrayType) -> Node:

@@ -6,6 +6,8 @@ import numpy
 import pytest
 from api.compare import check
 
+import cupynumeric as cn
+
 NAMES = {
     "x": lambda np: np.arange(24.0).reshape(2, 3, 4)[:, ::-1, ::2] * 1.37,
     "f": lambda np: (np.arange(24.0).reshape(2, 3, 4) * 1.37).astype("f4").T,
@@ -230,3 +232,18 @@ def test_moments_fuse() -> None:
     runtime.fence()
     assert y.shape == (200,)
     assert runtime.counters.calls == 0
+
+
+@pytest.mark.parametrize("length", [2, 3, 5, 8])
+@pytest.mark.parametrize("name", ["sum", "max", "argmin", "mean", "var"])
+def test_short_rows(length, name):
+    x = numpy.random.default_rng(9).random((7001, length))
+    ours = getattr(cn.array(x), name)(axis=1)
+    numpy.testing.assert_allclose(ours, getattr(x, name)(axis=1), rtol=1e-14)
+
+
+def test_short_rows_of_pairs():
+    x, c = numpy.random.default_rng(9).random((5003, 8)), numpy.random.default_rng(8).random((17, 8))
+    y, d = cn.array(x), cn.array(c)
+    ours = ((y[:, None, :] - d[None, :, :]) ** 2).sum(axis=2)
+    numpy.testing.assert_allclose(ours, ((x[:, None, :] - c[None, :, :]) ** 2).sum(axis=2), rtol=1e-13)
