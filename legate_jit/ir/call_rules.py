@@ -1,0 +1,136 @@
+"""Which axes of a library call may be cut: for every name in the target's table, how shards of operands and result relate.
+
+A call whose name is not here is computed whole on every rank, from gathered operands. Must not know layouts or ranks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from legate_jit.ir.build import CallSpec
+from legate_jit.ir.node import Node
+
+#: per axis of the result: None when it must be whole, else for every operand the axis cut alike (-1: the operand is whole)
+Axes = tuple[tuple[int, ...] | None, ...]
+
+
+def axes_of(call: Node) -> Axes:
+    """The axes of a call's result along which ranks can compute parts on their own."""
+    spec = call.arg
+    if not isinstance(spec, CallSpec) or not call.shape:
+        return (None,) * len(call.shape)
+    rule = _RULES.get(spec.name)
+    return (None,) * len(call.shape) if rule is None else rule(call, dict(spec.options))
+
+
+def _elementwise(call: Node, options: dict[str, Any]) -> Axes:
+    """Operands broadcast against the result."""
+    result = call.shape
+    return tuple(tuple(_matching(s.shape, result, d) for s in call.src) for d in range(len(result)))
+
+
+def _matching(shape: tuple[int, ...], result: tuple[int, ...], d: int) -> int:
+    own = d - (len(result) - len(shape))
+    return own if own >= 0 and shape[own] == result[d] else -1
+
+
+def _along(axis: str) -> Callable[[Node, dict[str, Any]], Axes]:
+    """One operand of the result's rank; every axis is free but the one named by option `axis`."""
+
+    def rule(call: Node, options: dict[str, Any]) -> Axes:
+        ndim = len(call.shape)
+        named = options.get(axis, -1)
+        if not isinstance(named, int) or call.src[0].type.ndim != ndim:
+            return (None,) * ndim
+        worked = named % ndim
+        rest = (-1,) * (len(call.src) - 1)
+        return tuple(None if d == worked else (d, *rest) for d in range(ndim))
+
+    return rule
+
+
+def _reduction(call: Node, options: dict[str, Any]) -> Axes:
+    reduced = options["axes"]
+    kept = [d for d in range(call.src[0].type.ndim) if d not in reduced]
+    return tuple((d,) for d in kept) if len(kept) == len(call.shape) else (None,) * len(call.shape)
+
+
+def _matmul(call: Node, options: dict[str, Any]) -> Axes:
+    """Rows of the first operand, columns of the second, and leading axes."""
+    a, b = call.src
+    ndim = len(call.shape)
+    if a.type.ndim == 1 or b.type.ndim == 1:
+        if a.type.ndim == 2:
+            return ((0, -1),)
+        return ((-1, 1),) if b.type.ndim == 2 else (None,) * ndim
+    out: list[tuple[int, ...] | None] = []
+    for d in range(ndim - 2):
+        out.append(tuple(_leading(s.shape, call.shape, d) for s in (a, b)))
+    return (*out, (a.type.ndim - 2, -1), (-1, b.type.ndim - 1))
+
+
+def _leading(shape: tuple[int, ...], result: tuple[int, ...], d: int) -> int:
+    own = d - (len(result) - len(shape))
+    return own if own >= 0 and shape[own] == result[d] else -1
+
+
+def _needles(call: Node, options: dict[str, Any]) -> Axes:
+    """searchsorted: the table whole, the values searched for cut."""
+    return tuple((-1, d) for d in range(len(call.shape)))
+
+
+def _transform(call: Node, options: dict[str, Any]) -> Axes:
+    """Batches of transforms: axes that no transform runs along."""
+    ndim = len(call.shape)
+    axes = options.get("axes", options.get("axis", -1))
+    named = (axes,) if isinstance(axes, int) else axes
+    if not isinstance(named, tuple) or call.src[0].type.ndim != ndim:
+        return (None,) * ndim
+    worked = {d % ndim for d in named}
+    return tuple(None if d in worked else (d,) for d in range(ndim))
+
+
+def _take(call: Node, options: dict[str, Any]) -> Axes:
+    """Axes of the array other than the one indexed, and all axes of the indices."""
+    array, indices = call.src
+    axis, spread = options["axis"], indices.type.ndim
+    before = [(d, -1) for d in range(axis)]
+    after = [(d, -1) for d in range(axis + 1, array.type.ndim)]
+    return (*before, *((-1, k) for k in range(spread)), *after)
+
+
+def _concatenate(call: Node, options: dict[str, Any]) -> Axes:
+    return tuple(None if d == options["axis"] else (d,) * len(call.src) for d in range(len(call.shape)))
+
+
+def _regroup(call: Node, options: dict[str, Any]) -> Axes:
+    """The bytes of the last axis under another item size."""
+    last = len(call.shape) - 1
+    return tuple(None if d == last else (d,) for d in range(last + 1))
+
+
+def _numpy(call: Node, options: dict[str, Any]) -> Axes:
+    """Any function of NumPy: those known to work element by element."""
+    if options["function"] == "digitize":
+        return tuple((d, -1) for d in range(len(call.shape)))
+    return (None,) * len(call.shape)
+
+
+_RULES: dict[str, Callable[[Node, dict[str, Any]], Axes]] = {
+    "ufunc": _elementwise,
+    "frexp": _elementwise,
+    "reduce": _reduction,
+    "scan": _along("axis"),
+    "sort": _along("axis"),
+    "argsort": _along("axis"),
+    "partition": _along("axis"),
+    "argpartition": _along("axis"),
+    "matmul": _matmul,
+    "searchsorted": _needles,
+    "fft": _transform,
+    "take": _take,
+    "concatenate": _concatenate,
+    "regroup": _regroup,
+    "numpy": _numpy,
+}

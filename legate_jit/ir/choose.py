@@ -1,0 +1,355 @@
+"""Which layout every value of a graph gets: classes of values that are cut alike, chosen by counted bytes moved.
+
+Elementwise operations join their operands into classes; views, reductions, reshapes and regions of updates link classes. Layouts
+of stored arrays are given; from there every class takes, largest first, the layout that moves the fewest bytes over its links.
+Time is linear in nodes and does not depend on the number of ranks. Must not know how graphs are rewritten or messages sent.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from legate_jit.ir import call_rules, index, layout
+from legate_jit.ir.index import Affine
+from legate_jit.ir.layout import Layout, Need
+from legate_jit.ir.node import Node
+from legate_jit.ir.ops import Kind
+from legate_jit.ir.rewrite import Graph
+
+#: arrays of fewer elements are replicated: a message costs more than computing them everywhere
+SMALL = 32768
+#: a stored array is not left in parts that are larger than this many even shares
+UNEVEN = 2.0
+#: so many of the layouts that links suggest are compared
+_COMPARED = 4
+
+
+def spread(shape: tuple[int, ...], to: tuple[int, ...]) -> Affine:
+    """`index.broadcast`, but an axis of extent 1 that meets one of extent 1 moves along with it."""
+    lead = len(to) - len(shape)
+    return Affine(
+        to, tuple((0, 1, lead + d) if n == to[lead + d] else (0, 0, -1) for d, n in enumerate(shape))
+    )
+
+
+def region_of(update: Node) -> Affine:
+    """The region an update writes; a single element as a region of one axis, which a rank without it can have empty."""
+    view = update.arg
+    assert isinstance(view, Affine)
+    return view if view.shape else Affine((1,), view.axes)
+
+
+class _Link(NamedTuple):
+    """Two classes whose layouts decide together what moves.
+
+    kind 'view': b looks at a through `data`; 'region': b is written to the region `data` of a; 'reduce': b is a without the axes
+    `data`; 'reshape': b is a in another shape; 'call': axis j of b is cut as axis data[j] of a (-1: a must be whole along it).
+    """
+
+    kind: str
+    a: int
+    b: int
+    data: Affine | tuple[int, ...]
+    view: Affine | None  # of the value, for 'region'
+    shape_a: tuple[int, ...]
+    shape_b: tuple[int, ...]
+
+
+@dataclass
+class _Class:
+    shape: tuple[int, ...]
+    size: int
+    layout: Layout | None = None
+    stored: bool = False
+    links: dict[_Link, int] = field(default_factory=dict)  # link -> bytes of an element
+    penalty: list[int] = field(default_factory=list)  # bytes moved when the axis is cut
+
+
+def choose(graph: Graph, inputs: Sequence[Layout], ranks: int) -> list[Layout]:
+    """The layout of every node, by number. `inputs`: the layouts of the buffers, by their number."""
+    return _Chooser(graph, inputs, ranks).run()
+
+
+class _Chooser:
+    def __init__(self, graph: Graph, inputs: Sequence[Layout], ranks: int) -> None:
+        self.graph, self.inputs, self.ranks = graph, inputs, ranks
+        self.parent = list(range(len(graph.nodes)))
+        self.fixed: dict[int, Layout] = {}
+        self.classes: dict[int, _Class] = {}
+
+    def run(self) -> list[Layout]:
+        for n in self.graph.nodes:
+            self.join(n)
+        for n in self.graph.nodes:
+            root = self.find(n.number)
+            if root not in self.classes:
+                c = self.classes[root] = _Class(n.shape, n.type.size, self.fixed.get(root))
+                c.penalty = [0] * len(n.shape)
+        for r in self.graph.roots:
+            self.classes[self.find(r.number)].stored = True
+        for n in self.graph.nodes:
+            self.link(n)
+        self.settle()
+        layouts = [self.classes[self.find(n.number)].layout for n in self.graph.nodes]
+        return [
+            found or layout.replicated(n.shape) for found, n in zip(layouts, self.graph.nodes, strict=True)
+        ]
+
+    # -- classes --
+
+    def find(self, k: int) -> int:
+        while self.parent[k] != k:
+            self.parent[k] = self.parent[self.parent[k]]
+            k = self.parent[k]
+        return k
+
+    def unite(self, a: Node, b: Node) -> None:
+        """One class for both, unless their layouts are settled and differ; large replicated arrays draw nobody in."""
+        x, y = self.find(a.number), self.find(b.number)
+        if x == y:
+            return
+        one, other = self.fixed.get(x), self.fixed.get(y)
+        if one is not None and other is not None and one != other:
+            return
+        settled = one or other
+        if settled is not None and settled.is_replicated and a.type.size >= SMALL:
+            return
+        self.parent[y] = x
+        if settled is not None:
+            self.fixed[x] = settled
+
+    def join(self, n: Node) -> None:
+        match n.kind:
+            case Kind.BUFFER:
+                assert isinstance(n.arg, int)
+                self.fixed[n.number] = self.inputs[n.arg]
+            case Kind.SCALAR | Kind.CONST | Kind.TASK | Kind.ITEM:
+                self.fixed[n.number] = layout.replicated(n.shape)
+            case Kind.MAP:
+                for s in n.src:
+                    if s.shape == n.shape and n.shape:
+                        self.unite(s, n)
+            case Kind.UPDATE | Kind.BITCAST | Kind.SCAN:
+                self.unite(n.src[0], n)
+            case Kind.CALL if not any(call_rules.axes_of(n)):
+                self.fixed[n.number] = layout.replicated(n.shape)
+            case _:
+                pass
+
+    # -- links --
+
+    def add(
+        self,
+        kind: str,
+        a: Node,
+        b: Node,
+        data: Affine | tuple[int, ...],
+        view: Affine | None = None,
+    ) -> None:
+        x, y = self.find(a.number), self.find(b.number)
+        link = _Link(kind, x, y, data, view, a.shape, b.shape)
+        for k in {x, y}:
+            links = self.classes[k].links
+            links[link] = links.get(link, 0) + b.dtype.itemsize
+
+    def link(self, n: Node) -> None:
+        match n.kind:
+            case Kind.MOVE:
+                assert isinstance(n.arg, Affine)
+                self.add("view", n.src[0], n, n.arg)
+            case Kind.MAP:
+                for s in n.src:
+                    if s.shape and self.find(s.number) != self.find(n.number):
+                        self.add("view", s, n, spread(s.shape, n.shape))
+            case Kind.UPDATE:
+                old, value = n.src
+                if self.find(old.number) != self.find(n.number):
+                    self.add("view", old, n, index.identity(n.shape))
+                if value.shape:
+                    region = region_of(n)
+                    self.add("region", n, value, region, spread(value.shape, region.shape))
+            case Kind.BITCAST | Kind.SCAN:
+                if self.find(n.src[0].number) != self.find(n.number):
+                    self.add("view", n.src[0], n, index.identity(n.shape))
+            case Kind.REDUCE:
+                assert isinstance(n.arg, tuple)
+                self.add("reduce", n.src[0], n, n.arg)
+            case Kind.RESHAPE:
+                self.add("reshape", n.src[0], n, ())
+            case Kind.CALL:
+                self.call(n)
+            case _:
+                pass
+
+    def call(self, n: Node) -> None:
+        """Operands of a call that can be cut, and what cutting the axes that cannot would move."""
+        axes = call_rules.axes_of(n)
+        mine = self.classes[self.find(n.number)]
+        for d, free in enumerate(axes):
+            if free is None:
+                mine.penalty[d] += n.type.nbytes
+        for k, s in enumerate(n.src):
+            if not s.shape:
+                continue
+            data = tuple(-1 if free is None else free[k] for free in axes)
+            if any(d >= 0 for d in data):
+                self.add("call", s, n, data)
+            theirs = self.classes[self.find(s.number)]
+            for d in range(s.type.ndim):
+                theirs.penalty[d] += 0 if d in data else s.type.nbytes
+
+    # -- choosing --
+
+    def settle(self) -> None:
+        """Large classes first: those next to a settled one, largest first; then seeds; then the small ones in program order."""
+        waiting: list[tuple[int, int]] = []
+        for c in self.classes.values():
+            if c.layout is not None and not c.layout.is_replicated:
+                self.reach(c, waiting)
+        seeds = sorted((-c.size, k) for k, c in self.classes.items() if c.size >= SMALL and c.layout is None)
+        for seed in seeds:
+            while waiting:
+                self.fix(heapq.heappop(waiting)[1], waiting)
+            self.fix(seed[1], waiting)
+        while waiting:
+            self.fix(heapq.heappop(waiting)[1], waiting)
+        for k, c in self.classes.items():
+            if c.layout is None:
+                c.layout = self.small(k, c)
+
+    def reach(self, c: _Class, waiting: list[tuple[int, int]]) -> None:
+        for link in c.links:
+            for k in (link.a, link.b):
+                other = self.classes[k]
+                if other.layout is None and other.size >= SMALL:
+                    heapq.heappush(waiting, (-other.size, k))
+
+    def fix(self, k: int, waiting: list[tuple[int, int]]) -> None:
+        c = self.classes[k]
+        if c.layout is None:
+            c.layout = self.large(k, c)
+            self.reach(c, waiting)
+
+    def suggestions(self, k: int, c: _Class) -> list[Layout]:
+        """What settled neighbors suggest, those that most bytes speak for first."""
+        votes: dict[Layout, int] = {}
+        for link, itemsize in c.links.items():
+            found = self.suggestion(k, link)
+            if found is not None and not found.is_replicated:
+                votes[found] = votes.get(found, 0) + itemsize
+        return sorted(votes, key=lambda v: -votes[v])[:_COMPARED]
+
+    def suggestion(self, k: int, link: _Link) -> Layout | None:
+        """The layout of class k with which the link moves nothing."""
+        forward = link.b == k
+        other = self.classes[link.a if forward else link.b].layout
+        if other is None or link.a == link.b:
+            return None
+        shape = link.shape_b if forward else link.shape_a
+        match link.kind:
+            case "view":
+                assert isinstance(link.data, Affine)
+                return other.sliced(link.data) if forward else other.stretched(link.data, shape)
+            case "region":
+                assert isinstance(link.data, Affine)
+                if link.shape_b != link.data.shape:
+                    return None
+                return other.sliced(link.data) if forward else other.stretched(link.data, shape)
+            case "reduce":
+                kept = [d for d in range(len(link.shape_a)) if d not in link.data]
+                if forward:
+                    return other.picked(kept, shape)
+                return other.picked([kept.index(d) if d in kept else -1 for d in range(len(shape))], shape)
+            case "reshape":
+                return reshaped(other, shape)
+            case _:
+                data = [d for d in link.data if isinstance(d, int)]
+                if forward:
+                    return other.picked(data, shape)
+                return other.picked([data.index(d) if d in data else -1 for d in range(len(shape))], shape)
+
+    def cost(self, k: int, c: _Class, candidate: Layout) -> int:
+        """Bytes that move over the links of class k when it lies so."""
+        total = sum(c.penalty[d] for d in candidate.cut_axes() if d < len(c.penalty))
+        for link, itemsize in c.links.items():
+            a = candidate if link.a == k else self.classes[link.a].layout
+            b = candidate if link.b == k else self.classes[link.b].layout
+            if a is not None:
+                total += itemsize * self.elements(link, a, b)
+        return total
+
+    def elements(self, link: _Link, a: Layout, b: Layout | None) -> int:
+        """Elements that move over a link."""
+        ranks = self.ranks
+        match link.kind:
+            case "view" if b is not None:
+                assert isinstance(link.data, Affine)
+                return layout.moved(a, Need(b, link.data), ranks)
+            case "region" if b is not None:
+                assert isinstance(link.data, Affine) and link.view is not None
+                return layout.moved(b, Need(a, link.view, link.data), ranks)
+            case "reduce":
+                kept = [d for d in range(len(link.shape_a)) if d not in link.data]
+                along = a.picked(kept, link.shape_b)
+                if along is None:
+                    return 2 * (ranks - 1) * math.prod(link.shape_b)
+                same = index.identity(link.shape_b)
+                return 0 if b is None else layout.moved(along, Need(b, same), ranks)
+            case "reshape" if b is not None:
+                return 0 if a.is_replicated or reshaped(a, link.shape_b) == b else math.prod(link.shape_b)
+            case _:
+                return 0
+
+    def large(self, k: int, c: _Class) -> Layout:
+        candidates = self.suggestions(k, c)
+        if c.stored:
+            candidates = [x for x in candidates if x.imbalance() <= UNEVEN]
+        if not candidates or any(c.penalty):
+            candidates.extend(self.fresh(c))
+        best = min(range(len(candidates)), key=lambda i: (self.cost(k, c, candidates[i]), i))
+        return candidates[best]
+
+    def fresh(self, c: _Class) -> list[Layout]:
+        """New tilings: along the first axis that is long enough, and along those that calls leave free."""
+        long = [d for d, n in enumerate(c.shape) if n >= self.ranks]
+        if not long:
+            long = [max(range(len(c.shape)), key=lambda d: c.shape[d])]
+        least = min(c.penalty[d] for d in long)
+        chosen = dict.fromkeys([long[0], *(d for d in long if c.penalty[d] == least)][:2])
+        return [layout.tiled(c.shape, d, self.ranks) for d in chosen]
+
+    def small(self, k: int, c: _Class) -> Layout:
+        """Replicated, unless it is only passed on inside the window and elsewhere is cheaper."""
+        everywhere = layout.replicated(c.shape)
+        if c.stored or not c.shape or not c.size or not c.links:
+            return everywhere
+        candidates = [everywhere, *self.suggestions(k, c)]
+        best = min(range(len(candidates)), key=lambda i: (self.cost(k, c, candidates[i]), i))
+        return candidates[best]
+
+
+def reshaped(given: Layout, shape: tuple[int, ...]) -> Layout | None:
+    """The layout of a C-order reshape in which every rank has the same elements; None when its edges fall inside rows."""
+    cuts = given.cut_axes()
+    if len(cuts) != 1 or given.is_pinned or 0 in shape:
+        return None
+    span = given.spans[cuts[0]]
+    before = given.shape[: cuts[0]]
+    lead, rest = math.prod(before), math.prod(given.shape[cuts[0] + 1 :])
+    ahead = 1
+    for e, n in enumerate(shape):
+        if ahead == lead and n > 1:
+            found = span.scaled(n, rest, math.prod(shape[e + 1 :]))
+            if found is None:
+                return None
+            spans = tuple(found if d == e else layout.Span(m) for d, m in enumerate(shape))
+            return layout.normal(Layout(spans, given.grid))
+        ahead *= n
+    return None
+
+
+__all__ = ["SMALL", "choose", "region_of", "reshaped", "spread"]

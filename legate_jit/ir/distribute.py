@@ -1,0 +1,389 @@
+"""Distribution: the graph of a program becomes the graph of one rank, with exchanges where ranks need each other's elements.
+
+Every rank records the same program and runs this pass for itself. Layouts are chosen by `ir.choose`; each node then becomes the
+same operation on the rank's part. Two kinds of library calls exchange data: `fetch` (every rank gets a box of an array that lies
+in parts) and `combine` (partial results become one). Which exchanges there are, and their order, is the same on every rank:
+nothing that decides it looks at a rank. Must not know messages, memory or how exchanges are carried out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from legate_jit.ir import dtypes, index, layout
+from legate_jit.ir.build import CallSpec
+from legate_jit.ir.choose import choose, region_of, reshaped
+from legate_jit.ir.index import Affine
+from legate_jit.ir.layout import Box, Layout, Need, Window
+from legate_jit.ir.needs import Needs, call_layouts
+from legate_jit.ir.node import ArrayType, Node, array_type
+from legate_jit.ir.ops import OPS, Kind, Op
+from legate_jit.ir.rewrite import Builder, Graph, reachable
+
+
+class Fetch(NamedTuple):
+    """The argument `what` of a call 'fetch': its operand is the rank's part of an array that lies as `source`, its result the box
+    `wanted.box(rank)` of that array. `number` counts the exchanges of the graph: they are carried out in its order."""
+
+    number: int
+    source: Layout
+    wanted: Window
+
+
+class Combine(NamedTuple):
+    """The argument `what` of a call 'combine': every rank's operand is a partial result, all of one shape; the result is their
+    combination by MAP op `op` in the order of ranks, the same bits on every rank. With `before`, a rank's result combines only
+    the parts of lower ranks (the first gets the identity of op). Ranks that hold nothing of `parts` do not count, unless none
+    holds anything.
+    """
+
+    number: int
+    op: str
+    parts: Layout
+    before: bool = False
+
+    def counts(self, rank: int) -> bool:
+        """Whether the rank's operand holds anything."""
+        return layout.size(self.parts.box(rank)) > 0
+
+
+class Exchange(NamedTuple):
+    """What an exchange moves: bytes between ranks, all ranks together (an estimate for many ranks)."""
+
+    what: Fetch | Combine
+    bytes: int
+
+
+class Distributed(NamedTuple):
+    """A rank's graph, the layouts of its roots, what is exchanged, and a line for every call computed whole on every rank."""
+
+    graph: Graph
+    layouts: tuple[Layout, ...]
+    exchanges: tuple[Exchange, ...]
+    notices: tuple[str, ...]
+
+
+def distribute(graph: Graph, inputs: Sequence[Layout], ranks: int, rank: int) -> Distributed:
+    """The part of `rank` of a simplified graph. `inputs`: layouts of the buffers, by their number; the local graph's buffers are
+    the parts they give to the rank."""
+    layouts = choose(graph, inputs, ranks)
+    return _Distributor(graph, layouts, ranks, rank).run()
+
+
+def what(n: Node) -> Fetch | Combine | None:
+    """The exchange a node of a distributed graph is, or None."""
+    if n.kind is Kind.CALL and isinstance(n.arg, CallSpec) and n.arg.name in ("fetch", "combine"):
+        found = dict(n.arg.options)["what"]
+        assert isinstance(found, Fetch | Combine)
+        return found
+    return None
+
+
+def _moves(b: Builder, op: Op, src: tuple[Node, ...], arg: Hashable, type_: ArrayType) -> Node | None:
+    """Views of views are one view. No rule here may drop an operand: an exchange may hang on it."""
+    if op.kind is not Kind.MOVE:
+        return None
+    assert isinstance(arg, Affine)
+    x = src[0]
+    if index.is_identity(arg, x.shape):
+        return x
+    if x.kind is Kind.MOVE:
+        assert isinstance(x.arg, Affine)
+        return b.make(op, x.src, index.compose(x.arg, arg), type_)
+    if x.op.name in ("full", "empty"):
+        return b.make(x.op, x.src, None, type_)
+    return None
+
+
+class _Distributor:
+    def __init__(self, graph: Graph, layouts: list[Layout], ranks: int, rank: int) -> None:
+        self.graph, self.layouts, self.ranks, self.rank = graph, layouts, ranks, rank
+        self.builder = Builder(_moves)
+        self.needs = Needs(graph, layouts, ranks)
+        self.local: list[Node] = []
+        self.fetched: dict[tuple[int, Window], Node] = {}
+        self.exchanges: list[Exchange] = []
+        self.notices: list[str] = []
+
+    def run(self) -> Distributed:
+        for n in self.graph.nodes:
+            self.local.append(self.node(n))
+        roots = [self.local[r.number] for r in self.graph.roots]
+        return Distributed(
+            reachable(self.builder.nodes, roots),
+            tuple(self.layouts[r.number] for r in self.graph.roots),
+            tuple(self.exchanges),
+            tuple(self.notices),
+        )
+
+    # -- parts --
+
+    def box(self, n: Node) -> Box:
+        return self.layouts[n.number].box(self.rank)
+
+    def type(self, n: Node) -> ArrayType:
+        """The type of the rank's part of a value."""
+        return array_type(layout.extents(self.box(n)), n.dtype)
+
+    def fetch(self, x: Node, source: Layout, wanted: Window) -> Node:
+        """The rank's box of the array whose part is `x`."""
+        fetch = Fetch(len(self.exchanges), source, wanted)
+        self.exchanges.append(Exchange(fetch, layout.moved(source, wanted, self.ranks) * x.dtype.itemsize))
+        type_ = array_type(layout.extents(wanted.box(self.rank)), x.dtype)
+        return self.builder.make(OPS["call"], (x,), CallSpec("fetch", (("what", fetch),)), type_)
+
+    def combine(self, x: Node, op: str, parts: Layout, before: bool = False) -> Node:
+        """The partial results `x` of all ranks combined."""
+        combine = Combine(len(self.exchanges), op, parts, before)
+        self.exchanges.append(Exchange(combine, 2 * (self.ranks - 1) * x.type.nbytes))
+        return self.builder.make(OPS["call"], (x,), CallSpec("combine", (("what", combine),)), x.type)
+
+    def seen(self, s: Node, need: Need) -> tuple[Node, Box]:
+        """A node that holds what the rank needs of `s`, and the box of s that it is."""
+        window = self.needs.window(s, need)
+        if window is None:
+            return self.local[s.number], self.box(s)
+        key = (s.number, window)
+        if key not in self.fetched:
+            self.fetched[key] = self.fetch(self.local[s.number], self.layouts[s.number], window)
+        return self.fetched[key], window.box(self.rank)
+
+    def part(self, s: Node, need: Need) -> Node:
+        """Exactly the box of `s` that the rank needs."""
+        x, base = self.seen(s, need)
+        part = need.part(self.rank)
+        if layout.size(part):
+            return self.within(x, base, need.box(self.rank))
+        return self.nothing(x, layout.extents(part))
+
+    def nothing(self, x: Node, shape: tuple[int, ...]) -> Node:
+        """No elements of `x`, in a shape; still a reader of x, so that all ranks keep the same exchanges."""
+        if x.shape == shape:
+            return x
+        return self.builder.make(
+            OPS["move"], (x,), Affine(shape, ((0, 0, -1),) * x.type.ndim), array_type(shape, x.dtype)
+        )
+
+    def within(self, x: Node, base: Box, box: Box) -> Node:
+        """A box of the memory `x` that holds the box `base`."""
+        inner = layout.shifted(box, base if layout.size(box) else box)
+        return self.builder.make(
+            OPS["move"], (x,), index.from_box(inner), array_type(layout.extents(box), x.dtype)
+        )
+
+    def converted(self, x: Node, given: Layout, to: Layout) -> Node:
+        """The part of `to`, from the part that `given` says of the same array."""
+        if given == to:
+            return x
+        if given.is_replicated:
+            return self.within(x, given.box(self.rank), to.box(self.rank))
+        found = self.fetch(x, given, Window((Need(to, index.identity(to.shape)),)))
+        shape = layout.extents(to.box(self.rank))
+        return found if found.type.size else self.nothing(found, shape)
+
+    # -- nodes --
+
+    def node(self, n: Node) -> Node:
+        make = self.builder.make
+        match n.kind:
+            case Kind.SCALAR | Kind.CONST:
+                return make(n.op, (), n.arg, n.type)
+            case Kind.BUFFER:
+                return make(n.op, (), n.arg, self.type(n))
+            case Kind.MAP:
+                return make(n.op, tuple(self.part(s, e) for s, e in self.needs.of(n)), n.arg, self.type(n))
+            case Kind.MOVE:
+                assert isinstance(n.arg, Affine)
+                x, base = self.seen(*self.needs.of(n)[0])
+                return make(n.op, (x,), layout.localized(n.arg, self.box(n), base), self.type(n))
+            case Kind.BITCAST:
+                return make(n.op, (self.part(*self.needs.of(n)[0]),), n.arg, self.type(n))
+            case Kind.UPDATE:
+                return self.update(n)
+            case Kind.GENERATE:
+                return self.generate(n)
+            case Kind.REDUCE:
+                return self.reduce(n)
+            case Kind.SCAN:
+                return self.scan(n)
+            case Kind.RESHAPE:
+                return self.reshape(n)
+            case Kind.CALL:
+                return self.call(n)
+            case Kind.ITEM:
+                return make(n.op, (self.local[n.src[0].number],), n.arg, n.type)
+            case _:
+                return self.whole(n)
+
+    def whole(self, n: Node) -> Node:
+        """Computed everywhere, from operands gathered everywhere."""
+        sources = [self.part(s, need) for s, need in self.needs.of(n)]
+        gathered = sum(
+            layout.moved(self.layouts[s.number], need, self.ranks) * s.dtype.itemsize
+            for s, need in self.needs.of(n)
+        )
+        if gathered:
+            name = n.arg.name if isinstance(n.arg, CallSpec) else n.op.name
+            self.notices.append(f"{name} runs whole on every rank: {gathered} bytes gathered")
+        return self.builder.make(n.op, tuple(sources), n.arg, n.type)
+
+    def call(self, n: Node) -> Node:
+        computed, _ = call_layouts(n, self.layouts[n.number], self.ranks)
+        if computed.is_replicated:
+            return self.converted(self.whole(n), computed, self.layouts[n.number])
+        sources = tuple(self.part(s, need) for s, need in self.needs.of(n))
+        type_ = array_type(layout.extents(computed.box(self.rank)), n.dtype)
+        made = self.builder.make(n.op, sources, n.arg, type_)
+        return self.converted(made, computed, self.layouts[n.number])
+
+    def update(self, n: Node) -> Node:
+        """Every rank updates the part of the region that is in its box."""
+        (old, need), (value, wanted) = self.needs.of(n)
+        region, box = region_of(n), self.box(n)
+        here = layout.localized(region, layout.section(region, box), box)
+        return self.builder.make(n.op, (self.part(old, need), self.part(value, wanted)), here, self.type(n))
+
+    def generate(self, n: Node) -> Node:
+        sources = tuple(self.local[s.number] for s in n.src)
+        type_, box = self.type(n), self.box(n)
+        if n.op.name == "index":
+            assert isinstance(n.arg, int)
+            return self.coordinate(type_, n.arg, box[n.arg][0])
+        if n.op.name == "random" and not self.layouts[n.number].is_replicated:
+            return self.random(n, sources, type_, box)
+        return self.builder.make(n.op, sources, n.arg, type_)
+
+    def coordinate(self, type_: ArrayType, axis: int, low: int) -> Node:
+        """Where each element of a part that begins at `low` is along an axis of the whole."""
+        b = self.builder
+        local = b.make(OPS["index"], (), axis, array_type(type_.shape, dtypes.INT64))
+        return b.map("add", local, self.const(low)) if low else local
+
+    def const(self, value: int) -> Node:
+        return self.builder.make(OPS["const"], (), value, array_type((), dtypes.INT64))
+
+    def random(self, n: Node, sources: tuple[Node, ...], type_: ArrayType, box: Box) -> Node:
+        """Element i of the whole, in C order, draws from counter + i, whoever holds it."""
+        b = self.builder
+        key, base = sources
+        counter: Node = base
+        unit = 1
+        for d in range(n.type.ndim - 1, -1, -1):
+            place = self.coordinate(type_, d, box[d][0])
+            place = b.map("multiply", place, self.const(unit)) if unit != 1 else place
+            counter = b.map("add", b.cast(place, base.type), counter)
+            unit *= n.shape[d]
+        return b.make(n.op, (key, counter), "draw", type_)
+
+    # -- reductions and scans --
+
+    def reduce(self, n: Node) -> Node:
+        """Partial results of what the rank has, combined where the reduced axes are cut."""
+        axes = n.arg
+        assert isinstance(axes, tuple)
+        ((s, need),) = self.needs.of(n)
+        x, parts = self.part(s, need), need.layout
+        kept = [d for d in range(s.type.ndim) if d not in axes]
+        along = parts.picked(kept, n.shape)
+        to = self.layouts[n.number]
+        if along is not None:
+            type_ = array_type(layout.extents(along.box(self.rank)), n.dtype)
+            return self.converted(self.partial(n.op, x, axes, type_), along, to)
+        type_ = n.type
+        if n.op.combine in ("argmax", "argmin"):
+            total = self.extremum(n, x, parts)
+        else:
+            total = self.combine(self.partial(n.op, x, axes, type_), n.op.combine, parts)
+        return self.converted(total, layout.replicated(n.shape), to)
+
+    def partial(self, op: Op, x: Node, axes: tuple[int, ...], type_: ArrayType) -> Node:
+        """The reduction of a part; of one without elements, anything that reads it: nobody looks at the result."""
+        if x.type.size or op.name in ("sum", "prod", "any", "all"):
+            return self.builder.make(op, (x,), axes, type_)
+        neutral = OPS["any" if x.dtype == dtypes.BOOL else "sum"]
+        nothing = self.builder.make(neutral, (x,), axes, array_type(type_.shape, x.dtype))
+        return self.builder.cast(nothing, type_)
+
+    def extremum(self, n: Node, x: Node, parts: Layout) -> Node:
+        """The first position of the extremum: the extremum of all, then the least position of those that attain it."""
+        b, axes = self.builder, n.arg
+        assert isinstance(axes, tuple)
+        op = OPS["max" if n.op.combine == "argmax" else "min"]
+        mine = self.partial(op, x, axes, array_type(n.shape, x.dtype))
+        best = self.combine(mine, op.combine, parts)
+        hit = b.map("equal", mine, best, dtype="?")
+        if x.dtype.kind == "f":
+            hit = b.map("logical_or", hit, b.map("not_equal", mine, mine, dtype="?"), dtype="?")
+        position = self.position(n, self.partial(n.op, x, axes, n.type), parts)
+        far = self.const(int(np.iinfo(np.int64).max))
+        return self.combine(b.map("where", hit, position, far), "minimum", parts)
+
+    def position(self, n: Node, local: Node, parts: Layout) -> Node:
+        """A position among the reduced elements of a part, as one among those of the whole."""
+        b, axes = self.builder, n.arg
+        assert isinstance(axes, tuple)
+        box = parts.box(self.rank)
+        (cut,) = parts.cut_axes()
+        low, high = box[cut]
+        after = math.prod(parts.shape[d] for d in axes if d > cut)
+        inside = max(1, (high - low) * after)
+        before = b.map("floor_divide", local, self.const(inside))
+        rest = b.map("remainder", local, self.const(inside))
+        start = b.map("multiply", before, self.const(parts.shape[cut] * after))
+        return b.map("add", b.map("add", start, rest), self.const(low * after))
+
+    def scan(self, n: Node) -> Node:
+        """Running totals of the part, after those of all the ranks before."""
+        b, axis = self.builder, n.arg
+        assert isinstance(axis, int)
+        ((s, need),) = self.needs.of(n)
+        x, parts = self.part(s, need), need.layout
+        local = b.make(n.op, (x,), axis, x.type)
+        if axis not in parts.cut_axes():
+            return self.converted(local, parts, self.layouts[n.number])
+        op = OPS["sum" if n.op.combine == "add" else "prod"]
+        shape = tuple(m for d, m in enumerate(x.shape) if d != axis)
+        total = b.make(op, (x,), (axis,), array_type(shape, n.dtype))
+        before = self.combine(total, n.op.combine, parts, before=True)
+        line = (*shape[:axis], 1, *shape[axis:])
+        kept = [d for d in range(len(line)) if d != axis]
+        along = b.make(
+            OPS["move"], (before,), Affine(line, tuple((0, 1, d) for d in kept)), array_type(line, n.dtype)
+        )
+        summed = b.make(OPS[n.op.combine], (along, local), None, local.type)
+        return self.converted(summed, parts, self.layouts[n.number])
+
+    # -- reshapes --
+
+    def reshape(self, n: Node) -> Node:
+        """In place where the cuts fall between rows of both shapes, else through ranges of the flattened array."""
+        ((s, need),) = self.needs.of(n)
+        x, given, to = self.part(s, need), need.layout, self.layouts[n.number]
+        if given.is_replicated:
+            return self.converted(self.shaped(x, n.shape), layout.replicated(n.shape), to)
+        near = reshaped(given, n.shape)
+        if near is not None:
+            here = self.shaped(x, layout.extents(near.box(self.rank)))
+            return self.converted(here, near, to)
+        flat = reshaped(given, (s.type.size,))
+        assert flat is not None
+        x = self.shaped(x, layout.extents(flat.box(self.rank)))
+        goal = reshaped(to, (s.type.size,))
+        if goal is None:
+            first = next(d for d, m in enumerate(n.shape) if m > 1)
+            rows = layout.tiled(n.shape, first, self.ranks)
+            goal = reshaped(rows, (s.type.size,))
+            assert goal is not None
+            x = self.converted(x, flat, goal)
+            return self.converted(self.shaped(x, layout.extents(rows.box(self.rank))), rows, to)
+        return self.shaped(self.converted(x, flat, goal), layout.extents(to.box(self.rank)))
+
+    def shaped(self, x: Node, shape: tuple[int, ...]) -> Node:
+        return self.builder.make(OPS["reshape"], (x,), None, array_type(shape, x.dtype))
+
+
+__all__ = ["Combine", "Distributed", "Exchange", "Fetch", "distribute", "what"]
