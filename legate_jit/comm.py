@@ -8,6 +8,7 @@ ranks get has the same bits on all of them. Knows no layouts, no graphs and no M
 from __future__ import annotations
 
 import pickle
+import struct
 import time
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ Operator = Callable[[np.ndarray, np.ndarray], np.ndarray]
 #: exchanges that `fetch` keeps prepared
 _KEPT = 512
 #: tags of what is not an exchange; exchanges have those from 16 on
-_OBJECT, _COMBINE, _BARRIER = 1, 2, 3
+_OBJECT, _COMBINE, _BARRIER, _AGREE = 1, 2, 3, 4
 #: combined arrays of more bytes are cut among the ranks, if there are at most so many ranks
 _LARGE, _FEW = 1 << 18, 32
 
@@ -157,6 +158,7 @@ class Comm:
         self._tree = _Tree(size)
         self._tags = 0
         self._exchanges: dict[Hashable, Exchange] = {}
+        self._links: dict[int, list[_Link]] = {}
 
     # -- transport: what a kind of Comm has to do --
 
@@ -404,13 +406,41 @@ class Comm:
             distance *= 2
 
     def agree(self, *numbers: int) -> bool:
-        """Whether all ranks gave the same numbers (64-bit integers); every rank gets the same answer."""
-        if self.size == 1:
-            return True
-        mine = np.array((*numbers, *(~n for n in numbers)), np.int64)
-        most = self.combine(mine, "max")
+        """Whether all ranks gave the same numbers (64-bit integers, equally many); every rank gets the same answer."""
+        self.traffic.collectives += 1
+        most = (*numbers, *(~n for n in numbers))
+        links = self._links.get(len(most))
+        if links is None:
+            links = self._links[len(most)] = self._make_links(len(most))
+        for link in links:
+            most = link.highest(self, most)
         half = len(numbers)
-        return bool((most[:half] == ~most[half:]).all())
+        return all(n == ~m for n, m in zip(most[:half], most[half:], strict=True))
+
+    def _make_links(self, count: int) -> list[_Link]:
+        distances = [1 << k for k in range((self.size - 1).bit_length())]
+        return [_Link(self, d, count) for d in distances]
+
+
+class _Link:
+    """A kept message of a few integers to a rank some distance above, and the one from below."""
+
+    def __init__(self, comm: Comm, distance: int, count: int) -> None:
+        self.to, self.source = (comm.rank + distance) % comm.size, (comm.rank - distance) % comm.size
+        self.packing = struct.Struct(f"={count}q")
+        self.mine, self.theirs = bytearray(self.packing.size), bytearray(self.packing.size)
+        self.receipt = comm.prepare_receive(np.frombuffer(self.theirs, np.uint8), self.source, _AGREE)
+        self.message = comm.prepare_send(np.frombuffer(self.mine, np.uint8), self.to, _AGREE)
+
+    def highest(self, comm: Comm, numbers: tuple[int, ...]) -> tuple[int, ...]:
+        """The larger of each number and what the rank below has."""
+        self.packing.pack_into(self.mine, 0, *numbers)
+        arriving = comm.begin(self.receipt)
+        leaving = comm.begin(self.message)
+        comm.traffic.add(len(self.mine))
+        comm.wait((arriving,), self.source)
+        comm.wait((leaving,), self.to)
+        return tuple(map(max, numbers, self.packing.unpack_from(self.theirs)))
 
 
 def _raw(array: np.ndarray) -> np.ndarray:

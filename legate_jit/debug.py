@@ -6,17 +6,12 @@ the engine runs the same code as if this room did not exist. Knows no file forma
 
 from __future__ import annotations
 
-import bisect
 import linecache
-import os
 import sys
 import time
-from collections.abc import Callable, Iterable
-from operator import itemgetter
+from collections.abc import Callable
 from types import FrameType
 from typing import IO, Any
-
-import numpy
 
 from legate_jit import runtime
 from legate_jit.cli import dump
@@ -26,33 +21,13 @@ from legate_jit.ir import passes, verify
 from legate_jit.ir.build import decode
 from legate_jit.ir.node import Signature
 from legate_jit.ir.steps import Launch
+from legate_jit.places import Place, Tape, TracedWindow, place_text, user_place
 
-_HOME = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-_INSIDE = tuple(
-    os.path.join(_HOME, package) + os.sep for package in ("legate_jit", "cupynumeric", "cunumeric", "legate")
-) + (os.path.dirname(os.path.abspath(numpy.__file__)) + os.sep,)
 #: most characters of a line of the program that dumps quote
 SOURCE = 100
 #: what each function of the runtime flushes for
 _CAUSES = {"fence": "fence", "host": "read", "number": "read", "writable": "write", "full": "full"}
 _LEVEL_STAGES = {3: ("graph", "kernels"), 4: ("graph", "kernels", "source")}
-
-Place = tuple[str, int]  # file, line
-
-
-def user_place() -> Place:
-    """File and line of the innermost frame outside this package and NumPy."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(_INSIDE):
-        frame = frame.f_back
-    return ("?", 0) if frame is None else (frame.f_code.co_filename, frame.f_lineno)
-
-
-def place_text(place: Place) -> str:
-    """`file:line`, the file relative to the current folder when it lies below it."""
-    file, line = place
-    relative = os.path.relpath(file) if os.path.isabs(file) else file
-    return f"{file if relative.startswith('..') else relative}:{line}"
 
 
 def _cause(frame: FrameType | None) -> str:
@@ -62,49 +37,9 @@ def _cause(frame: FrameType | None) -> str:
     return "flush" if frame is None else _CAUSES.get(frame.f_code.co_name, "flush")
 
 
-class _Tape(list[Any]):
-    """A tape that remembers who wrote each entry: (position, file and line) per write."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.marks: list[tuple[int, Place]] = []
-
-    def __iadd__(self, items: Iterable[Any]) -> _Tape:  # type: ignore[misc]
-        self.marks.append((len(self), user_place()))
-        super().extend(items)
-        return self
-
-    def place(self, position: int) -> Place:
-        """Who wrote the entry at a position."""
-        return self.marks[bisect.bisect_right(self.marks, position, key=itemgetter(0)) - 1][1]
-
-    def append(self, item: Any) -> None:
-        self.marks.append((len(self), user_place()))
-        super().append(item)
-
-    def extend(self, items: Iterable[Any]) -> None:
-        self.marks.append((len(self), user_place()))
-        super().extend(items)
-
-
-class _TracedWindow(runtime.Window):
-    """The window with a remembering tape. Same layout, so that the one window there is can become it."""
-
-    __slots__ = ()
-
-    def clear(self) -> None:
-        super().clear()
-        self.code = _Tape()
-
-    def copy(self, items: tuple[Any, ...], tape: list[Any], position: int) -> None:
-        self.code += items
-        if isinstance(self.code, _Tape) and isinstance(tape, _Tape):
-            self.code.marks[-1] = (self.code.marks[-1][0], tape.place(position))
-
-
 def places_of(tape: list[Any], live: tuple[int, ...]) -> dict[int, str]:
     """Where the nodes of the window's graph come from, by node number: `file:line: source text`."""
-    if not isinstance(tape, _Tape):
+    if not isinstance(tape, Tape):
         return {}
     decoded = decode(tuple(tape))
     count = len(decoded.graph(live).nodes)  # numbers the nodes as in the graph that is dumped
@@ -303,6 +238,6 @@ def install(config: Config) -> Watcher | None:
         )
         passes.observers.append(watcher.observe)
         runtime._plan = watcher.traced
-        runtime.window.__class__ = _TracedWindow
+        runtime.window.__class__ = TracedWindow
         runtime.window.clear()
     return watcher

@@ -27,6 +27,7 @@ from legate_jit.ir.node import ArrayType, Signature
 from legate_jit.ir.ops import OPS
 from legate_jit.poison import poisoned
 from legate_jit.store import Bitcast, Lens, Part, Reshaped, Store, _lenses, read_step, release
+from legate_jit.world import guarded
 
 _thread_now = threading.get_ident
 _home = _thread_now()  # the thread that records without taking the lock
@@ -666,3 +667,8 @@ if config.watching:
     from legate_jit import debug
 
     debug.install(config)
+
+if guarded:
+    from legate_jit import guard
+
+    guard.install()
