@@ -16,6 +16,8 @@ from legate_jit.backends.llvm_text import Code, Value, iota, item_size
 from legate_jit.backends.llvm_values import BODY, Values, number_of
 from legate_jit.ir.kernel import Section
 
+#: Bytes of a line of cache.
+LINE = 64
 #: Per accumulator, per unrolled copy, the registers of its state.
 States = list[list[list[str]]]
 Get = Callable[[int], Value]
@@ -88,11 +90,13 @@ class Sweep:
         return [p for p in self.writes.values() if p.stream and not p.step]
 
     def _stream(self, first: str, last: str) -> str:
-        """Store past the caches where the streamed operands allow it: a partial vector up to where the first of them is aligned
-        to whole vectors; from there, if all are, whole turns. Gives the index reached."""
+        """Store past the caches where the streamed operands allow it: partial vectors up to where the first of them begins a line
+        of cache; from there, if all do, turns of whole lines, as parts of lines are slow to write. Gives the index reached."""
         flow, code = self.flow, self.flow.code()
         lead = self._streamed()[0]
         size = item_size(lead.dtype)
+        narrowest = min(item_size(p.dtype) for p in self._streamed())
+        copies = max(self.unroll, LINE // (self.width * self.braid * narrowest))
         missing = self._misalignment(address(code, lead, first), size, negate=True)
         head = flow.least(flow.add(first, flow.let(f"udiv i64 {missing}, {size}")), last)
         flow.loop(first, head, self.width, [], lambda i, now: self._partial(i, now, first, head))
@@ -103,16 +107,16 @@ class Sweep:
         aligned = flow.let(f"icmp eq i64 {off}, 0")
 
         def whole() -> list[str]:
-            return [self._turns(head, last, self.unroll, [], stream=True)[0]]
+            return [self._turns(head, last, copies, [], stream=True)[0]]
 
         return flow.when(aligned, [("i64", head)], whole)[0]
 
     def _misalignment(self, pointer: str, size: int, negate: bool = False) -> str:
-        """Bytes from the last vector boundary to `pointer`, or on to the next one."""
+        """Bytes from the last boundary of lines and vectors to `pointer`, or on to the next one."""
         number = self.flow.let(f"ptrtoint ptr {pointer} to i64")
         if negate:
             number = self.flow.let(f"sub i64 0, {number}")
-        return self.flow.let(f"and i64 {number}, {self.width * self.braid * size - 1}")
+        return self.flow.let(f"and i64 {number}, {max(self.width * self.braid * size, LINE) - 1}")
 
     def _pack(self, states: States) -> list[Carried]:
         carried: list[Carried] = []

@@ -32,6 +32,8 @@ SCRATCH_COST = 8
 SCRATCH_BYTES = 128 * 1024
 #: results of at least this many bytes are written past the caches
 STREAM_BYTES = 24 * 1024 * 1024
+#: and bytes of the rows of such a result, unless it is one line
+STREAM_ROW = 512
 
 
 class _Ref(NamedTuple):
@@ -431,7 +433,7 @@ class _Loops:
                 0 if s == 0 else 1 if s == size and d == ndim - 1 else 2 for d, s in enumerate(strides[k])
             )
             mode = ("r" if k in program.read else "") + ("w" if k in program.written else "")
-            stream = mode == "w" and kind == "map" and self.streams(r, classes, strides[k])
+            stream = mode == "w" and kind == "map" and self.streams(r, classes, extents)
             operands.append(Operand(r.dtype, classes, "scratch" if r.node is None else mode, stream))
         sections = tuple(
             Section(
@@ -453,12 +455,12 @@ class _Loops:
             bool(reduction and reduction.block),
         )
 
-    def streams(self, r: _Ref, classes: tuple[int, ...], strides: tuple[int, ...]) -> bool:
+    def streams(self, r: _Ref, classes: tuple[int, ...], extents: list[int]) -> bool:
         """Whether a result is too large to be found in cache again, so that stores should not read it in first."""
         if classes[-1] != 1 or any(o.node is r.node and o is not r for o in self.refs):
             return False
-        if any(step % 64 for step in strides[:-1]):
-            return False  # rows would share cache lines, and half-written lines are slow to write past the caches
+        if len(extents) > 1 and extents[-1] * dtypes.from_code(r.dtype).itemsize < STREAM_ROW:
+            return False  # too much of a row is at its ends, in lines of cache that are not wholly written
         return math.prod(self.cluster.domain) * dtypes.from_code(r.dtype).itemsize >= STREAM_BYTES
 
     @staticmethod
