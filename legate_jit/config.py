@@ -1,4 +1,4 @@
-"""Configuration: read once from the environment (and the command's flags), then frozen.
+"""Configuration: read once from the environment (in which the command puts its flags), then frozen.
 
 Knows names and their values, not what they do.
 
@@ -18,8 +18,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 TARGETS = ("cpu", "reference", "null")
 STAGES = ("graph", "simplified", "pieces", "lowered", "fused", "kernels", "schedule", "source", "asm")
@@ -91,13 +90,6 @@ def _choice(environment: Mapping[str, str], name: str, values: tuple[str, ...]) 
 
 
 config = from_environment(os.environ)
-
-
-def override(**settings: Any) -> Config:
-    """Replace settings by the command's flags. Only before the engine is imported: its modules keep what they read."""
-    global config
-    config = replace(config, **settings)
-    return config
 
 
 #: what the environment said about processors, memory and tasks when this module was imported

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from legate_jit import config
+from legate_jit import config, placement, world
 
 if TYPE_CHECKING:
     from legate_jit.arguments import Arguments
@@ -52,14 +52,17 @@ class Resources:
 
 
 def _available_processors() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Processors for this rank: those it may use, divided by the ranks of the node that use the same ones."""
+    installed = os.cpu_count() or 1
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else installed
+    local = world.world.local_size
+    return max(1, usable // placement.sharers(os.environ, local, usable, installed)) if local > 1 else usable
 
 
 def _memory() -> int:
-    """Host memory in MiB."""
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // MEBIBYTE
+    """Host memory in MiB for this rank: the node's, divided by its ranks."""
+    whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // MEBIBYTE
+    return whole // world.world.local_size
 
 
 def _devices() -> int:

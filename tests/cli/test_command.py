@@ -109,7 +109,6 @@ def test_dumps_for_other_targets(script: str, target: str) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "no program given"),
         (["--frobnicate", "x.py"], "--frobnicate"),
         (["--deb", "1", "x.py"], "--deb"),
         (["--debug", "7", "x.py"], "--debug=7: must be one of"),
