@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from legate_jit.ir import index
@@ -217,8 +218,7 @@ class _Planner:
             if isinstance(step, Cluster):
                 nest = build(step, self.fused, stored)
                 if nest.units:
-                    memory.succeed(nest)
-                    launches.append(memory.launch(nest))
+                    launches.append(memory.launch(memory.succeed(nest)))
             elif step.kind is Kind.TASK:
                 launches.append(memory.task(step))
             elif step.kind is not Kind.ITEM:
@@ -319,11 +319,12 @@ class _Memory:
         self.release.setdefault(max(self.last.get(n, self.step), self.step), []).append(slot)
         return slot
 
-    def succeed(self, nest: Nest) -> None:
+    def succeed(self, nest: Nest) -> Nest:
         """Let the nest's results lie where it finds arrays, element for element, that nobody reads after it: lines of cache that
         were read are written, and no others."""
         if self.planner.after:
-            return  # tasks run beside kernels: whether memory is free is only known once they have run
+            return nest  # tasks run beside kernels: whether memory is free is only known once they have run
+        operands = list(nest.kernel.operands)
         for k, operand in enumerate(nest.kernel.operands):
             made = nest.places[k].node
             if operand.mode != "w" or made is None or self.root_of(made) is not made or made in self.of:
@@ -333,7 +334,9 @@ class _Memory:
             for j, place in enumerate(nest.places):
                 if place.node is not None and self.replaces(nest, k, j):
                     self.inherit(made, place.node)
+                    operands[k] = operand._replace(stream=False)
                     break
+        return nest._replace(kernel=replace(nest.kernel, operands=tuple(operands)))
 
     def replaces(self, nest: Nest, k: int, j: int) -> bool:
         """Whether operand k may be stored where operand j is loaded."""
