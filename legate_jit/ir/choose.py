@@ -69,8 +69,15 @@ class _Class:
     penalty: list[int] = field(default_factory=list)  # bytes moved when the axis is cut
 
 
-def choose(graph: Graph, inputs: Sequence[Layout], ranks: int) -> list[Layout]:
-    """The layout of every node, by number. `inputs`: the layouts of the buffers, by their number."""
+class Choice(NamedTuple):
+    """The layout of every node, by number, and the number of its class: values of one class have one layout and shape."""
+
+    layouts: list[Layout]
+    classes: list[int]
+
+
+def choose(graph: Graph, inputs: Sequence[Layout], ranks: int) -> Choice:
+    """The layouts of all nodes. `inputs`: the layouts of the buffers, by their number."""
     return _Chooser(graph, inputs, ranks).run()
 
 
@@ -81,7 +88,7 @@ class _Chooser:
         self.fixed: dict[int, Layout] = {}
         self.classes: dict[int, _Class] = {}
 
-    def run(self) -> list[Layout]:
+    def run(self) -> Choice:
         for n in self.graph.nodes:
             self.join(n)
         for n in self.graph.nodes:
@@ -94,10 +101,9 @@ class _Chooser:
         for n in self.graph.nodes:
             self.link(n)
         self.settle()
-        layouts = [self.classes[self.find(n.number)].layout for n in self.graph.nodes]
-        return [
-            found or layout.replicated(n.shape) for found, n in zip(layouts, self.graph.nodes, strict=True)
-        ]
+        classes = [self.find(n.number) for n in self.graph.nodes]
+        found = [self.classes[k].layout or layout.replicated(self.classes[k].shape) for k in classes]
+        return Choice(found, classes)
 
     # -- classes --
 
@@ -352,4 +358,4 @@ def reshaped(given: Layout, shape: tuple[int, ...]) -> Layout | None:
     return None
 
 
-__all__ = ["SMALL", "choose", "region_of", "reshaped", "spread"]
+__all__ = ["SMALL", "Choice", "choose", "region_of", "reshaped", "spread"]

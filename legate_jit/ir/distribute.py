@@ -16,9 +16,9 @@ import numpy as np
 
 from legate_jit.ir import dtypes, index, layout
 from legate_jit.ir.build import CallSpec
-from legate_jit.ir.choose import choose, region_of, reshaped
+from legate_jit.ir.choose import Choice, choose, region_of, reshaped
 from legate_jit.ir.index import Affine
-from legate_jit.ir.layout import Box, Layout, Need, Window
+from legate_jit.ir.layout import Box, Layout, Need, Strip, Window
 from legate_jit.ir.needs import Needs, call_layouts
 from legate_jit.ir.node import ArrayType, Node, array_type
 from legate_jit.ir.ops import OPS, Kind, Op
@@ -70,8 +70,7 @@ class Distributed(NamedTuple):
 def distribute(graph: Graph, inputs: Sequence[Layout], ranks: int, rank: int) -> Distributed:
     """The part of `rank` of a simplified graph. `inputs`: layouts of the buffers, by their number; the local graph's buffers are
     the parts they give to the rank."""
-    layouts = choose(graph, inputs, ranks)
-    return _Distributor(graph, layouts, ranks, rank).run()
+    return _Distributor(graph, choose(graph, inputs, ranks), ranks, rank).run()
 
 
 def what(n: Node) -> Fetch | Combine | None:
@@ -100,19 +99,24 @@ def _moves(b: Builder, op: Op, src: tuple[Node, ...], arg: Hashable, type_: Arra
 
 
 class _Distributor:
-    def __init__(self, graph: Graph, layouts: list[Layout], ranks: int, rank: int) -> None:
-        self.graph, self.layouts, self.ranks, self.rank = graph, layouts, ranks, rank
+    def __init__(self, graph: Graph, choice: Choice, ranks: int, rank: int) -> None:
+        self.graph, self.layouts, self.ranks, self.rank = graph, choice.layouts, ranks, rank
         self.builder = Builder(_moves)
-        self.needs = Needs(graph, layouts, ranks)
-        self.local: list[Node] = []
+        self.needs = Needs(graph, choice, ranks)
+        self.local: dict[int, Node] = {}  # what the rank has of a value
+        self.strips: dict[int, tuple[Node, ...]] = {}  # the same in strips, the middle first
         self.fetched: dict[tuple[int, Window], Node] = {}
         self.exchanges: list[Exchange] = []
         self.notices: list[str] = []
 
     def run(self) -> Distributed:
         for n in self.graph.nodes:
-            self.local.append(self.node(n))
-        roots = [self.local[r.number] for r in self.graph.roots]
+            strip = self.needs.strip(n)
+            if strip is None:
+                self.local[n.number] = self.node(n)
+            else:
+                self.strips[n.number] = tuple(self.stripped(n, part) for part in strip.all())
+        roots = [self.part_of(r) for r in self.graph.roots]
         return Distributed(
             reachable(self.builder.nodes, roots),
             tuple(self.layouts[r.number] for r in self.graph.roots),
@@ -142,19 +146,42 @@ class _Distributor:
         self.exchanges.append(Exchange(combine, 2 * (self.ranks - 1) * x.type.nbytes))
         return self.builder.make(OPS["call"], (x,), CallSpec("combine", (("what", combine),)), x.type)
 
+    def part_of(self, n: Node) -> Node:
+        """What the rank has of a value."""
+        found = self.local.get(n.number)
+        if found is None:
+            found = self.builder.make(OPS["empty"], (), None, self.type(n))
+            found = self.local[n.number] = self.written(found, n, index.identity(n.shape), self.box(n))
+        return found
+
+    def written(self, target: Node, n: Node, region: Affine, box: Box) -> Node:
+        """`target`, which holds `box` of an array, after writing the strips of `n` to where `region` of the array is."""
+        strip = self.needs.strip(n)
+        assert strip is not None
+        for part, x in zip(strip.all(), self.strips[n.number], strict=True):
+            here = layout.localized(region, part.of(self.layouts[n.number], self.rank), box)
+            target = self.builder.make(OPS["update"], (target, x), here, target.type)
+        return target
+
     def seen(self, s: Node, need: Need) -> tuple[Node, Box]:
         """A node that holds what the rank needs of `s`, and the box of s that it is."""
         window = self.needs.window(s, need)
         if window is None:
-            return self.local[s.number], self.box(s)
+            return self.part_of(s), self.box(s)
+        return self.fetched_window(s, window)
+
+    def fetched_window(self, s: Node, window: Window) -> tuple[Node, Box]:
         key = (s.number, window)
         if key not in self.fetched:
-            self.fetched[key] = self.fetch(self.local[s.number], self.layouts[s.number], window)
+            self.fetched[key] = self.fetch(self.part_of(s), self.layouts[s.number], window)
         return self.fetched[key], window.box(self.rank)
 
     def part(self, s: Node, need: Need) -> Node:
         """Exactly the box of `s` that the rank needs."""
-        x, base = self.seen(s, need)
+        return self.exactly(*self.seen(s, need), need)
+
+    def exactly(self, x: Node, base: Box, need: Need) -> Node:
+        """What the rank needs, of the memory `x` that holds the box `base`."""
         part = need.part(self.rank)
         if layout.size(part):
             return self.within(x, base, need.box(self.rank))
@@ -205,7 +232,7 @@ class _Distributor:
             case Kind.UPDATE:
                 return self.update(n)
             case Kind.GENERATE:
-                return self.generate(n)
+                return self.generate(n, self.box(n))
             case Kind.REDUCE:
                 return self.reduce(n)
             case Kind.SCAN:
@@ -215,9 +242,40 @@ class _Distributor:
             case Kind.CALL:
                 return self.call(n)
             case Kind.ITEM:
-                return make(n.op, (self.local[n.src[0].number],), n.arg, n.type)
+                return make(n.op, (self.part_of(n.src[0]),), n.arg, n.type)
             case _:
                 return self.whole(n)
+
+    def stripped(self, n: Node, strip: Strip) -> Node:
+        """One strip of what the rank has of a value: its operands are what the rank has, or strips of what others have."""
+        make = self.builder.make
+        part = strip.of(self.layouts[n.number], self.rank)
+        type_ = array_type(layout.extents(part), n.dtype)
+        if n.kind is Kind.GENERATE:
+            return self.generate(n, part)
+        operands = [self.seen_strip(n, s, need, strip) for s, need in self.needs.of(n)]
+        if n.kind is Kind.MOVE:
+            assert isinstance(n.arg, Affine)
+            ((x, base),) = operands
+            return make(n.op, (x,), layout.localized(n.arg, part, base), type_)
+        sources = [
+            self.exactly(x, base, need._replace(strip=strip))
+            for (x, base), (_, need) in zip(operands, self.needs.of(n), strict=True)
+        ]
+        return make(n.op, tuple(sources), n.arg, type_)
+
+    def seen_strip(self, n: Node, s: Node, need: Need, strip: Strip) -> tuple[Node, Box]:
+        """As `seen`, for one strip of n."""
+        same = self.needs.classes[s.number] == self.needs.classes[n.number]
+        if s.number in self.strips and same and need.view == index.identity(s.shape):
+            own = strip.of(self.layouts[s.number], self.rank)
+            return self.strips[s.number][strip.all().index(strip)], own
+        if not self.needs.near(n, s, need):
+            return self.seen(s, need)
+        if not strip.which:
+            return self.part_of(s), self.box(s)
+        window = self.needs.strip_window(n, s, strip.which)
+        return self.fetched_window(s, window)
 
     def whole(self, n: Node) -> Node:
         """Computed everywhere, from operands gathered everywhere."""
@@ -244,12 +302,15 @@ class _Distributor:
         """Every rank updates the part of the region that is in its box."""
         (old, need), (value, wanted) = self.needs.of(n)
         region, box = region_of(n), self.box(n)
+        if value.number in self.strips and self.needs.fits(value, wanted):
+            return self.written(self.part(old, need), value, region, box)
         here = layout.localized(region, layout.section(region, box), box)
         return self.builder.make(n.op, (self.part(old, need), self.part(value, wanted)), here, self.type(n))
 
-    def generate(self, n: Node) -> Node:
-        sources = tuple(self.local[s.number] for s in n.src)
-        type_, box = self.type(n), self.box(n)
+    def generate(self, n: Node, box: Box) -> Node:
+        """A box of a generated array."""
+        sources = tuple(self.part_of(s) for s in n.src)
+        type_ = array_type(layout.extents(box), n.dtype)
         if n.op.name == "index":
             assert isinstance(n.arg, int)
             return self.coordinate(type_, n.arg, box[n.arg][0])

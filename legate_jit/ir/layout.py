@@ -340,17 +340,44 @@ def localized(view: Affine, part: Box, base: Box) -> Affine:
 # ---- what ranks want to see --------------------------------------------------------------------------------------
 
 
+class Strip(NamedTuple):
+    """A part of what each rank has: along `axis` the first `before` positions (`which` is -1), the last `after` (1), or those
+    between (0). The first block has none before, the last none after."""
+
+    axis: int
+    before: int
+    after: int
+    which: int = 0
+
+    def all(self) -> tuple[Strip, ...]:
+        """The strips that make a part, the middle first."""
+        ends = [k for k, width in ((-1, self.before), (1, self.after)) if width]
+        return tuple(self._replace(which=k) for k in (0, *ends))
+
+    def of(self, layout: Layout, rank: int) -> Box:
+        """The rank's part."""
+        box = layout.box(rank)
+        lo, hi = box[self.axis]
+        span, point = layout.spans[self.axis], layout.coordinates(rank)
+        c = point[span.dim] if point is not None else 0
+        low = min(lo + self.before, hi) if c > 0 else lo
+        high = max(hi - self.after, low) if c < span.blocks - 1 else hi
+        part = {-1: (lo, low), 0: (low, high), 1: (high, hi)}[self.which]
+        return (*box[: self.axis], part, *box[self.axis + 1 :])
+
+
 class Need(NamedTuple):
-    """What a rank looks at in an array: `view` of it at the positions that `layout` gives the rank; with `region`, layout is of
-    the array that region looks into, and the view has the region's positions."""
+    """What a rank looks at in an array: `view` of it at the positions that `layout` gives the rank, or at a strip of them; with
+    `region`, layout is of the array that region looks into, and the view has the region's positions."""
 
     layout: Layout
     view: Affine
     region: Affine | None = None
+    strip: Strip | None = None
 
     def part(self, rank: int) -> Box:
         """The view's positions that are the rank's."""
-        box = self.layout.box(rank)
+        box = self.layout.box(rank) if self.strip is None else self.strip.of(self.layout, rank)
         return box if self.region is None else section(self.region, box)
 
     def box(self, rank: int) -> Box:
@@ -408,14 +435,31 @@ def is_local(source: Layout, need: Need, ranks: int) -> bool:
     return ranks <= _COUNTED and all(within(need.box(r), source.box(r)) for r in range(ranks))
 
 
+def halo(source: Layout, need: Need) -> Strip | None:
+    """What a rank lacks of a need, when that is only known for strips at the ends of its part: their widths.
+    None when the two are not cut into the same tiles."""
+    seen, wanted = source.sliced(need.view), need.layout
+    cuts = wanted.cut_axes()
+    if need.region is not None or seen is None or seen.is_pinned or wanted.is_pinned or len(cuts) != 1:
+        return None
+    axis = cuts[0]
+    mine, theirs = wanted.spans[axis], seen.spans[axis]
+    if seen.cut_axes() != cuts or mine.reverse or mine.div != 1 or theirs._replace(start=mine.start) != mine:
+        return None
+    late = theirs.start - mine.start
+    return Strip(axis, max(late, 0), max(-late, 0))
+
+
 __all__ = [
     "Box",
     "Layout",
     "Need",
     "Span",
+    "Strip",
     "Window",
     "extents",
     "gridded",
+    "halo",
     "hull",
     "intersection",
     "is_local",

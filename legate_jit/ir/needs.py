@@ -5,38 +5,42 @@ Pure functions of graph, layouts and the number of ranks: no rank is special her
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from legate_jit.ir import call_rules, index, layout
-from legate_jit.ir.choose import SMALL, region_of, reshaped, spread
+from legate_jit.ir.choose import SMALL, Choice, region_of, reshaped, spread
 from legate_jit.ir.index import Affine
-from legate_jit.ir.layout import Layout, Need, Window
+from legate_jit.ir.layout import Layout, Need, Strip, Window
 from legate_jit.ir.node import Node
 from legate_jit.ir.ops import Kind
 from legate_jit.ir.rewrite import Graph
 
+#: a part is computed in strips when it is at least so many times as long as they are
+LONG = 8
 #: needs of one array are tried together with so many others
 _TRIED = 4
+
+
+#: kinds of nodes that are computed strip by strip
+STRIPPED = frozenset({Kind.MAP, Kind.MOVE, Kind.BITCAST, Kind.GENERATE})
 
 
 class Needs:
     """The needs of every node of a graph, and the windows through which they are met."""
 
-    def __init__(self, graph: Graph, layouts: Sequence[Layout], ranks: int) -> None:
-        self.layouts, self.ranks = layouts, ranks
-        self._needs: list[list[tuple[Node, Need]]] = []
-        far: dict[Node, dict[Need, None]] = {}
+    def __init__(self, graph: Graph, choice: Choice, ranks: int) -> None:
+        self.layouts, self.classes, self.ranks = choice.layouts, choice.classes, ranks
+        self._needs = [self._of(n) for n in graph.nodes]
         self._local: set[tuple[int, Need]] = set()
         for n in graph.nodes:
-            needs = self._of(n)
-            self._needs.append(needs)
-            for s, need in needs:
+            for s, need in self._needs[n.number]:
                 key = (s.number, need)
-                if key in self._local or need in far.get(s, ()):
-                    continue
-                if layout.is_local(layouts[s.number], need, ranks):
+                if key not in self._local and layout.is_local(self.layouts[s.number], need, ranks):
                     self._local.add(key)
-                else:
+        self._near: dict[tuple[int, int], dict[Need, None]] = {}  # (class, array) -> what it lacks strips of
+        self.strips = self._strips(graph)
+        far: dict[Node, dict[Need, None]] = {}
+        for n in graph.nodes:
+            for s, need in self._needs[n.number]:
+                if (s.number, need) not in self._local and not self.near(n, s, need):
                     far.setdefault(s, {})[need] = None
         self._windows: dict[tuple[int, Need], Window] = {}
         for s, wanted in far.items():
@@ -49,6 +53,56 @@ class Needs:
     def window(self, s: Node, need: Need) -> Window | None:
         """The window through which a need of `s` is met, or None when every rank has what it needs."""
         return None if (s.number, need) in self._local else self._windows[s.number, need]
+
+    # -- strips --
+
+    def _strips(self, graph: Graph) -> dict[int, Strip]:
+        """The classes whose parts are computed in strips: the middle from what a rank has, the ends from what it is sent. The
+        middle need not wait, and nothing but the ends' surroundings is copied."""
+        strips: dict[int, Strip] = {}
+        tiles: dict[int, int] = {}
+        for n in graph.nodes:
+            if n.kind not in STRIPPED:
+                continue
+            k = self.classes[n.number]
+            for s, need in self._needs[n.number]:
+                found = None
+                if (s.number, need) not in self._local:
+                    found = layout.halo(self.layouts[s.number], need)
+                if found is None:
+                    continue
+                self._near.setdefault((k, s.number), {})[need] = None
+                so_far = strips.get(k, found)
+                before, after = max(so_far.before, found.before), max(so_far.after, found.after)
+                strips[k] = Strip(found.axis, before, after)
+                tiles[k] = need.layout.spans[found.axis].tile
+        strips = {k: s for k, s in strips.items() if LONG * (s.before + s.after) <= tiles[k]}
+        self._near = {key: needs for key, needs in self._near.items() if key[0] in strips}
+        return strips
+
+    def strip(self, n: Node) -> Strip | None:
+        """The middle strip of a node that is computed in strips."""
+        return self.strips.get(self.classes[n.number]) if n.kind in STRIPPED else None
+
+    def near(self, n: Node, s: Node, need: Need) -> bool:
+        """Whether a rank lacks, of what `n` needs of `s`, only what the strips at its ends need."""
+        return n.kind in STRIPPED and need in self._near.get((self.classes[n.number], s.number), ())
+
+    def fits(self, value: Node, wanted: Need) -> bool:
+        """Whether the part of a value is exactly the part of an update's region that the rank has."""
+        assert wanted.region is not None
+        return (
+            value.shape == wanted.region.shape
+            and wanted.layout.sliced(wanted.region) == self.layouts[value.number]
+        )
+
+    def strip_window(self, n: Node, s: Node, which: int) -> Window:
+        """What the strip `which` of n's class (-1: the first positions, 1: the last) needs of `s`."""
+        k = self.classes[n.number]
+        strip = self.strips[k]._replace(which=which)
+        return Window(tuple(need._replace(strip=strip) for need in self._near[k, s.number]))
+
+    # -- windows --
 
     def _share(self, s: Node, needs: list[Need]) -> None:
         """Windows of needs that together move no more than one by one."""
