@@ -26,7 +26,8 @@ from cupynumeric._convert import (
 )
 from cupynumeric._layout import memory_order
 from cupynumeric._shape import cast, contiguity, fresh_copy, is_fortran, order_of, permuted, strides_of
-from legate_jit import runtime
+from legate_jit import locking, runtime
+from legate_jit.bodies import active, running
 from legate_jit.ir import dtypes, infer
 
 #: beyond this many bytes NumPy is asked first whether an array of this size can exist
@@ -260,6 +261,10 @@ def _from_ours(x: ndarray, dtype: Any, copy: Any, order: Any) -> Any:
 
 
 def _from_host(data: Any, dtype: Any, copy: Any, order: Any) -> Any:
+    if active and running() is not None:
+        # the first array that a body asks for, in a program without threads: what follows is NumPy's, see _threads
+        locking.share()
+        return np.array(data, dtype, copy=copy, order=order)
     if isinstance(data, (list, tuple)):
         if len(data) and holds_ours(data):
             return _from_sequence(data, dtype, order)

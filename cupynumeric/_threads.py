@@ -1,5 +1,7 @@
 """The face in programs with several threads: every public function and method holds the engine's lock.
 
+Inside the body of a task the engine cannot compute (it waits for the body): there, public functions are NumPy's.
+
 Put in place when a second thread starts, by replacing methods on their classes and functions in the namespaces that hold
 them, so that programs of one thread pay nothing. Functions a program has put elsewhere before (in a list, a default argument)
 stay without.
@@ -15,6 +17,7 @@ from collections.abc import Callable
 from types import FunctionType, ModuleType
 from typing import Any
 
+from legate_jit.bodies import active, thread
 from legate_jit.locking import lock, when_shared
 
 _PUBLIC = ("cupynumeric", "cupynumeric.linalg", "cupynumeric.fft", "cupynumeric.random")
@@ -33,6 +36,29 @@ def _locked(function: Callable[..., Any]) -> Callable[..., Any]:
             return function(*args, **kwargs)
 
     return locked
+
+
+def _public(function: Callable[..., Any], theirs: Callable[..., Any]) -> Callable[..., Any]:
+    """`function`, holding the lock; inside the body of a task, NumPy's."""
+
+    @functools.wraps(function)
+    def locked(*args: Any, **kwargs: Any) -> Any:
+        if active and thread.launch is not None:
+            return theirs(*args, **kwargs)
+        with lock:
+            return function(*args, **kwargs)
+
+    return locked
+
+
+def _guard_ufuncs(cls: type) -> None:
+    """Calls and methods of universal functions: inside the body of a task, those of NumPy's function."""
+    for name in {"__call__", "reduce", "accumulate", "reduceat", "outer", "at"} & vars(cls).keys():
+
+        def theirs(self: Any, *args: Any, _name: str = name, **kwargs: Any) -> Any:
+            return getattr(self._numpy, _name)(*args, **kwargs)
+
+        setattr(cls, name, _public(vars(cls)[name], theirs))
 
 
 def _locked_member(member: Any) -> Any:
@@ -78,9 +104,12 @@ def _public_functions() -> dict[int, Callable[..., Any]]:
     """Locked versions of the public functions, by the identity of the original."""
     found: dict[int, Callable[..., Any]] = {}
     for name in _PUBLIC:
+        numpy_module = importlib.import_module(name.replace("cupynumeric", "numpy"))
         for attribute, thing in list(vars(sys.modules[name]).items()):
             if isinstance(thing, FunctionType) and not attribute.startswith("_"):
-                found.setdefault(id(thing), _locked(thing))
+                theirs = getattr(numpy_module, attribute, None)
+                made = _locked(thing) if theirs is None else _public(thing, theirs)
+                found.setdefault(id(thing), made)
     return found
 
 
@@ -94,6 +123,7 @@ def _replace(modules: list[ModuleType], functions: dict[int, Callable[..., Any]]
 
 def _guard() -> None:
     from cupynumeric._array import ndarray
+    from cupynumeric._ufunc import ufunc
 
     for name in _PUBLIC:
         importlib.import_module(name)
@@ -102,6 +132,8 @@ def _guard() -> None:
     ]
     for cls in _classes(inner):
         _guard_class(cls, _FIXED if cls is ndarray else frozenset())
+        if issubclass(cls, ufunc):
+            _guard_ufuncs(cls)
     rooms = [m for m in inner if m.__name__ not in _PUBLIC]
     outer = [m for m in list(sys.modules.values()) if all(m is not room for room in rooms)]
     _replace(outer, _public_functions())

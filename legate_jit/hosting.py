@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary, ref
 
 import numpy as np
 
-from legate_jit import poison, runtime
+from legate_jit import bodies, locking, poison, runtime
 from legate_jit.backends import memory
 from legate_jit.backends.memory import Buffer
 from legate_jit.ir import dtypes
@@ -29,7 +29,7 @@ def mapped(store: Store) -> np.ndarray:
     What is written to it is written to the store, until an operation gives the store another value: the array keeps what it had
     then. Arrays mapped between two operations are views of the same memory.
     """
-    attachment = _attachments.get(store)
+    attachment = attachments.get(store)
     if attachment is not None:
         return attachment.mapped()
     if store.value is not None:
@@ -78,7 +78,8 @@ class Attachment:
     """A store on memory of the program: written back there whenever the program may look at it, unless it is read-only.
 
     The memory is a buffer that this object refers to as well, so the engine never computes into it by itself: the program sees
-    the values it had at the last fence. Other stores that came to share the buffer get memory of their own before it changes.
+    the values it had when it was settled last, at a fence or by `publish`. Other stores that came to share the buffer get memory
+    of their own before it changes.
     """
 
     __slots__ = ("memory", "store", "read_only", "_buffer")
@@ -90,7 +91,7 @@ class Attachment:
             self._buffer, array_type(array.shape, dtypes.canonical(array.dtype))
         )
         if not read_only:
-            _attachments[self.store] = self
+            attachments[self.store] = self
 
     def settle(self) -> None:
         """Have the store's value in the program's memory, and nobody else's value."""
@@ -118,6 +119,21 @@ class Attachment:
             self._buffer.relocate()
             self._buffer = Buffer.wrap(self.memory)
 
+    def stale(self) -> bool:
+        """Whether the store has a value that is not in the program's memory yet."""
+        store = self.store
+        return store.value is not None or (store.buffer is not self._buffer and not self._poisoned())
+
+    def _poisoned(self) -> bool:
+        """Whether there is nothing to bring to the program's memory: the launch that should have computed it failed."""
+        buffer = self.store.buffer
+        return buffer is not None and poison.error_of(buffer) is not None
+
+    def bring(self) -> None:
+        """Settle, if there is anything to bring."""
+        if not self._poisoned():
+            self.settle()
+
     def forgotten(self) -> bool:
         """Whether the table of attachments and this object alone refer to the store."""
         return sys.getrefcount(self.store) <= _FORGOTTEN
@@ -129,13 +145,16 @@ class Attachment:
                 runtime.flush()
         else:
             self.settle()
-            del _attachments[self.store]
+            del attachments[self.store]
         runtime.resume()
         if sys.getrefcount(self._buffer) > _ALONE:
             self._buffer.relocate()
 
 
-_attachments: dict[Store, Attachment] = {}
+#: the attachments that are written back, by their stores
+attachments: dict[Store, Attachment] = {}
+#: number of attachments above which those that nobody refers to are looked for
+_many = [16]
 
 
 def _alone_refcount() -> int:
@@ -161,16 +180,39 @@ _FORGOTTEN = _forgotten_refcount()
 
 def settle() -> None:
     """Have in the program's memory what was computed for it. Stores that nobody refers to are detached."""
-    if not _attachments:
+    if not attachments:
         return
     runtime.flush()
     runtime.resume()
-    for attachment in list(_attachments.values()):
-        buffer = attachment.store.buffer
-        if buffer is None or poison.error_of(buffer) is None:
-            attachment.settle()
-    for attachment in [a for a in _attachments.values() if a.forgotten()]:
-        del _attachments[attachment.store]
+    for attachment in list(attachments.values()):
+        attachment.bring()
+    _forget()
+
+
+def _forget() -> None:
+    """Detach stores that nobody refers to and that have nothing to bring."""
+    for attachment in [a for a in attachments.values() if a.forgotten() and not a.stale()]:
+        del attachments[attachment.store]
+    _many[0] = 2 * len(attachments) + 16
+
+
+def publish() -> None:
+    """Have in the program's memory what was just recorded for it: nothing tells when the program looks there.
+
+    Faces call it after what writes stores. Raises what an operation raised. Inside the body of a task nothing can be computed;
+    what was recorded there waits for the next fence.
+    """
+    if not attachments or bodies.running() is not None:
+        return
+    with locking.lock:
+        stale = [a for a in attachments.values() if a.stale()]
+        if stale:
+            runtime.flush()
+            runtime.resume()
+        for attachment in stale:
+            attachment.bring()
+        if len(attachments) > _many[0]:
+            _forget()
 
 
 runtime.before_fence.append(settle)

@@ -22,14 +22,14 @@ class _Turns:
     """A reentrant lock that the body of a task may not wait for: whoever holds it may be waiting for that body."""
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
-        self.release = self._lock.release
+        self.inner = threading.RLock()
+        self.release = self.inner.release
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         """As of `threading.RLock`; RuntimeError inside the body of a task."""
         if bodies.active:
             bodies.forbid()
-        return self._lock.acquire(blocking, timeout)
+        return self.inner.acquire(blocking, timeout)
 
     def __enter__(self) -> None:
         self.acquire()
@@ -57,8 +57,8 @@ def when_shared(hook: Callable[[], None]) -> None:
 
 
 def share() -> None:
-    """Make every entry point take the lock from now on. Further calls do nothing."""
-    with lock:
+    """Make every entry point take the lock from now on. Further calls do nothing. Also from the bodies of tasks."""
+    with lock.inner:
         if _shared:
             return
         _shared.append(True)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from legate_jit import locking, runtime
-from legate_jit.bodies import running
+from legate_jit.bodies import active, forbid, running
 from legate_jit.ir import infer, partition
 from legate_jit.ir.index import Affine
 from legate_jit.ir.node import ArrayType, Signature, array_type
@@ -67,8 +67,11 @@ class Launch:
 def launch(call: Launch, spec: TaskSpec, arguments: Arguments) -> None:
     """Record a launch over the `arguments`, whose roles `spec` names. Returns at once.
 
-    ValueError for constraints that the arguments' shapes do not allow, TypeError for a reduction their dtype does not.
+    ValueError for constraints that the arguments' shapes do not allow, TypeError for a reduction their dtype does not,
+    RuntimeError inside the body of a task.
     """
+    if active:
+        forbid()
     stores = [store for store, _ in arguments]
     key = (spec, tuple([(s.type, lens) for s, lens in arguments]), tuple([stores.index(s) for s in stores]))
     layout = _layouts.get(key) or _lay_out(key, spec, arguments)

@@ -40,6 +40,7 @@ __all__ = ["AutoTask"]
 
 
 _OURS = ("legate.core", "legate_jit.")
+_COMMUNICATORS = ("cpu", "nccl")
 
 
 def user_frame() -> FrameType:
@@ -121,7 +122,9 @@ class Operation:
         return tuple(self._exceptions)
 
     def add_communicator(self, name: str) -> None:
-        """Ask for a communicator among the points. There is one process: points share memory."""
+        """Ask for a communicator among the points: 'cpu' or 'nccl'. RuntimeError for others. Points share memory here."""
+        if name not in _COMMUNICATORS:
+            raise RuntimeError(f"No factory available for communicator '{name}'")
         self._communicators.append(name)
 
     def add_cpu_communicator(self) -> None:

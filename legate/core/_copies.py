@@ -17,7 +17,7 @@ from legate.core._machine import get_machine
 from legate.core._scalar import Scalar
 from legate.core._store import LogicalStore, carried
 from legate.core.types import FixedArrayType, ReductionOpKind, Type, TypeCode
-from legate_jit import runtime, tasks
+from legate_jit import hosting, runtime, tasks
 from legate_jit.ir import index, infer
 from legate_jit.ir.index import Affine
 from legate_jit.ir.ops import OPS
@@ -70,6 +70,7 @@ def copy(target: LogicalStore, source: LogicalStore, redop: ReductionOpKind | in
         sig = infer.map_signature(OPS[name], (type_, type_))
         value = runtime.record(sig, runtime.read(to, target._lens), value)
     runtime.write(to, _writable(target), value, type_)
+    hosting.publish()
 
 
 def _bound(what: str, *stores: LogicalStore) -> None:
@@ -94,6 +95,11 @@ def _writable(store: LogicalStore) -> Lens | None:
 
 def fill(target: LogicalStore, value: Any) -> None:
     """Set every element of `target` to a Python value, a `Scalar`, or what a store of scalar storage holds."""
+    _fill(target, value)
+    hosting.publish()
+
+
+def _fill(target: LogicalStore, value: Any) -> None:
     if target.unbound:
         raise ValueError("Fill lhs cannot be an unbound store")
     if isinstance(value, LogicalStore):
@@ -108,11 +114,10 @@ def fill(target: LogicalStore, value: Any) -> None:
     elif not _plain(value, dtype):
         value = Scalar(value, target.type)
     if isinstance(value, Scalar):
-        item = np.array(value).reshape(())
         if target._type is not None:
             _assign(target, carried(np.array(value, order="C"), dtype))
             return
-        value = item[()]
+        value = np.array(value).reshape(())[()]
     to = target._bound()
     lens = target._lens
     if target.volume == 0:
@@ -343,3 +348,4 @@ def _launch(spec: TaskSpec, body: Body, *stores: LogicalStore) -> None:
             shown = store.type if lens is None else lens.type
             arguments[k] = (runtime.new_store(value, shown), None)
     tasks.launch(_Indirect(spec.name, body), spec, arguments)
+    hosting.publish()

@@ -26,7 +26,7 @@ from legate.core._store import LogicalStore
 from legate.core._values import Pickled, as_scalar
 from legate.core._variants import PREFERENCE, TARGETS
 from legate.core.types import Type
-from legate_jit import runtime, tasks
+from legate_jit import hosting, runtime, tasks
 from legate_jit.ir import partition
 from legate_jit.ir.partition import Box
 from legate_jit.store import Lens, Store
@@ -418,3 +418,4 @@ def submit(launch: TaskLaunch, arguments: Arguments) -> None:
         unbound.filled_by(launch)
     if launch.plan.immediate:
         runtime.flush()
+    hosting.publish()

@@ -28,7 +28,7 @@ class ManualTask(Operation):
 
     __slots__ = ("_shape", "_lower", "_stores", "_roles", "_tiles")
 
-    _shape: tuple[int, ...]
+    _shape: tuple[int, ...]  # number of points along each axis
     _lower: tuple[int, ...]
     _stores: list[LogicalStore]
     _roles: list[str]

@@ -44,7 +44,7 @@ class InlineAllocation(np.ndarray):
     @property
     def ptr(self) -> int:
         """Address of the first element."""
-        return int(self.__array_interface__["data"][0])
+        return int(self.ctypes.data)
 
     @property
     def target(self) -> StoreTarget:
@@ -56,8 +56,21 @@ class InlineAllocation(np.ndarray):
         """ValueError: the memory is the host's."""
         raise ValueError(NO_CUDA)
 
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        """NumPy's interface to the elements, with strides in every case."""
+        interface = {**super().__array_interface__, "strides": self.strides}
+        if self.dtype.names is None:
+            del interface["descr"]
+        return interface
+
     def __array_finalize__(self, _: object) -> None:
         """Nothing to set up."""
+
+    def __repr__(self) -> str:
+        return f"InlineAllocation({self.ptr}, {self.strides}, {self.target})"
+
+    __str__ = __repr__
 
 
 class _Exported:

@@ -79,9 +79,9 @@ class Runtime:
         launch_shape: Iterable[int],
         lower_bounds: Iterable[int] | None = None,
     ) -> ManualTask:
-        """A launch of a registered task over the points `launch_shape`, the first of which is `lower_bounds` (zeros).
+        """A launch of a registered task over the points from `lower_bounds` (zeros) up to, but without, `launch_shape`.
 
-        ValueError if one of them is no iterable, or for a launch without points.
+        ValueError if one of them is no iterable, if they differ in length, or for a launch without points.
         """
         if not isinstance(launch_shape, Iterable):
             raise ValueError("Launch space must be iterable")
@@ -89,6 +89,10 @@ class Runtime:
             raise ValueError("Lower bounds must be iterable")
         shape = tuple(as_int(n) for n in launch_shape)
         lower = None if lower_bounds is None else tuple(as_int(n) for n in lower_bounds)
+        if lower is not None:
+            if len(lower) != len(shape):
+                raise ValueError(f"Lower bounds {lower} and launch shape {shape} differ in length")
+            shape = tuple(n - lo for n, lo in zip(shape, lower, strict=True))
         if not shape or min(shape) < 1:
             raise ValueError("Launch domain must not be empty")
         return ManualTask._make(library, task_id, shape, lower)
@@ -218,7 +222,8 @@ class Runtime:
     ) -> LogicalStore:
         """A store on the memory of `data`, an object with the buffer protocol, whose elements lie in `ordering` (C order).
 
-        What the store holds is in the buffer after a fence and after `LogicalStore.detach`, unless it is read-only; until it is
+        Unless it is read-only, what tasks, copies and fills write to the store is in the buffer when their call returns (they
+        are computed at once), and what array operations write after a fence and after `LogicalStore.detach`. Until it is
         detached, the program must not change the buffer. ValueError for a buffer that is too small or not contiguous.
         """
         return attach_buffer(_type(dtype), _extents(shape), data, bool(read_only), _ordering(ordering))

@@ -118,7 +118,10 @@ class Shape:
 def _extents(obj: Any) -> tuple[int, ...]:
     if isinstance(obj, str) or not isinstance(obj, Iterable):
         raise ValueError(f"Expected an iterable but got {type(obj)}")
-    extents = tuple(operator.index(n) for n in obj)
+    try:
+        extents = tuple(operator.index(n) for n in obj)
+    except TypeError as error:
+        raise TypeError(f"an integer is required: {error}") from None
     if any(n < 0 for n in extents):
         raise OverflowError("can't convert negative value to size_t")
     return extents

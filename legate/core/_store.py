@@ -243,6 +243,11 @@ class LogicalStore:
         """Whether the store was made to hold a single element."""
         return self._root is not None and self._root.scalar
 
+    @property
+    def raw_handle(self) -> int:
+        """A number that tells this store from others."""
+        return id(self)
+
     # of LogicalArray, which stores were wrapped in once
 
     @property

@@ -48,8 +48,8 @@ def offload_to(obj: Any, *, target: StoreTarget) -> None:
 def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> LogicalStore:
     """A store on the elements of an object that exports DLPack; `copy=True`: on a copy of them.
 
-    Without a copy the store is attached to the memory: what is written to the store is there after a fence, and the memory must
-    not change until `LogicalStore.detach`. BufferError when `copy=False` and the layout or type needs one, or for devices.
+    Without a copy the store is attached to the memory, as by `Runtime.create_store_from_buffer`, and the memory must not change
+    until `LogicalStore.detach`. BufferError when `copy=False` and the layout or type needs one, or for devices.
     """
     array = np.from_dlpack(x) if device is None else np.from_dlpack(x, device=device)
     if not dtypes.is_supported(array.dtype):

@@ -103,7 +103,7 @@ def test_lower_bounds() -> None:
     def body(ctx: TaskContext) -> None:
         seen[ctx.task_index] = (ctx.launch_domain, ctx.is_single_task(), ctx.inputs[0].domain.lo)
 
-    task = made(body, (2,), (1,))
+    task = made(body, (3,), (1,))
     task.add_input(filled((6,), 0).partition_by_tiling((2,)))
     task.execute()
     runtime.issue_execution_fence(block=True)
@@ -184,6 +184,8 @@ def test_wrong_arguments(bad: Any) -> None:
         ((1,), 0, "Lower bounds must be iterable"),
         ((), None, "Launch domain must not be empty"),
         ((0,), None, "Launch domain must not be empty"),
+        ((2, 2), (0, 2), "Launch domain must not be empty"),
+        ((2, 2), (0,), "differ in length"),
     ],
 )
 def test_launch_domains(shape: Any, lower: Any, text: str) -> None:

@@ -297,7 +297,7 @@ def test_calls_from_threads() -> None:
         np.testing.assert_array_equal(a, np.full(100, 2 * sum(range(20))))
 
 
-def test_a_task_calls_a_task() -> None:
+def test_a_task_calls_no_task() -> None:
     y = cn.zeros(4)
 
     @task
@@ -309,8 +309,9 @@ def test_a_task_calls_a_task() -> None:
         inner(y)
 
     outer()
-    fence()
-    np.testing.assert_array_equal(y, [7] * 4)
+    with pytest.raises(RuntimeError, match="works on the stores it is given"):
+        fence()
+    np.testing.assert_array_equal(y, [0] * 4)
 
 
 # ---- elements that kernels do not know ---------------------------------------------------------------------------------------

@@ -170,7 +170,8 @@ class VariantInvoker:
             task.add_constraint(c)
 
     def __call__(self, ctx: Any, func: Callable[..., None]) -> None:
-        """Call `func` with its parameters taken from a task's context."""
+        """Call `func` with its parameters taken from a task's context. ValueError for more or fewer than it has."""
+        self._check_count(ctx)
         inputs, outputs = iter(ctx.inputs), iter(ctx.outputs)
         reductions: Any = iter(()) if not self.reductions else iter(ctx.reductions)
         scalars = iter(ctx.scalars)
@@ -181,16 +182,25 @@ class VariantInvoker:
                 case "context":
                     values[argument.name] = ctx
                 case "scalar":
-                    values[argument.name] = _unpacked(argument, next(scalars))
+                    values[argument.name] = _unpacked(argument, next(scalars, argument.default))
                 case "input":
-                    values[argument.name] = next(inputs)
+                    values[argument.name] = next(inputs, None)
                 case "output":
-                    values[argument.name] = next(outputs)
+                    values[argument.name] = next(outputs, None)
                 case _:
                     values[argument.name] = next(reductions)
             if compiled and argument.is_store:
                 values[argument.name] = np.asarray(values[argument.name])
         func(**values)
+
+    def _check_count(self, ctx: Any) -> None:
+        """Parameters with defaults may be left out; none may be too many."""
+        given = len(ctx.inputs) + len(ctx.outputs) + len(ctx.scalars)
+        given += len(ctx.reductions) if self.reductions else 0
+        expected = len(self.arguments) - self.with_context
+        least = sum(a.default is _EMPTY for a in self.arguments) - self.with_context
+        if not least <= given <= expected:
+            raise ValueError(f"Wrong number of given arguments ({given}), expected {expected}")
 
 
 def as_store(argument: Argument, value: Any) -> LogicalStore | None:
@@ -233,6 +243,8 @@ def _add_scalar(task: Any, argument: Argument, value: Any) -> None:
 def _unpacked(argument: Argument, scalar: Any) -> Any:
     """The Python value of a by-value argument, as the parameter's annotation wants it."""
     if issubclass(argument.type, Scalar):
+        return scalar
+    if scalar is argument.default:
         return scalar
     value = scalar.value()
     if isinstance(value, bytes | memoryview) and bytes(value[: len(PICKLED)]) == PICKLED:

@@ -25,7 +25,8 @@ from legate.core._values import PLAIN, capture
 from legate.core._variants import validate_variant
 from legate.core.task._invoker import VariantInvoker, as_store
 from legate.core.task._signature import SCALAR
-from legate_jit import runtime, tasks
+from legate_jit import hosting, runtime, tasks
+from legate_jit.hosting import attachments
 from legate_jit.tasks import TaskSpec
 
 if TYPE_CHECKING:
@@ -185,6 +186,8 @@ class PyTask:
                     tasks.launch(FunctionLaunch(plan, values, _getframe(1)), plan.spec, arguments)
                     if plan.immediate:
                         runtime.flush()
+                    if attachments:
+                        hosting.publish()
                     return
         self._call(args, kwargs, _getframe(1))
 
