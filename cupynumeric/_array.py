@@ -253,19 +253,14 @@ runtime.bounded.append((_views, 50_000))
 #: for arrays whose memory is at hand, `_instant`'s own
 _instant_getitem: Callable[[ndarray, Any], Any] = lambda array, key: None  # noqa: E731
 _instant_setitem: Callable[[ndarray, Any, Any], bool] = lambda array, key, value: False  # noqa: E731
+#: carries out an instruction on operands whose values are there; `_instant`'s own
+_at_once: Callable[..., Any] = NotImplemented
 _ROW = "row"  # tells (int, slice) from (slice, int) in a key
 
 
-def _slow_getitem(array: ndarray, key: Any) -> Any:
-    from cupynumeric._indexing import getitem
-
-    return getitem(array, key)
-
-
-def _slow_setitem(array: ndarray, key: Any, value: Any) -> None:
-    from cupynumeric._indexing import setitem
-
-    setitem(array, key, value)
+# `_indexing` puts its own functions here: the two modules need each other.
+_slow_getitem: Callable[[ndarray, Any], Any] = NotImplemented
+_slow_setitem: Callable[[ndarray, Any, Any], None] = NotImplemented
 
 
 def wrap(store: Store, lens: Lens | None = None, locked: bool | int = False) -> ndarray:
@@ -358,10 +353,12 @@ def _binary(name: str) -> Callable[[ndarray, Any], Any]:
             sig = cache.get((self._key, other._key))
             if sig is None:
                 return _elementwise.operator(op, self, other)
-            a = self._store.value
+            a, b = self._store.value, other._store.value
             if a is None:
+                if sig.at_once and b is None:
+                    return _at_once(sig, self, other)
                 a = _enter(self._store)
-            b = other._store.value
+                b = other._store.value  # the same store?
             if b is None:
                 b = _enter(other._store)
             w.code += (sig, a, b)
@@ -371,6 +368,8 @@ def _binary(name: str) -> Callable[[ndarray, Any], Any]:
                 return _elementwise.operator(op, self, other)
             a = self._store.value
             if a is None:
+                if sig.at_once:
+                    return _at_once(sig, self, other)
                 a = _enter(self._store)
             w.scalars += (
                 other,

@@ -155,6 +155,11 @@ def getitem(array: ndarray, key: Any) -> Any:
         return advanced(array, key)
     lens = view_lens(array, key)
     if lens is not None and not lens.type.shape and _is_element(array, key):
+        there = array._store.value is None and lens.view is not None
+        if there and infer.move_signature(lens.base, lens.view).at_once:  # type: ignore[arg-type]
+            found = _instant.element(array, key)
+            if found is not None:
+                return found
         return wrap(runtime.new_store(runtime.read(array._store, lens), lens.type), None, _array.SCALAR)
     return wrap(array._store, lens, array._locked)
 
@@ -356,4 +361,5 @@ def reshape_in_place(array: ndarray, shape: Any) -> None:
     _shape.reshape_in_place(array, shape)
 
 
+_array._slow_getitem, _array._slow_setitem = getitem, setitem
 runtime.bounded += [(_by_token, 50_000), (_reshapes, 50_000), (_seen, 10_000)]

@@ -19,7 +19,7 @@ from cupynumeric import _array, _elementwise
 from cupynumeric._array import ndarray
 from legate_jit import ground, runtime
 from legate_jit.ir import dtypes
-from legate_jit.ir.node import ArrayType
+from legate_jit.ir.node import ArrayType, Signature
 from legate_jit.store import Ground, Grounded, Habit
 
 #: elements up to which NumPy is as quick as anything
@@ -289,7 +289,7 @@ def note(type_: ArrayType, size: int) -> None:
     if count == MANY:
         from legate_jit import tiers
 
-        if tiers.policy.target == "cpu" and tiers.policy.interpret_runs > 0:
+        if tiers.may_compute_at_once():
             _walk(type_)
 
 
@@ -492,7 +492,8 @@ def _unary(name: str, dunder: str) -> Callable[[Instant], Any]:
     function: Any = getattr(np, name)
 
     def method(self: Instant) -> Any:
-        return made(function(self._host if self._ground.valid else _refreshed(self)))
+        done = apply(function, (self,))
+        return getattr(self.settle(), dunder)() if done is None else done
 
     method.__name__ = dunder
     return method
@@ -522,6 +523,28 @@ def apply(function: np.ufunc, args: tuple[Any, ...]) -> Any:
         return made(function(*hosts))
     except TypeError:  # a loop that we have beyond NumPy's, or an error that the recording path words
         return None
+
+
+def at_once(sig: Signature, *operands: Any) -> Any:
+    """An elementwise instruction on operands that are small and there, see `runtime.SHORT`."""
+    done = apply(sig.op.ufunc, operands) if sig.op.ufunc is not None else None
+    if done is None:
+        sig.at_once = False  # nothing NumPy has: it is recorded
+        return _elementwise.call(sig.op, operands)
+    return done
+
+
+def element(array: ndarray, key: Any) -> Any:
+    """One element of an array that is there, as NumPy's scalar; None if its memory cannot be looked at."""
+    found = ground.of(array._store)
+    host = None if found is None else _through(found, array)
+    return None if host is None else host[key]
+
+
+def reduced(function: np.ufunc, array: ndarray, axes: tuple[int, ...], loop: np.dtype) -> Any:
+    """A reduction of a small array that is there; None if its memory cannot be looked at."""
+    host = host_of(array)
+    return None if host is None else made(function.reduce(host, axis=axes, dtype=loop))
 
 
 def mixed(op: Any, left: ndarray, right: Instant) -> Any:
@@ -555,5 +578,6 @@ for _dunder, _name in _array._UNARY.items():
     setattr(Instant, f"__{_dunder}__", _unary(_name, f"__{_dunder}__"))
 for _name in ("sum", "prod", "max", "min", "all", "any", "argmax", "argmin", "mean", "var", "std"):
     setattr(Instant, _name, _reduction(_name))
+_array._at_once = at_once
 _array._mixed[Instant] = mixed, mixed_in_place
 _array._instant_getitem, _array._instant_setitem = quick_getitem, quick_setitem

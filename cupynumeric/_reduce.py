@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from cupynumeric import _calls, _elementwise
+from cupynumeric import _calls, _elementwise, _instant
 from cupynumeric._array import SCALAR, ndarray, value, wrap
 from cupynumeric._indexing import reshaped
 from legate_jit import runtime
@@ -119,6 +119,16 @@ def reduce(
     if dtype is None and isinstance(out, ndarray) and name in ("sum", "prod"):
         dtype = with_out(UFUNCS[name], a._type.dtype, out.dtype)
     sig, axes = _signature(name, a, axis, dtype)
+    if (
+        sig.at_once
+        and a._store.value is None
+        and out is None
+        and initial is where is NO_VALUE
+        and _dropped(keepdims)
+    ):
+        found = _instant.reduced(UFUNCS[name], a, axes, sig.loop[0])
+        if found is not None:
+            return found
     a_type = a._type
     if where is not True and where is not NO_VALUE:
         a = _masked(name, a, where, initial, sig.loop[0])
@@ -136,6 +146,11 @@ def reduce(
     if out is None:
         return done
     return _deliver(done, out, name, a_type, axes)
+
+
+def _dropped(keepdims: Any) -> bool:
+    """Whether reduced axes go, as without the argument."""
+    return keepdims is NO_VALUE or not keepdims
 
 
 def _record(sig: Signature, source: int) -> ndarray:
@@ -210,7 +225,12 @@ def arg_extremum(name: str, a: ndarray, axis: Any, out: Any, keepdims: Any) -> A
     if extent(a._type.shape, axes) == 0:
         raise ValueError(f"attempt to get {name} of an empty sequence")
     if axes:
-        done = _record(infer.reduce_signature(OPS[name], a._type, axes, a._type.dtype), value(a))
+        sig = infer.reduce_signature(OPS[name], a._type, axes, a._type.dtype)
+        if sig.at_once and a._store.value is None and out is None and _dropped(keepdims):
+            host = _instant.host_of(a)
+            if host is not None:
+                return _instant.made(getattr(host, name)(axis))
+        done = _record(sig, value(a))
     else:
         from cupynumeric._creation import full
 

@@ -28,6 +28,8 @@ def _recorded(sig: Signature, x: ndarray) -> ndarray:
     """The result of a unary instruction, as the operators record theirs: no call between the tape's first change and the last."""
     a = x._store.value
     if a is None:
+        if sig.at_once:
+            return _instant.at_once(sig, x)  # type: ignore[no-any-return]
         a = _enter(x._store)
     w = window
     w.code += (sig, a)

@@ -548,6 +548,8 @@ def number(store: Store) -> Any:
     if reader is None or store.type.ndim:
         return None
     if store.value is not None:
+        if window.n <= SHORT:
+            _short_read()
         flush()
     if _suspended:
         resume((store.buffer,))
@@ -555,6 +557,23 @@ def number(store: Store) -> Any:
     if poisoned:
         poison.check(store.buffer)
     return reader(store.buffer.addr).value
+
+
+#: values of a window that is run for one number, reads of it, and elements of its arrays, for which recording is not worth it
+SHORT, READS, FEW = 16, 8, 4096
+_short_reads: dict[tuple[Any, ...], int] = {}
+bounded.append((_short_reads, 2000))
+
+
+def _short_read() -> None:
+    """A short window is about to be run for a number: if that is what the program does with small arrays again and again, its
+    operations are better computed at once."""
+    code = tuple(window.code)
+    count = _short_reads[code] = _short_reads.get(code, 0) + 1
+    if count == READS:
+        from legate_jit import tiers
+
+        tiers.compute_at_once([sig for sig in code if sig.__class__ is Signature], FEW)
 
 
 def adopt_host(array: np.ndarray) -> Store:

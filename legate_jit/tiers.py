@@ -7,16 +7,17 @@ rank and every run chooses alike.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from legate_jit import runtime
 from legate_jit.backends import direct, interpret, memory
 from legate_jit.backends.memory import Buffer
 from legate_jit.config import config
 from legate_jit.execute import Runnable
 from legate_jit.ir.build import decode
-from legate_jit.ir.node import ArrayType
+from legate_jit.ir.node import ArrayType, Signature
 from legate_jit.ir.ops import Kind
 from legate_jit.ir.simplify import simplify
 
@@ -49,6 +50,39 @@ class TierCounters:
 
 
 counters = TierCounters()
+
+
+def may_compute_at_once() -> bool:
+    """Whether faces may compute by themselves what is not worth recording: with tier 0, and where one process has all arrays."""
+    return policy.target == "cpu" and policy.interpret_runs > 0 and getattr(runtime, "world", None) is None
+
+
+def compute_at_once(signatures: Sequence[Signature], most: int) -> None:
+    """Have the elements, elementwise operations and reductions of a window computed when they are called, if all are small."""
+    if not may_compute_at_once():
+        return
+    done = [sig for sig in signatures if sig.op.kind is not Kind.BUFFER]
+    if all(
+        t.size <= most
+        for sig in done
+        for t in (sig.type, *(sig.types if sig.op.kind is not Kind.MOVE else ()))
+    ):
+        for sig in done:
+            sig.at_once = sig.op.kind in (Kind.MAP, Kind.REDUCE) or (
+                sig.op.kind is Kind.MOVE and not sig.type.shape
+            )
+        _at_once.extend(done)
+
+
+_at_once: list[Signature] = []
+
+
+def record_again() -> None:
+    """Have everything recorded again."""
+    for sig in _at_once:
+        sig.at_once = False
+    _at_once.clear()
+    runtime._short_reads.clear()
 
 
 class Outputs(NamedTuple):

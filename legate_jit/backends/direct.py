@@ -264,8 +264,11 @@ def _map(sig: Signature, operands: list[Any]) -> Any:
         return np.array(found) if op.name in ("real", "imag") else np.asarray(found)  # NumPy gives views
     if op.name == "power" and dtype.kind in "iu":
         operands = [operands[0], np.maximum(operands[1], 0)]
-    out = ufunc(*operands)
-    if out.dtype != dtype:
+    try:
+        out = ufunc(*operands)
+    except TypeError:  # a loop asked for by dtype, where the operands' own have none (`positive` of booleans)
+        out = None
+    if out is None or out.dtype != dtype:
         loops = [np.asarray(x).astype(d, copy=False) for x, d in zip(operands, sig.loop, strict=True)]
         out = ufunc(*loops).astype(dtype, copy=False)
     return out if out.__class__ is np.ndarray else np.asarray(out)

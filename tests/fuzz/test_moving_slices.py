@@ -33,6 +33,7 @@ def instant_from_the_start() -> Iterator[None]:
     yield
     tiers.policy.interpret_runs, _instant.MANY = saved, many
     _instant.forget()
+    tiers.record_again()
 
 
 class Loop:
