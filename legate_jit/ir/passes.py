@@ -10,6 +10,7 @@ from legate_jit.ir.fuse import fuse
 from legate_jit.ir.lower import lower
 from legate_jit.ir.ops import Kind
 from legate_jit.ir.pieces import split_updates
+from legate_jit.ir.rewrite import Graph
 from legate_jit.ir.schedule import schedule
 from legate_jit.ir.simplify import simplify
 from legate_jit.ir.steps import Schedule
@@ -27,14 +28,21 @@ def compile_window(code: Sequence[Any], live: Sequence[int], exclusive: Sequence
     _observe("graph", graph)
     graph = simplify(graph)
     _observe("simplified", graph)
+    inputs = sum(1 for sig in decoded.values if sig.kind is Kind.BUFFER)
+    return compile_graph(graph, exclusive, decoded.scalars, inputs)
+
+
+def compile_graph(
+    graph: Graph, exclusive: Sequence[bool], scalars: tuple[str, ...], inputs: int
+) -> Schedule:
+    """The schedule of a simplified graph with so many input buffers and scalars of these dtypes."""
     graph = split_updates(graph)
     _observe("pieces", graph)
     graph = lower(graph)
     _observe("lowered", graph)
     fused = fuse(graph)
     _observe("fused", fused)
-    inputs = sum(1 for sig in decoded.values if sig.kind is Kind.BUFFER)
-    result = schedule(fused, exclusive, decoded.scalars, inputs)
+    result = schedule(fused, exclusive, scalars, inputs)
     _observe("schedule", result)
     return result
 

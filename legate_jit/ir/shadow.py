@@ -98,9 +98,12 @@ class _Shadow:
         self.conflicts(step, places)
         for k, (o, at) in enumerate(zip(nest.kernel.operands, places, strict=True)):
             if "w" in o.mode:
-                item = dtypes.from_code(o.dtype).itemsize
-                self.memory(step.storages[k])[at.ravel()[:, None] + np.arange(item)] = step.storages[k]
-                self.written.add(step.storages[k])
+                item, storage = dtypes.from_code(o.dtype).itemsize, step.storages[k]
+                if at.size:
+                    self.memory(storage)[at.ravel()[:, None] + np.arange(item)] = storage
+                else:  # reductions of nothing are written all the same
+                    self.memory(storage)[: self.schedule.storages[storage].nbytes] = storage
+                self.written.add(storage)
 
     def addresses(self, nest: Nest, place: Place) -> np.ndarray:
         """Byte offset of the operand in every iteration (shape: extents, and the block number of blocked kernels)."""

@@ -1,0 +1,292 @@
+"""Ranks: windows whose arrays are dealt out. Each rank plans and runs its own part; buffers are parts with a layout.
+
+A plan of a window over ranks has what the runtime's flush needs of any plan. One process is one rank of MPI, or, for tests, all of
+several virtual ones (`LEGATE_JIT_VIRTUAL_RANKS`), which run as threads. Programs of one rank never come here. Knows layouts and
+communication; no NumPy semantics and no code generation.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from legate_jit import points, tiers
+from legate_jit.backends import cpu, library, memory
+from legate_jit.backends.memory import Buffer
+from legate_jit.comm import Comm
+from legate_jit.execute import Runnable
+from legate_jit.ir import layout, passes
+from legate_jit.ir.build import decode
+from legate_jit.ir.choose import SMALL
+from legate_jit.ir.distribute import Combine, Fetch, distribute
+from legate_jit.ir.layout import Layout, Need, Window
+from legate_jit.ir.node import ArrayType, Signature, array_type
+from legate_jit.ir.ops import Kind
+from legate_jit.ir.simplify import simplify
+from legate_jit.store import Store
+from legate_jit.thread_comm import run_ranks
+
+
+class Dealt(Buffer):
+    """An array's parts: `parts[r]` is the memory of rank r, of those ranks that this process is. Not read as memory itself."""
+
+    __slots__ = ("layout", "parts", "type")
+
+    def __init__(self, type_: ArrayType, how: Layout) -> None:
+        super().__init__(0, type_.nbytes, None)
+        self.type, self.layout = type_, how
+        self.parts: dict[int, Buffer] = {}
+
+
+class Whole(Buffer):
+    """All of an array that lies in parts, for whoever looks at it; the parts stay."""
+
+    __slots__ = ("dealt", "memory")
+
+    def __init__(self, content: Buffer, dealt: Dealt) -> None:
+        super().__init__(content.addr, content.nbytes, None)
+        self.memory, self.dealt = content, dealt
+
+
+class World:
+    """The ranks of this job, and which of them this process is. `comm`: its end of the communication; None for virtual ranks."""
+
+    def __init__(self, size: int, own: Sequence[int], comm: Comm | None) -> None:
+        self.size, self.own, self.comm = size, tuple(own), comm
+
+    def run(self, program: Any) -> None:
+        """`program(rank)` for every rank of this process."""
+        if self.comm is not None:
+            self._as(self.comm, program)
+        else:
+            run_ranks(self.size, lambda comm: self._as(comm, program))
+
+    def key(self, key: tuple[Any, ...], inputs: list[Buffer]) -> tuple[Any, ...]:
+        """A window's key, with how its inputs lie. What lies whole on this process becomes ordinary memory."""
+        code, values, exclusive = key
+        layouts: list[Layout | None] = []
+        free = list(exclusive)
+        for k, buffer in enumerate(inputs):
+            dealt = buffer.dealt if isinstance(buffer, Whole) else buffer
+            if not isinstance(dealt, Dealt):
+                layouts.append(None)
+                continue
+            free[k] = free[k] and all(_others(dealt, r) == 0 for r in self.own)
+            if dealt.layout.is_replicated:
+                inputs[k] = dealt.parts[self.own[0]]
+                layouts.append(None)
+            else:
+                layouts.append(dealt.layout)
+        return (code, values, tuple(free), tuple(layouts))
+
+    def plan(self, key: Any, compiled: Callable[[Any], Any]) -> Any:
+        """The plan of a window: as on one rank if all it holds is small and whole everywhere."""
+        *usual, layouts = key
+        sizes = [sig.type.size for sig in key[0] if isinstance(sig, Signature)]
+        if max(sizes, default=0) < SMALL and not any(layouts):
+            return tiers.plan(tuple(usual), compiled)
+        return RanksPlan(tuple(usual), layouts, self, cpu)
+
+    def settle(self, store: Store) -> None:
+        """Let the store hold all of its array in one memory. Every rank does it at the same time."""
+        buffer = store.buffer
+        if isinstance(buffer, Dealt):
+            store.buffer = gathered(buffer, self)
+
+    def own_whole(self, store: Store) -> None:
+        """`settle`, and forget the parts: the memory is about to be changed by hand."""
+        self.settle(store)
+        if isinstance(store.buffer, Whole):
+            store.buffer = store.buffer.memory
+
+    @staticmethod
+    def _as(comm: Comm, program: Any) -> None:
+        _current.comm = comm
+        try:
+            program(comm.rank)
+        finally:
+            _current.comm = None
+
+
+class _Current(threading.local):
+    comm: Comm | None = None
+
+
+_current = _Current()
+
+
+class Outputs(NamedTuple):
+    """What the runtime reads of a plan."""
+
+    outputs: tuple[int, ...]
+    copied_bytes: int = 0
+
+
+class RanksPlan:
+    """A window's plans, one for each rank of this process."""
+
+    __slots__ = ("_inputs", "_outputs", "_runnables", "_world", "calls", "launches", "notices", "schedule", "traffic")
+
+    def __init__(self, key: Any, given: Sequence[Layout | None], world: World, target: Any) -> None:
+        code, live, exclusive = key
+        decoded = decode(code)
+        graph = simplify(decoded.graph(live))
+        self._world = world
+        self._inputs = [n.type for n in decoded.values if n.kind is Kind.BUFFER]
+        self._runnables: dict[int, Runnable] = {}
+        layouts = [how or layout.replicated(t.shape) for how, t in zip(given, self._inputs, strict=True)]
+        shared = len(world.own) > 1
+        for rank in world.own:
+            local = distribute(graph, layouts, world.size, rank)
+            # virtual ranks look into one memory of what is whole everywhere: nobody may overwrite it
+            mine = [e and not (shared and how.is_replicated) for e, how in zip(exclusive, layouts, strict=True)]
+            schedule = passes.compile_graph(local.graph, mine, decoded.scalars, len(self._inputs))
+            self._runnables[rank] = Runnable(schedule, target)
+        self._outputs = [(r.type, how) for r, how in zip(graph.roots, local.layouts, strict=True)]
+        self.traffic = sum(e.bytes for e in local.exchanges)
+        self.notices = local.notices
+        first = len(self._inputs)
+        self.schedule = Outputs(tuple(range(first, first + len(self._outputs))))
+        some = self._runnables[world.own[0]]
+        self.launches, self.calls = some.launches, some.calls
+
+    def allocate(self, inputs: list[Buffer]) -> list[Buffer]:
+        """The inputs, and the results, whose parts come with the run."""
+        return [*inputs, *(Dealt(t, how) for t, how in self._outputs)]
+
+    def run(self, buffers: list[Buffer], scalars: list[Any]) -> bool:
+        """Never at once."""
+        return False
+
+    def execution(self, buffers: list[Buffer], scalars: list[Any]) -> _Run:
+        """A run that can be interrupted between steps."""
+        return _Run(self, buffers, scalars)
+
+
+class _Run:
+    """One run on the ranks of this process."""
+
+    __slots__ = ("_buffers", "_executions", "_plan", "_scalars", "finished")
+
+    def __init__(self, plan: RanksPlan, buffers: list[Buffer], scalars: list[Any]) -> None:
+        self._plan, self._buffers, self._scalars = plan, buffers, scalars
+        self._executions: dict[int, tuple[Any, list[Buffer]]] = {}
+        self.finished = False
+
+    def run(self) -> None:
+        """Run to the end."""
+        self._plan._world.run(self._rank)
+        count = len(self._plan._inputs)
+        for k, out in enumerate(self._buffers[count:]):
+            assert isinstance(out, Dealt)
+            for rank, (_, buffers) in self._executions.items():
+                out.parts[rank] = buffers[self._plan._runnables[rank].schedule.outputs[k]]
+        self.finished = True
+
+    def _rank(self, rank: int) -> None:
+        runnable = self._plan._runnables[rank]
+        if rank not in self._executions:
+            inputs = [_part(b, rank) for b in self._buffers[: len(self._plan._inputs)]]
+            buffers = runnable.allocate(inputs)
+            self._executions[rank] = runnable.execution(buffers, self._scalars), buffers
+        self._executions[rank][0].run()
+
+
+def _references(dealt: Dealt, rank: int) -> int:
+    return sys.getrefcount(dealt.parts[rank])
+
+
+def _nobody_else() -> int:
+    dealt = Dealt(array_type((0,), np.dtype(np.uint8)), layout.replicated((0,)))
+    dealt.parts[0] = memory.allocate(0)
+    return _references(dealt, 0)
+
+
+_ALONE = _nobody_else()
+
+
+def _others(dealt: Dealt, rank: int) -> int:
+    """References to a part from elsewhere: a value that lay there under another name, perhaps in another shape, has it too."""
+    return _references(dealt, rank) - _ALONE
+
+
+def _part(buffer: Buffer, rank: int) -> Buffer:
+    dealt = buffer.dealt if isinstance(buffer, Whole) else buffer
+    return dealt.parts[rank] if isinstance(dealt, Dealt) else dealt
+
+
+def gathered(buffer: Dealt, world: World) -> Buffer:
+    """All of an array, in the memory of this process; every rank asks at the same time."""
+    if buffer.layout.is_replicated:
+        return buffer.parts[world.own[0]]
+    return Whole(_gather(buffer, world), buffer)
+
+
+def _gather(buffer: Dealt, world: World) -> Buffer:
+    how, type_ = buffer.layout, buffer.type
+    whole = memory.allocate(type_.nbytes)
+    array = whole.as_numpy(type_.shape, type_.dtype, True)
+    if world.comm is None:
+        for rank in world.own:
+            box = how.box(rank)
+            if layout.size(box):
+                array[tuple(slice(lo, hi) for lo, hi in box)] = _array(buffer, rank)
+        return whole
+    everything = tuple((0, n) for n in type_.shape)
+    boxes = tuple(how.box(k) for k in range(world.size))
+    world.comm.fetch(_array(buffer, world.own[0]), boxes, (everything,) * world.size, out=array)
+    return whole
+
+
+def _array(buffer: Dealt, rank: int) -> np.ndarray:
+    return buffer.parts[rank].as_numpy(layout.extents(buffer.layout.box(rank)), buffer.type.dtype, False)
+
+
+# ---- the calls that exchange data --------------------------------------------------------------------------------
+
+
+@functools.lru_cache(maxsize=2048)
+def _boxes(source: Layout, wanted: Window | Need | None, ranks: int) -> tuple[Any, ...]:
+    return tuple((source if wanted is None else wanted).box(k) for k in range(ranks))
+
+
+@library.implementation("fetch")
+def _fetch(args: Sequence[Any], outs: Sequence[np.ndarray], options: dict[str, Any]) -> None:
+    what: Fetch = options["what"]
+    comm = _current.comm
+    assert comm is not None
+    source = _boxes(what.source, None, comm.size)
+    wanted = _boxes(what.source, what.wanted, comm.size)
+    comm.fetch(np.ascontiguousarray(args[0]), source, wanted, out=outs[0])
+
+
+@library.implementation("combine")
+def _combine(args: Sequence[Any], outs: Sequence[np.ndarray], options: dict[str, Any]) -> None:
+    what: Combine = options["what"]
+    comm = _current.comm
+    assert comm is not None
+    operator = getattr(np, what.op)
+    counting = _counting(what, comm.size)
+    mine = np.ascontiguousarray(args[0])
+    if len(counting) == comm.size and not what.before:
+        outs[0][...] = comm.combine(mine, operator)
+        return
+    every = comm.gather(mine)
+    ranks = [k for k in counting if k < comm.rank] if what.before else list(counting) or [0]
+    if not ranks:
+        outs[0][...] = points.identity(_NAMES[what.op], mine.dtype)
+        return
+    outs[0][...] = functools.reduce(operator, [every[k] for k in ranks])
+
+
+@functools.lru_cache(maxsize=2048)
+def _counting(what: Combine, ranks: int) -> tuple[int, ...]:
+    return tuple(k for k in range(ranks) if what.counts(k))
+
+
+_NAMES = {"add": "add", "multiply": "mul", "maximum": "max", "minimum": "min"}
