@@ -24,6 +24,8 @@ def of(store: Store) -> Ground | None:
     """The store's ground; flushes first. None for memory of the program, which others may look at or change."""
     if store.__class__ is Grounded:
         return store.ground
+    if runtime.world is not None:  # its memory may be in parts
+        return None
     if store.value is not None:
         runtime.flush()
     if runtime._suspended:

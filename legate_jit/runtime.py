@@ -144,6 +144,8 @@ counters = Counters()
 #: what faces have put off without recording it, to be recorded or done before a fence
 before_fence: list[Callable[[], None]] = []
 _plans: dict[Any, Any] = {}  # what `tiers.plan` returns
+#: the ranks arrays are dealt out to (a `ranks.World`), when there are several
+world: Any = None
 #: tables that grow with every new slice or structure, and how many entries they may hold: beyond, they start anew
 bounded: list[tuple[dict[Any, Any], int]] = [(_plans, 4000), (_lenses, 50_000), (infer._interned, 100_000)]
 _suspended: list[_Waiting] = []
@@ -323,6 +325,8 @@ def flush(w: Window | None = None) -> None:
     if _suspended:
         resume(_needed(w, values))
     key: tuple[Any, ...] = (tuple(w.code), values, tuple([getrefcount(b) <= _SOLE for b in w.inputs]))
+    if world is not None:
+        key = world.key(key, w.inputs)
     runnable = _plans.get(key)
     counters.flushes += 1
     if runnable is None:
@@ -471,7 +475,7 @@ def _plan(key: Any) -> Any:
     collecting = gc.isenabled()
     gc.disable()  # planning makes many small objects, none of them garbage
     try:
-        return tiers.plan(key, _compiled)
+        return tiers.plan(key, _compiled) if world is None else world.plan(key, _compiled)
     finally:
         if collecting:
             gc.enable()
@@ -495,6 +499,8 @@ def host(store: Store) -> np.ndarray:
     assert store.buffer is not None
     if poisoned:
         poison.check(store.buffer)
+    if world is not None:
+        world.settle(store)
     return store.buffer.as_numpy(store.type.shape, store.type.dtype, False)
 
 
@@ -512,6 +518,8 @@ def writable(store: Store) -> np.ndarray:
     assert store.buffer is not None
     if poisoned:
         poison.check(store.buffer)
+    if world is not None:
+        world.own_whole(store)
     if sys.getrefcount(store.buffer) > _HELD:
         shared = store.buffer.as_numpy(store.type.shape, store.type.dtype, False)
         store.buffer = memory.allocate(store.type.nbytes)
@@ -556,6 +564,8 @@ def number(store: Store) -> Any:
     assert store.buffer is not None
     if poisoned:
         poison.check(store.buffer)
+    if world is not None:
+        world.settle(store)
     return reader(store.buffer.addr).value
 
 

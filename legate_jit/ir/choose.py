@@ -195,6 +195,7 @@ class _Chooser:
         """Operands of a call that can be cut, and what cutting the axes that cannot would move."""
         axes = call_rules.axes_of(n)
         mine = self.classes[self.find(n.number)]
+        summed, combined = call_rules.contraction(n), 2 * (self.ranks - 1) * n.type.nbytes
         for d, free in enumerate(axes):
             if free is None:
                 mine.penalty[d] += n.type.nbytes
@@ -206,7 +207,12 @@ class _Chooser:
                 self.add("call", s, n, data)
             theirs = self.classes[self.find(s.number)]
             for d in range(s.type.ndim):
-                theirs.penalty[d] += 0 if d in data else s.type.nbytes
+                moved = (
+                    min(s.type.nbytes, combined)
+                    if summed is not None and d == summed[0][k]
+                    else s.type.nbytes
+                )
+                theirs.penalty[d] += 0 if d in data else moved
 
     # -- choosing --
 

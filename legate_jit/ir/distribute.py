@@ -19,7 +19,7 @@ from legate_jit.ir.build import CallSpec
 from legate_jit.ir.choose import Choice, choose, region_of, reshaped
 from legate_jit.ir.index import Affine
 from legate_jit.ir.layout import Box, Layout, Need, Strip, Window
-from legate_jit.ir.needs import Needs, call_layouts
+from legate_jit.ir.needs import Needs
 from legate_jit.ir.node import ArrayType, Node, array_type
 from legate_jit.ir.ops import OPS, Kind, Op
 from legate_jit.ir.rewrite import Builder, Graph, reachable
@@ -140,11 +140,11 @@ class _Distributor:
         type_ = array_type(layout.extents(wanted.box(self.rank)), x.dtype)
         return self.builder.make(OPS["call"], (x,), CallSpec("fetch", (("what", fetch),)), type_)
 
-    def combine(self, x: Node, op: str, parts: Layout, before: bool = False) -> Node:
-        """The partial results `x` of all ranks combined."""
+    def combine(self, xs: tuple[Node, ...], op: str, parts: Layout, before: bool = False) -> Node:
+        """The partial results `xs[0]` of all ranks combined. What else is in `xs` is not looked at, but comes before it."""
         combine = Combine(len(self.exchanges), op, parts, before)
-        self.exchanges.append(Exchange(combine, 2 * (self.ranks - 1) * x.type.nbytes))
-        return self.builder.make(OPS["call"], (x,), CallSpec("combine", (("what", combine),)), x.type)
+        self.exchanges.append(Exchange(combine, 2 * (self.ranks - 1) * xs[0].type.nbytes))
+        return self.builder.make(OPS["call"], xs, CallSpec("combine", (("what", combine),)), xs[0].type)
 
     def part_of(self, n: Node) -> Node:
         """What the rank has of a value."""
@@ -290,13 +290,17 @@ class _Distributor:
         return self.builder.make(n.op, tuple(sources), n.arg, n.type)
 
     def call(self, n: Node) -> Node:
-        computed, _ = call_layouts(n, self.layouts[n.number], self.ranks)
-        if computed.is_replicated:
-            return self.converted(self.whole(n), computed, self.layouts[n.number])
+        plan, to = self.needs.plans[n.number], self.layouts[n.number]
+        if plan.combine:
+            sources = tuple(self.part(s, need) for s, need in self.needs.of(n))
+            partial = self.builder.make(n.op, sources, n.arg, n.type)
+            parts = max(plan.operands, key=lambda x: len(x.grid))
+            return self.converted(self.combine((partial,), plan.combine, parts), plan.computed, to)
+        if plan.computed.is_replicated:
+            return self.converted(self.whole(n), plan.computed, to)
         sources = tuple(self.part(s, need) for s, need in self.needs.of(n))
-        type_ = array_type(layout.extents(computed.box(self.rank)), n.dtype)
-        made = self.builder.make(n.op, sources, n.arg, type_)
-        return self.converted(made, computed, self.layouts[n.number])
+        type_ = array_type(layout.extents(plan.computed.box(self.rank)), n.dtype)
+        return self.converted(self.builder.make(n.op, sources, n.arg, type_), plan.computed, to)
 
     def update(self, n: Node) -> Node:
         """Every rank updates the part of the region that is in its box."""
@@ -347,19 +351,35 @@ class _Distributor:
         axes = n.arg
         assert isinstance(axes, tuple)
         ((s, need),) = self.needs.of(n)
-        x, parts = self.part(s, need), need.layout
+        parts = need.layout
         kept = [d for d in range(s.type.ndim) if d not in axes]
         along = parts.picked(kept, n.shape)
         to = self.layouts[n.number]
         if along is not None:
             type_ = array_type(layout.extents(along.box(self.rank)), n.dtype)
-            return self.converted(self.partial(n.op, x, axes, type_), along, to)
-        type_ = n.type
+            return self.converted(self.partial(n.op, self.part(s, need), axes, type_), along, to)
         if n.op.combine in ("argmax", "argmin"):
-            total = self.extremum(n, x, parts)
+            total = self.extremum(n, self.part(s, need), parts)
         else:
-            total = self.combine(self.partial(n.op, x, axes, type_), n.op.combine, parts)
+            total = self.combine(self.partials(n, s, need), n.op.combine, parts)
         return self.converted(total, layout.replicated(n.shape), to)
+
+    def partials(self, n: Node, s: Node, need: Need) -> tuple[Node, ...]:
+        """The reduction of what the rank has of `s`, strip by strip if it is computed so, and the strips without elements."""
+        axes = n.arg
+        assert isinstance(axes, tuple)
+        xs = self.strips.get(s.number, ())
+        if (
+            need.layout != self.layouts[s.number]
+            or not any(x.type.size for x in xs)
+            or s.number in self.local
+        ):
+            return (self.partial(n.op, self.part(s, need), axes, n.type),)
+        some = [self.partial(n.op, x, axes, n.type) for x in xs if x.type.size]
+        total = some[0]
+        for other in some[1:]:
+            total = self.builder.make(OPS[n.op.combine], (total, other), None, n.type)
+        return (total, *(x for x in xs if not x.type.size))
 
     def partial(self, op: Op, x: Node, axes: tuple[int, ...], type_: ArrayType) -> Node:
         """The reduction of a part; of one without elements, anything that reads it: nobody looks at the result."""
@@ -375,13 +395,13 @@ class _Distributor:
         assert isinstance(axes, tuple)
         op = OPS["max" if n.op.combine == "argmax" else "min"]
         mine = self.partial(op, x, axes, array_type(n.shape, x.dtype))
-        best = self.combine(mine, op.combine, parts)
+        best = self.combine((mine,), op.combine, parts)
         hit = b.map("equal", mine, best, dtype="?")
         if x.dtype.kind == "f":
             hit = b.map("logical_or", hit, b.map("not_equal", mine, mine, dtype="?"), dtype="?")
         position = self.position(n, self.partial(n.op, x, axes, n.type), parts)
         far = self.const(int(np.iinfo(np.int64).max))
-        return self.combine(b.map("where", hit, position, far), "minimum", parts)
+        return self.combine((b.map("where", hit, position, far),), "minimum", parts)
 
     def position(self, n: Node, local: Node, parts: Layout) -> Node:
         """A position among the reduced elements of a part, as one among those of the whole."""
@@ -408,15 +428,19 @@ class _Distributor:
             return self.converted(local, parts, self.layouts[n.number])
         op = OPS["sum" if n.op.combine == "add" else "prod"]
         shape = tuple(m for d, m in enumerate(x.shape) if d != axis)
-        total = b.make(op, (x,), (axis,), array_type(shape, n.dtype))
-        before = self.combine(total, n.op.combine, parts, before=True)
+        half = n.dtype == dtypes.FLOAT16  # kernels compute in float32
+        wide = array_type((), dtypes.FLOAT32 if half else n.dtype)
+        total = b.make(op, (b.cast(x, wide),), (axis,), array_type(shape, wide.dtype))
+        before = self.combine((total,), n.op.combine, parts, before=True)
         line = (*shape[:axis], 1, *shape[axis:])
         kept = [d for d in range(len(line)) if d != axis]
         along = b.make(
-            OPS["move"], (before,), Affine(line, tuple((0, 1, d) for d in kept)), array_type(line, n.dtype)
+            OPS["move"], (before,), Affine(line, tuple((0, 1, d) for d in kept)), array_type(line, wide.dtype)
         )
-        summed = b.make(OPS[n.op.combine], (along, local), None, local.type)
-        return self.converted(summed, parts, self.layouts[n.number])
+        summed = b.make(
+            OPS[n.op.combine], (along, b.cast(local, wide)), None, array_type(local.shape, wide.dtype)
+        )
+        return self.converted(b.cast(summed, local.type), parts, self.layouts[n.number])
 
     # -- reshapes --
 

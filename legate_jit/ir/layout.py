@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from legate_jit.ir.index import Affine
 
 #: half-open [low, high) per axis; empty when one of them is
 Box = tuple[tuple[int, int], ...]
+
+#: programs repeat themselves: what was found of a layout is remembered, up to so many answers of a kind
+_remembered = lru_cache(maxsize=1 << 12)
 
 
 class Span(NamedTuple):
@@ -140,6 +144,7 @@ class Layout(NamedTuple):
             number = number * n + c
         return number
 
+    @_remembered
     def box(self, rank: int) -> Box:
         """What the rank holds."""
         if not self.grid:
@@ -166,6 +171,7 @@ class Layout(NamedTuple):
     def _all_pins(self) -> tuple[int, ...]:
         return self.pins or (-1,) * len(self.grid)
 
+    @_remembered
     def sliced(self, view: Affine) -> Layout | None:
         """The layout of a view in which every rank has the elements that lie in its box; None when this form cannot say it."""
         if self.is_replicated or 0 in view.shape:
@@ -354,6 +360,7 @@ class Strip(NamedTuple):
         ends = [k for k, width in ((-1, self.before), (1, self.after)) if width]
         return tuple(self._replace(which=k) for k in (0, *ends))
 
+    @_remembered
     def of(self, layout: Layout, rank: int) -> Box:
         """The rank's part."""
         box = layout.box(rank)
@@ -380,6 +387,7 @@ class Need(NamedTuple):
         box = self.layout.box(rank) if self.strip is None else self.strip.of(self.layout, rank)
         return box if self.region is None else section(self.region, box)
 
+    @_remembered
     def box(self, rank: int) -> Box:
         """The elements of the array the rank looks at, as a box; all its axes are empty when there are none."""
         part = self.part(rank)
@@ -413,6 +421,7 @@ def samples(ranks: int) -> tuple[Sequence[int], float]:
     return chosen, ranks / len(chosen)
 
 
+@_remembered
 def moved(source: Layout, wanted: Window | Need, ranks: int) -> int:
     """Elements that come from other ranks, all ranks together (an estimate when there are many ranks)."""
     if source.is_replicated:
@@ -425,6 +434,7 @@ def moved(source: Layout, wanted: Window | Need, ranks: int) -> int:
     return int(total * each)
 
 
+@_remembered
 def is_local(source: Layout, need: Need, ranks: int) -> bool:
     """Whether every rank holds what it needs; a `False` may only mean that it was too much to check."""
     if source.is_replicated:
@@ -435,6 +445,7 @@ def is_local(source: Layout, need: Need, ranks: int) -> bool:
     return ranks <= _COUNTED and all(within(need.box(r), source.box(r)) for r in range(ranks))
 
 
+@_remembered
 def halo(source: Layout, need: Need) -> Strip | None:
     """What a rank lacks of a need, when that is only known for strips at the ends of its part: their widths.
     None when the two are not cut into the same tiles."""

@@ -5,6 +5,9 @@ Pure functions of graph, layouts and the number of ranks: no rank is special her
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
 from legate_jit.ir import call_rules, index, layout
 from legate_jit.ir.choose import SMALL, Choice, region_of, reshaped, spread
 from legate_jit.ir.index import Affine
@@ -28,6 +31,7 @@ class Needs:
 
     def __init__(self, graph: Graph, choice: Choice, ranks: int) -> None:
         self.layouts, self.classes, self.ranks = choice.layouts, choice.classes, ranks
+        self.plans: dict[int, CallPlan] = {}
         self._needs = [self._of(n) for n in graph.nodes]
         self._local: set[tuple[int, Need]] = set()
         for n in graph.nodes:
@@ -142,8 +146,10 @@ class Needs:
             case Kind.RESHAPE:
                 return [_as(n.src[0], self._reshapable(n))]
             case Kind.CALL:
-                _, operands = call_layouts(n, mine, self.ranks)
-                return [_as(s, wanted) for s, wanted in zip(n.src, operands, strict=True)]
+                plan = self.plans[n.number] = call_plan(
+                    n, mine, [self.layouts[s.number] for s in n.src], self.ranks
+                )
+                return [_as(s, wanted) for s, wanted in zip(n.src, plan.operands, strict=True)]
             case Kind.GENERATE:
                 return []
             case _:
@@ -181,24 +187,89 @@ def _as(s: Node, wanted: Layout) -> tuple[Node, Need]:
     return s, Need(wanted, index.identity(s.shape))
 
 
-def call_layouts(n: Node, wanted: Layout, ranks: int) -> tuple[Layout, list[Layout]]:
-    """How a call whose result is wanted in a layout is computed: the layout of its result, and of its operands."""
-    axes = call_rules.axes_of(n)
-    cut = wanted.cut_axes()
-    if cut and not wanted.is_pinned and all(axes[d] is not None for d in cut):
-        computed = wanted
-    else:
-        free = [d for d, a in enumerate(axes) if a is not None and n.shape[d] >= ranks]
-        large = any(m.type.size >= SMALL for m in (n, *n.src))
-        computed = layout.tiled(n.shape, free[0], ranks) if free and large else layout.replicated(n.shape)
-    operands = []
-    for k, s in enumerate(n.src):
-        own = [-1] * s.type.ndim
-        for d, a in enumerate(axes):
-            if a is not None and a[k] >= 0:
-                own[a[k]] = d
-        operands.append(computed.picked(own, s.shape) or layout.replicated(s.shape))
-    return computed, operands
+class CallPlan(NamedTuple):
+    """How a call is computed: the layout of what ranks compute, the layouts of its operands, and the MAP op that combines partial
+    results ('': they are parts of the result)."""
+
+    computed: Layout
+    operands: tuple[Layout, ...]
+    combine: str = ""
 
 
-__all__ = ["Needs", "call_layouts"]
+def call_plan(n: Node, wanted: Layout, given: Sequence[Layout], ranks: int) -> CallPlan:
+    """The way to compute a call, whose operands lie as `given`, that moves the fewest bytes; whole on every rank if nothing of it
+    can be cut, or it is small."""
+    whole = CallPlan(layout.replicated(n.shape), tuple(layout.replicated(s.shape) for s in n.src))
+    plans: dict[CallPlan, None] = {}
+    if any(m.type.size >= SMALL for m in (n, *n.src)):
+        axes = call_rules.axes_of(n)
+        for computed in _computable(n, axes, wanted, given, ranks):
+            plans[CallPlan(computed, tuple(_operand(s, k, axes, computed) for k, s in enumerate(n.src)))] = (
+                None
+            )
+        found = _partial_plan(n, given, ranks)
+        if found is not None:
+            plans[found] = None
+    if not plans:
+        return whole
+    return min(plans, key=lambda plan: _moved(n, plan, wanted, given, ranks))
+
+
+def _computable(
+    n: Node, axes: call_rules.Axes, wanted: Layout, given: Sequence[Layout], ranks: int
+) -> Iterator[Layout]:
+    """Layouts of the result in which ranks can compute their parts: as wanted, as operands lie, and along every free axis."""
+    free = [d for d, a in enumerate(axes) if a is not None]
+    candidates: list[Layout | None] = [wanted]
+    for k, of in enumerate(given):
+        candidates.append(of.picked([-1 if a is None else a[k] for a in axes], n.shape))
+    candidates.extend(layout.tiled(n.shape, d, ranks) for d in free if n.shape[d] >= ranks)
+    for found in candidates:
+        if (
+            found is not None
+            and not found.is_pinned
+            and found.grid
+            and all(d in free for d in found.cut_axes())
+        ):
+            yield found
+
+
+def _operand(s: Node, k: int, axes: call_rules.Axes, computed: Layout) -> Layout:
+    """The layout in which operand k must lie for a layout of the result."""
+    own = [-1] * s.type.ndim
+    for d, a in enumerate(axes):
+        if a is not None and a[k] >= 0:
+            own[a[k]] = d
+    return computed.picked(own, s.shape) or layout.replicated(s.shape)
+
+
+def _partial_plan(n: Node, given: Sequence[Layout], ranks: int) -> CallPlan | None:
+    """Partial results over operands that are cut along the axes summed over."""
+    found = call_rules.contraction(n)
+    if found is None:
+        return None
+    axes, combine = found
+    for of, axis, s in zip(given, axes, n.src, strict=True):
+        if of.cut_axes() == (axis,) and not of.is_pinned and s.type.size >= SMALL:
+            operands = tuple(
+                of.picked([axis if d == other else -1 for d in range(m.type.ndim)], m.shape)
+                for m, other in zip(n.src, axes, strict=True)
+            )
+            if all(x is not None for x in operands):
+                return CallPlan(layout.replicated(n.shape), tuple(x for x in operands if x), combine)
+    return None
+
+
+def _moved(n: Node, plan: CallPlan, wanted: Layout, given: Sequence[Layout], ranks: int) -> int:
+    """Bytes that a plan moves."""
+    total = 0
+    for s, of, to in zip(n.src, given, plan.operands, strict=True):
+        total += s.dtype.itemsize * layout.moved(of, Need(to, index.identity(s.shape)), ranks)
+    if plan.combine:
+        total += 2 * (ranks - 1) * n.type.nbytes
+    return total + n.dtype.itemsize * layout.moved(
+        plan.computed, Need(wanted, index.identity(n.shape)), ranks
+    )
+
+
+__all__ = ["CallPlan", "Needs"]
