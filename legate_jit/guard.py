@@ -36,6 +36,8 @@ _FENCE, _END = 1, 2
 _GRACE = 5.0
 #: seconds between looks at whom this rank waits for, and after which a rank that is gone counts as lost
 _LOOK, _LOST = 0.5, 1.5
+#: seconds that launchers get to pass on what a rank said: they may drop it when they end the job
+_HEARD = 0.2
 #: seconds until a process that cannot end in order ends anyway
 _LAST = 5
 _TIMED_OUT = 86
@@ -169,6 +171,7 @@ class Guard:
             who = "" if everywhere else f"rank {self.comm.rank} of {self.comm.size}: "
             with contextlib.suppress(OSError):
                 os.write(2, f"[legate-jit] {who}{cause}\n".encode())
+            time.sleep(_HEARD)
             self._abort(code)
         else:
             time.sleep(_LAST / 2)  # the first one ends this process

@@ -1,0 +1,168 @@
+"""Real ranks of MPI: the transport below the algorithms that `test_comm` tries on threads, and whole programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+from ranks.launch import job, succeeds
+
+from legate_jit import guard
+
+_TRANSPORT = """
+    import numpy as np
+    from legate_jit import exchange
+    from legate_jit.comm import Comm
+    from legate_jit.mpi_comm import MpiComm
+
+    comm = MpiComm()
+    rank, size = comm.rank, comm.size
+
+    def cut(box):
+        return tuple(slice(lo, hi) for lo, hi in box)
+
+    def check(n, width, rounds):
+        share = -(-n // size)
+        by_rows = [((min(k * share, n), min((k + 1) * share, n)), (0, width)) for k in range(size)]
+        narrow = -(-width // size)
+        by_columns = [((0, n), (min(k * narrow, width), min((k + 1) * narrow, width))) for k in range(size)]
+        halos = [((max(a - 1, 0), min(b + 1, n)), c) for (a, b), c in by_rows]
+        whole = [((0, n), (0, width))] * size
+        array = np.arange(n * width, dtype=float).reshape(n, width)
+        for source, wanted in ((by_rows, by_columns), (by_columns, by_rows), (by_rows, halos), (by_rows, whole)):
+            prepared = comm.exchange(array.dtype, source, wanted)
+            for k in range(rounds):
+                mine = (array + k)[cut(source[rank])]
+                expected = (array + k)[cut(wanted[rank])]
+                assert (comm.fetch(mine, source, wanted) == expected).all()
+                prepared.start(np.asfortranarray(mine))
+                assert (prepared.finish() == expected).all()
+
+    check(13, 8, 3)
+    check(700, 400, 2)  # large messages: straight from the arrays
+    Comm.piece = 10_000
+    check(500, 400, 2)  # in pieces
+    comm.barrier()
+
+    for count in (1, 40_000):
+        rng = np.random.default_rng(3)
+        parts = rng.standard_normal((size, count))
+        total = comm.combine(parts[rank], "sum")
+        assert np.allclose(total, parts.sum(0), rtol=1e-12, atol=1e-12)
+        assert len(set(comm.allgather_object(total.tobytes()))) == 1
+    before = comm.before(np.array([rank + 1]), "sum")
+    assert (before is None) == (rank == 0) and (rank == 0 or before[0] == rank * (rank + 1) // 2)
+    assert comm.bcast("x" * rank, size - 1) == "x" * (size - 1)
+    assert comm.agree(1, 2) and not comm.agree(rank) and comm.agree(5)
+    assert comm.traffic.messages > 0 and comm.awaited == -1
+    print("fine")
+"""
+
+
+@pytest.mark.parametrize("ranks", [2, pytest.param(3, marks=pytest.mark.slow), 4])
+def test_transport(ranks: int) -> None:
+    assert succeeds(_TRANSPORT, ranks).split() == ["fine"] * ranks
+
+
+_PROGRAM = """
+    import os, sys, time
+    import cupynumeric as np
+    from legate.timing import time as now
+    from legate_jit.world import world
+
+    print("before", flush=True)
+    x = np.arange(100_000.0)
+    for k in range(30):
+        x = np.sqrt(x * 2 + k)
+        if k % 10 == 9:
+            np.add(x, 1, out=x)
+    print(float(x.sum()))
+"""
+
+
+def test_every_rank_prints_unless_limited() -> None:
+    said = succeeds(_PROGRAM).split()
+    assert len(said) == 4 and len(set(said)) == 2
+    assert len(succeeds(_PROGRAM, LEGATE_LIMIT_STDOUT="1").split()) == 2
+
+
+@pytest.mark.slow
+def test_disabled() -> None:
+    said = succeeds(
+        """
+        import cupynumeric, sys
+        from legate_jit.world import world
+        print(world.size, "mpi4py" in sys.modules)
+        """,
+        LEGATE_DISABLE_MPI="1",
+    )
+    assert said == "1 False\n" * 2
+
+
+@pytest.mark.parametrize(
+    ("rank", "processors", "share"),
+    [
+        (0, [range(8), range(8)], 4),
+        (0, [{1, 2}, {3}], 2),
+        (1, [{1, 2}, {2, 3}], 1),
+        (3, [{1, 2}] * 4, 1),
+        (2, [range(16)] * 3, 5),
+    ],
+)
+def test_ranks_share_the_processors(rank: int, processors: list[Iterable[int]], share: int) -> None:
+    assert guard._share(rank, {k: frozenset(p) for k, p in enumerate(processors)}) == share
+
+
+@pytest.mark.slow
+def test_processes_that_ranks_start() -> None:
+    """Programs, forked children and multiprocessing in a rank work, and are no ranks."""
+    said = succeeds("""
+        import multiprocessing, os, subprocess, sys
+        import cupynumeric as np
+        from legate_jit import runtime
+
+        def total(n):
+            return float((np.arange(n * 1.0) * 2).sum())
+
+        x = np.ones(1000) * 2
+        runtime.fence()
+        child = os.fork()
+        if not child:
+            assert float((x + 1).sum()) == 3000.0
+            runtime.fence()
+            os._exit(7)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+        with multiprocessing.get_context("fork").Pool(1) as pool:
+            assert pool.map(total, [10]) == [90.0]
+        line = "import cupynumeric as np; from legate_jit.world import world; print(world.size, np.ones(3).sum())"
+        done = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True)
+        assert done.stdout == "1 3.0\\n", done
+        runtime.fence()
+        assert float(x.sum()) == 2000.0
+        print("fine")
+        """)
+    assert said.split() == ["fine", "fine"]
+
+
+@pytest.mark.slow
+def test_a_steady_loop_with_fences_and_scalars_agrees() -> None:
+    said = succeeds("""
+        import cupynumeric as np
+        from legate_jit import runtime
+        x, y = np.ones(5000), np.zeros(5000)
+        for k in range(400):
+            y[1:-1] = (x[:-2] + x[2:]) * (0.5 + k * 1e-3)
+            x, y = y, x
+            if k % 4 == 0:
+                runtime.fence()
+        print(type(runtime.window).__name__, float(x.sum()))
+        """)
+    assert len(set(said.splitlines())) == 1
+    assert said.startswith("Window ")  # lines are no longer remembered
+
+
+@pytest.mark.slow
+def test_environment_that_is_wrong() -> None:
+    ended = job("import cupynumeric", LEGATE_JIT_STALL_TIMEOUT="soon")
+    assert ended.status != 0
+    assert ended.err.count("LEGATE_JIT_STALL_TIMEOUT must be a number of seconds, not 'soon'") == 1
