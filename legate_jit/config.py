@@ -10,6 +10,7 @@ Knows names and their values, not what they do.
 | LEGATE_JIT_DUMP_FILE | a path | where dumps and debug lines go instead of standard error |
 | LEGATE_JIT_VERIFY | 0, 1 | check the result of every compiler pass |
 | LEGATE_JIT_TIER0 | 0, 1 | interpret small windows the first times they are seen (default 1) |
+| LEGATE_JIT_VIRTUAL_RANKS | 1..8 | deal arrays out to so many ranks that are threads of this process: for trying programs |
 
 LEGATE_CONFIG and its variables are kept here as text; `resources` reads them, which few programs need.
 """
@@ -25,6 +26,7 @@ STAGES = ("graph", "simplified", "pieces", "lowered", "fused", "kernels", "sched
 #: what is dumped when nobody says which stages
 DEFAULT_STAGES = ("graph", "kernels", "schedule")
 LEVELS = ("0", "1", "2", "3", "4")
+VIRTUAL = ("1", "2", "3", "4", "5", "6", "7", "8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class Config:
     dump_file: str = ""
     verify: bool = False
     tier0: bool = True
+    virtual_ranks: int = 1
 
     @property
     def watching(self) -> bool:
@@ -77,6 +80,7 @@ def from_environment(environment: Mapping[str, str]) -> Config:
         dump_file=environment.get("LEGATE_JIT_DUMP_FILE", ""),
         verify=_choice(environment, "LEGATE_JIT_VERIFY", ("0", "1")) == "1",
         tier0=_choice(environment, "LEGATE_JIT_TIER0", ("1", "0")) == "1",
+        virtual_ranks=int(_choice(environment, "LEGATE_JIT_VIRTUAL_RANKS", VIRTUAL)),
     )
 
 

@@ -698,6 +698,12 @@ if config.watching:
     debug.install(config)
 
 if guarded:
-    from legate_jit import guard
+    from legate_jit import guard, ranks
 
-    guard.install()
+    watching = guard.install()
+    if watching is not None:
+        world = ranks.World(watching.comm.size, [watching.comm.rank], watching.comm)
+elif config.virtual_ranks > 1:
+    from legate_jit import ranks
+
+    world = ranks.World(config.virtual_ranks, range(config.virtual_ranks), None)
