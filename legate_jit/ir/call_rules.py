@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from legate_jit.ir import dtypes
 from legate_jit.ir.build import CallSpec
 from legate_jit.ir.node import Node
 
@@ -22,6 +23,16 @@ def axes_of(call: Node) -> Axes:
         return (None,) * len(call.shape)
     rule = _RULES.get(spec.name)
     return (None,) * len(call.shape) if rule is None else rule(call, dict(spec.options))
+
+
+def contraction(call: Node) -> tuple[tuple[int, ...], str] | None:
+    """The axes of the operands over which a call sums, which may be cut alike to make partial results, and the MAP op that
+    combines those; None when there is no such form, or partial results would be rounded more than the whole."""
+    if not isinstance(call.arg, CallSpec) or call.arg.name != "matmul" or call.dtype == dtypes.FLOAT16:
+        return None
+    a, b = call.src
+    combine = "logical_or" if call.dtype == dtypes.BOOL else "add"
+    return (a.type.ndim - 1, max(b.type.ndim - 2, 0)), combine
 
 
 def _elementwise(call: Node, options: dict[str, Any]) -> Axes:

@@ -197,6 +197,24 @@ def test_products_gather_the_second_factor(moved: Callable[[Callable[[], Any]], 
     assert counted.bytes == (RANKS - 1) * SIDE * SIDE * 8 and not made.notices
 
 
+def test_products_over_the_cut_axis_are_combined(moved: Callable[[Callable[[], Any]], Moved]) -> None:
+    tall = cupynumeric.array(np.random.default_rng(0).random((40000, 3)))
+    counted, made = moved(lambda: tall.T @ tall)
+    assert not counted.bytes and counted.combines == 1 and not made.notices
+
+
+def test_reductions_of_stencils_add_up_strips(moved: Callable[[Callable[[], Any]], Moved]) -> None:
+    p = square()
+
+    def residual() -> Any:
+        r = 0.25 * (p[:-2, 1:-1] + p[2:, 1:-1] + p[1:-1, 2:] + p[1:-1, :-2]) - p[1:-1, 1:-1]
+        return [cupynumeric.square(r).sum(), abs(r).max()]
+
+    counted, _ = moved(residual)
+    assert (counted.fetches, counted.combines) == (2, 2)
+    assert counted.bytes == 2 * (RANKS - 1) * (SIDE - 2) * 8
+
+
 def test_transforms_along_the_cut_axis_transpose(moved: Callable[[Callable[[], Any]], Moved]) -> None:
     x = square()
     counted, made = moved(lambda: cupynumeric.fft.fft(x, axis=0))
