@@ -12,11 +12,12 @@ import struct
 import time
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from operator import invert
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from legate_jit.exchange import Box, Boxes, Exchange, split
+from legate_jit.exchange import SMALL, Box, Boxes, Exchange, split
 
 __all__ = ["COMBINERS", "Comm", "LocalComm", "Overdue", "PeerLost", "Request", "Traffic"]
 
@@ -102,8 +103,24 @@ COMBINERS: dict[str, Operator] = {
 }
 
 
-def _operator(op: str | Operator) -> Operator:
-    return COMBINERS[op] if isinstance(op, str) else op
+class _Step(NamedTuple):
+    """What a rank does with another one on the way: it gives what it has, takes the other's, or both. `joins`: what it takes is
+    combined with what it has, the lower rank's first; else it is the result."""
+
+    peer: int
+    sends: bool
+    receives: bool
+    joins: bool
+    lower: bool
+
+    def result(self, mine: np.ndarray, theirs: np.ndarray, op: Operator) -> tuple[np.ndarray, np.ndarray]:
+        """What the rank has now, and memory that is free."""
+        if not self.receives:
+            return mine, theirs
+        if not self.joins:
+            return theirs, mine
+        both = (mine, theirs) if self.lower else (theirs, mine)
+        return _same(op(*both), mine), theirs
 
 
 class _Tree:
@@ -123,6 +140,25 @@ class _Tree:
     def rank(self, leaf: int) -> int:
         """The (lower) rank that has this part."""
         return 2 * leaf if 2 * leaf < self.paired else leaf + self.paired // 2
+
+    def steps(self, rank: int) -> list[_Step]:
+        """What `rank` does, in order, until it has the result."""
+        if rank < self.paired and rank % 2:
+            return [
+                _Step(rank - 1, sends=True, receives=False, joins=False, lower=False),
+                _Step(rank - 1, sends=False, receives=True, joins=False, lower=False),
+            ]
+        steps = []
+        if rank < self.paired:
+            steps.append(_Step(rank + 1, sends=False, receives=True, joins=True, lower=True))
+        leaf, distance = self.leaf(rank), 1
+        while distance < self.leaves:
+            peer = self.rank(leaf ^ distance)
+            steps.append(_Step(peer, sends=True, receives=True, joins=True, lower=not leaf & distance))
+            distance *= 2
+        if rank < self.paired:
+            steps.append(_Step(rank + 1, sends=True, receives=False, joins=False, lower=True))
+        return steps
 
     def fold(self, parts: Sequence[np.ndarray], op: Operator) -> np.ndarray:
         """All parts combined, in this order."""
@@ -159,6 +195,7 @@ class Comm:
         self._tags = 0
         self._exchanges: dict[Hashable, Exchange] = {}
         self._links: dict[int, list[_Link]] = {}
+        self._combinations: dict[Hashable, _Combination] = {}
 
     # -- transport: what a kind of Comm has to do --
 
@@ -203,12 +240,23 @@ class Comm:
 
     def wait(self, requests: Sequence[Request], peer: int) -> None:
         """Wait for messages from or to a rank. `Overdue` after the deadline, `PeerLost` when the rank is gone."""
-        self.awaited, self.since = peer, time.monotonic()
+        self.since = time.monotonic()
+        self.awaited = peer
         for request in requests:
             if self.deadline is None:
                 request.Wait()
             else:
                 self._poll(request, peer, self.deadline)
+        self.awaited = -1
+
+    def wait_one(self, request: Request, peer: int) -> None:
+        """`wait` for one message."""
+        if self.deadline is not None:
+            self.wait((request,), peer)
+            return
+        self.since = time.monotonic()
+        self.awaited = peer
+        request.Wait()
         self.awaited = -1
 
     def _poll(self, request: Request, peer: int, deadline: float) -> None:
@@ -268,42 +316,34 @@ class Comm:
         order depends on the number of ranks alone: contiguous ranges of ranks in ascending order, by a fixed tree.
         """
         self.traffic.collectives += 1
-        function = _operator(op)
-        mine = np.array(array, order="C", copy=True)
+        function = COMBINERS[op] if isinstance(op, str) else op
         if self.size == 1:
-            return mine
+            return np.array(array, order="C", copy=True)
+        if array.nbytes <= SMALL:
+            key = array.shape, array.dtype
+            prepared = self._combinations.get(key)
+            if prepared is None:
+                if len(self._combinations) >= _KEPT:
+                    self._combinations.clear()
+                prepared = self._combinations[key] = _Combination(self, array)
+            return prepared.run(self, array, function)
+        mine = np.array(array, order="C", copy=True)
         if mine.nbytes > _LARGE and 2 < self.size <= _FEW:
             return self._combine_in_parts(mine, function)
         return self._combine_whole(mine, function)
 
     def _combine_whole(self, mine: np.ndarray, op: Operator) -> np.ndarray:
         """Recursive doubling: few messages."""
-        tree, rank = self._tree, self.rank
         theirs = np.empty_like(mine)
-        if rank < tree.paired:
-            if rank % 2:
-                self._one_way(mine, rank - 1, sending=True)
-                self._one_way(mine, rank - 1, sending=False)
-                return mine
-            self._one_way(theirs, rank + 1, sending=False)
-            mine = _same(op(mine, theirs), mine)
-        leaf, distance = tree.leaf(rank), 1
-        while distance < tree.leaves:
-            peer = tree.rank(leaf ^ distance)
-            self._swap(_raw(mine), _raw(theirs), peer, peer, _COMBINE)
-            pair = (theirs, mine) if leaf & distance else (mine, theirs)
-            mine = _same(op(*pair), mine)
-            distance *= 2
-        if rank < tree.paired:
-            self._one_way(mine, rank + 1, sending=True)
+        for step in self._tree.steps(self.rank):
+            arriving = self.receive(_raw(theirs), step.peer, _COMBINE) if step.receives else ()
+            leaving = self.send(_raw(mine), step.peer, _COMBINE) if step.sends else ()
+            if step.sends:
+                self.traffic.add(mine.nbytes)
+            self.wait(arriving, step.peer)
+            self.wait(leaving, step.peer)
+            mine, theirs = step.result(mine, theirs, op)
         return mine
-
-    def _one_way(self, array: np.ndarray, peer: int, sending: bool) -> None:
-        if sending:
-            self.traffic.add(array.nbytes)
-            self.wait(self.send(_raw(array), peer, _COMBINE), peer)
-        else:
-            self.wait(self.receive(_raw(array), peer, _COMBINE), peer)
 
     def _combine_in_parts(self, mine: np.ndarray, op: Operator) -> np.ndarray:
         """Every rank combines its share of the elements, and gives it to all: few bytes."""
@@ -332,7 +372,7 @@ class Comm:
         gathered = self.gather(array)
         if not self.rank:
             return None
-        function = _operator(op)
+        function = COMBINERS[op] if isinstance(op, str) else op
         result = gathered[0]
         for k in range(1, self.rank):
             result = function(result, gathered[k])
@@ -408,18 +448,51 @@ class Comm:
     def agree(self, *numbers: int) -> bool:
         """Whether all ranks gave the same numbers (64-bit integers, equally many); every rank gets the same answer."""
         self.traffic.collectives += 1
-        most = (*numbers, *(~n for n in numbers))
+        most = (*numbers, *map(invert, numbers))
         links = self._links.get(len(most))
         if links is None:
             links = self._links[len(most)] = self._make_links(len(most))
         for link in links:
             most = link.highest(self, most)
         half = len(numbers)
-        return all(n == ~m for n, m in zip(most[:half], most[half:], strict=True))
+        return most[:half] == tuple(map(invert, most[half:]))
 
     def _make_links(self, count: int) -> list[_Link]:
         distances = [1 << k for k in range((self.size - 1).bit_length())]
         return [_Link(self, d, count) for d in distances]
+
+
+class _Combination:
+    """Small arrays of one shape and dtype combined again and again: kept memory and messages."""
+
+    def __init__(self, comm: Comm, like: np.ndarray) -> None:
+        self.mine, self.theirs = np.empty(like.shape, like.dtype), np.empty(like.shape, like.dtype)
+        self.steps = [
+            (
+                step,
+                comm.prepare_receive(_raw(self.theirs), step.peer, _COMBINE),
+                comm.prepare_send(_raw(self.mine), step.peer, _COMBINE),
+            )
+            for step in comm._tree.steps(comm.rank)
+        ]
+
+    def run(self, comm: Comm, array: np.ndarray, op: Operator) -> np.ndarray:
+        """The ranks' arrays combined."""
+        mine, theirs = self.mine, self.theirs
+        mine[...] = array
+        for step, receipt, message in self.steps:
+            arriving = comm.begin(receipt) if step.receives else None
+            leaving = comm.begin(message) if step.sends else None
+            if arriving is not None:
+                comm.wait_one(arriving, step.peer)
+            if leaving is not None:
+                comm.traffic.add(mine.nbytes)
+                comm.wait_one(leaving, step.peer)
+            if step.joins:
+                mine[...] = op(mine, theirs) if step.lower else op(theirs, mine)
+            elif step.receives:
+                mine[...] = theirs
+        return mine.copy()
 
 
 class _Link:
@@ -438,8 +511,8 @@ class _Link:
         arriving = comm.begin(self.receipt)
         leaving = comm.begin(self.message)
         comm.traffic.add(len(self.mine))
-        comm.wait((arriving,), self.source)
-        comm.wait((leaving,), self.to)
+        comm.wait_one(arriving, self.source)
+        comm.wait_one(leaving, self.to)
         return tuple(map(max, numbers, self.packing.unpack_from(self.theirs)))
 
 

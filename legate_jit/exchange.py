@@ -7,13 +7,13 @@ Knows NumPy views and the transport of a `Comm`; knows no layouts, no graphs and
 
 from __future__ import annotations
 
-from itertools import starmap
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from legate_jit.comm import Comm
+    from legate_jit.comm import Comm, Request
 
 __all__ = ["Box", "Boxes", "Exchange", "Part", "Routes", "extents", "routes", "split", "volume"]
 
@@ -119,12 +119,14 @@ def _bytes(array: np.ndarray) -> np.ndarray:
     return array.reshape(-1).view(np.uint8)
 
 
-class _Stage:
-    """Kept staging memory of one small message, and the message."""
+class _Small(NamedTuple):
+    """A small part, its staging memory, and the message from or to it."""
 
-    def __init__(self, shape: tuple[int, ...], dtype: np.dtype) -> None:
-        self.array = np.empty(shape, dtype)
-        self.message: Any = None
+    peer: int
+    at: tuple[slice, ...]
+    array: np.ndarray
+    message: Any
+    nbytes: int
 
 
 class Exchange:
@@ -137,19 +139,34 @@ class Exchange:
         self._comm, self.dtype, self._tag = comm, np.dtype(dtype), comm.new_tag()
         self.routes = routes(comm.rank, comm.size, source, wanted)
         self.held, self.shape = extents(source[comm.rank]), extents(wanted[comm.rank])
-        self._stages: dict[tuple[bool, int], _Stage] = {}
-        self._receiving: list[tuple[Part, Any, np.ndarray | None]] = []
-        self._sending: list[tuple[Part, Any]] = []
+        self._large_receives, self._small_receives = self._prepare(self.routes.receives, comm.prepare_receive)
+        self._large_sends, self._small_sends = self._prepare(self.routes.sends, comm.prepare_send)
+        self._receiving: list[tuple[Part, list[Request], np.ndarray | None]] = []
+        self._sending: list[tuple[int, list[Request]]] = []
+        self._small: list[tuple[Any, Request]] = []
         self._out: np.ndarray | None = None
-        self.sent = sum(starmap(self._nbytes, self.routes.sends))
-        self.received = sum(starmap(self._nbytes, self.routes.receives))
+        self.sent = sum(self._nbytes(p) for p in self.routes.sends)
+        self.received = sum(self._nbytes(p) for p in self.routes.receives)
         self.messages = len(self.routes.sends)
 
-    def _nbytes(self, _peer: int, _at: tuple[slice, ...], shape: tuple[int, ...]) -> int:
+    def _nbytes(self, part: Part) -> int:
         n = self.dtype.itemsize
-        for extent in shape:
+        for extent in part.shape:
             n *= extent
         return n
+
+    def _prepare(self, parts: Sequence[Part], message: Callable[..., Any]) -> tuple[list[Part], list[_Small]]:
+        """The parts that travel straight from and to the arrays, and the small ones, made ready."""
+        large, small = [], []
+        for part in parts:
+            nbytes = self._nbytes(part)
+            if nbytes > SMALL:
+                large.append(part)
+            else:
+                array = np.empty(part.shape, self.dtype)
+                made = message(_bytes(array), part.peer, self._tag)
+                small.append(_Small(part.peer, part.at, array, made, nbytes))
+        return large, small
 
     def run(self, array: np.ndarray | None, out: np.ndarray | None = None) -> np.ndarray:
         """The box this rank needs, in `out` (C-contiguous, or a new array) from the box it holds (None if that is empty)."""
@@ -168,11 +185,18 @@ class Exchange:
             )
         if array is None and (self.routes.kept is not None or self.routes.sends):
             raise ValueError("a rank that holds a part of the array must give it")
+        comm = self._comm
         self._receiving.clear()  # of a run that an error ended
         self._sending.clear()
-        for part in self.routes.receives:
+        self._small = [(each, comm.begin(each.message)) for each in self._small_receives]
+        for part in self._large_receives:
             self._receive(part, out[part.at])
-        for part in self.routes.sends:
+        for each in self._small_sends:
+            assert array is not None
+            each.array[...] = array[each.at]
+            self._sending.append((each.peer, [comm.begin(each.message)]))
+            comm.traffic.add(each.nbytes)
+        for part in self._large_sends:
             assert array is not None
             self._send(part, array[part.at])
         if self.routes.kept is not None:
@@ -185,41 +209,26 @@ class Exchange:
         """Wait for everything that `start` began; the result."""
         comm, out = self._comm, self._out
         assert out is not None
+        for each, request in self._small:
+            comm.wait_one(request, each.peer)
+            out[each.at] = each.array
         for part, requests, staged in self._receiving:
             comm.wait(requests, part.peer)
             if staged is not None:
                 out[part.at] = staged
-        for part, requests in self._sending:
-            comm.wait(requests, part.peer)
+        for peer, requests in self._sending:
+            comm.wait(requests, peer)
         self._receiving.clear()
         self._sending.clear()
         self._out = None
         return out
 
     def _receive(self, part: Part, target: np.ndarray) -> None:
-        if target.nbytes <= SMALL:
-            stage = self._stage(False, part)
-            self._receiving.append((part, [self._comm.begin(stage.message)], stage.array))
-            return
         staged = None if target.flags.c_contiguous else np.empty(part.shape, self.dtype)
         memory = _bytes(target if staged is None else staged)
         self._receiving.append((part, self._comm.receive(memory, part.peer, self._tag), staged))
 
     def _send(self, part: Part, view: np.ndarray) -> None:
-        if view.nbytes <= SMALL:
-            stage = self._stage(True, part)
-            stage.array[...] = view
-            requests = [self._comm.begin(stage.message)]
-        else:
-            requests = self._comm.send(_bytes(np.ascontiguousarray(view)), part.peer, self._tag)
-        self._sending.append((part, requests))
+        requests = self._comm.send(_bytes(np.ascontiguousarray(view)), part.peer, self._tag)
+        self._sending.append((part.peer, requests))
         self._comm.traffic.add(view.nbytes)
-
-    def _stage(self, sending: bool, part: Part) -> _Stage:
-        """The kept memory of a small message, and its message, made the first time."""
-        stage = self._stages.get((sending, part.peer))
-        if stage is None:
-            stage = self._stages[sending, part.peer] = _Stage(part.shape, self.dtype)
-            make = self._comm.prepare_send if sending else self._comm.prepare_receive
-            stage.message = make(_bytes(stage.array), part.peer, self._tag)
-        return stage
