@@ -222,7 +222,7 @@ def _shown(found: Resources, key: str) -> str:
 
 
 def _show_if_asked() -> None:
-    if resources().arguments["show_config"]:
+    if resources().arguments["show_config"] and world.world.rank == 0:  # the others have the same
         sys.stdout.write(summary(resources()) + "\n")
         sys.stdout.flush()
 
