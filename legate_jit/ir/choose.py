@@ -24,6 +24,8 @@ from legate_jit.ir.rewrite import Graph
 SMALL = 32768
 #: a stored array is not left in parts that are larger than this many even shares
 UNEVEN = 2.0
+#: cutting several axes must move so many times less than cutting one
+SEVERAL = 2
 #: so many of the layouts that links suggest are compared
 _COMPARED = 4
 
@@ -250,49 +252,43 @@ class _Chooser:
         """What settled neighbors suggest, those that most bytes speak for first."""
         votes: dict[Layout, int] = {}
         for link, itemsize in c.links.items():
-            found = self.suggestion(k, link)
+            forward = link.b == k
+            other = self.classes[link.a if forward else link.b].layout
+            found = None if other is None or link.a == link.b else _suggestion(link, other, forward)
             if found is not None and not found.is_replicated:
-                votes[found] = votes.get(found, 0) + itemsize
+                votes[found] = votes.get(found, 0) + itemsize * _voice(link)
         return sorted(votes, key=lambda v: -votes[v])[:_COMPARED]
 
-    def suggestion(self, k: int, link: _Link) -> Layout | None:
-        """The layout of class k with which the link moves nothing."""
-        forward = link.b == k
-        other = self.classes[link.a if forward else link.b].layout
-        if other is None or link.a == link.b:
-            return None
-        shape = link.shape_b if forward else link.shape_a
-        match link.kind:
-            case "view":
-                assert isinstance(link.data, Affine)
-                return other.sliced(link.data) if forward else other.stretched(link.data, shape)
-            case "region":
-                assert isinstance(link.data, Affine)
-                if link.shape_b != link.data.shape:
-                    return None
-                return other.sliced(link.data) if forward else other.stretched(link.data, shape)
-            case "reduce":
-                kept = [d for d in range(len(link.shape_a)) if d not in link.data]
-                if forward:
-                    return other.picked(kept, shape)
-                return other.picked([kept.index(d) if d in kept else -1 for d in range(len(shape))], shape)
-            case "reshape":
-                return reshaped(other, shape)
-            case _:
-                data = [d for d in link.data if isinstance(d, int)]
-                if forward:
-                    return other.picked(data, shape)
-                return other.picked([data.index(d) if d in data else -1 for d in range(len(shape))], shape)
-
     def cost(self, k: int, c: _Class, candidate: Layout) -> int:
-        """Bytes that move over the links of class k when it lies so."""
+        """Bytes that move over the links of class k when it lies so. Neighbors that are not settled are taken to follow it."""
         total = sum(c.penalty[d] for d in candidate.cut_axes() if d < len(c.penalty))
+        followers: dict[tuple[int, bool], dict[Layout, int]] = {}
         for link, itemsize in c.links.items():
-            a = candidate if link.a == k else self.classes[link.a].layout
-            b = candidate if link.b == k else self.classes[link.b].layout
+            other, forward = (link.b, True) if link.a == k else (link.a, False)
+            if other != k and self.classes[other].layout is None:
+                votes = followers.setdefault((other, forward), {})
+                found = _suggestion(link, candidate, forward)
+                if found is not None:
+                    votes[found] = votes.get(found, 0) + itemsize * _voice(link)
+        for link, itemsize in c.links.items():
+            a, b = (self.lying(n, k, candidate, followers, n == link.b) for n in (link.a, link.b))
             if a is not None:
                 total += itemsize * self.elements(link, a, b)
         return total
+
+    def lying(
+        self,
+        n: int,
+        k: int,
+        candidate: Layout,
+        followers: dict[tuple[int, bool], dict[Layout, int]],
+        forward: bool,
+    ) -> Layout | None:
+        """The layout of class n while class k is tried with a candidate; None when it is open."""
+        if n == k:
+            return candidate
+        votes = followers.get((n, forward))
+        return max(votes, key=lambda v: votes[v]) if votes else self.classes[n].layout
 
     def elements(self, link: _Link, a: Layout, b: Layout | None) -> int:
         """Elements that move over a link."""
@@ -313,6 +309,11 @@ class _Chooser:
                 return 0 if b is None else layout.moved(along, Need(b, same), ranks)
             case "reshape" if b is not None:
                 return 0 if a.is_replicated or reshaped(a, link.shape_b) == b else math.prod(link.shape_b)
+            case "call" if b is not None:
+                data = [d for d in link.data if isinstance(d, int)]
+                own = [data.index(d) if d in data else -1 for d in range(len(link.shape_a))]
+                wanted = b.picked(own, link.shape_a, lossy=True) or layout.replicated(link.shape_a)
+                return layout.moved(a, Need(wanted, index.identity(link.shape_a)), ranks)
             case _:
                 return 0
 
@@ -322,17 +323,23 @@ class _Chooser:
             candidates = [x for x in candidates if x.imbalance() <= UNEVEN]
         if not candidates or any(c.penalty):
             candidates.extend(self.fresh(c))
-        best = min(range(len(candidates)), key=lambda i: (self.cost(k, c, candidates[i]), i))
-        return candidates[best]
+        costs = [self.cost(k, c, x) * _share(x) for x in candidates]
+        return candidates[costs.index(min(costs))]
 
     def fresh(self, c: _Class) -> list[Layout]:
-        """New tilings: along the first axis that is long enough, and along those that calls leave free."""
+        """New tilings: along the first axis that is long enough, along those that calls leave free, and along several of them."""
         long = [d for d, n in enumerate(c.shape) if n >= self.ranks]
         if not long:
             long = [max(range(len(c.shape)), key=lambda d: c.shape[d])]
         least = min(c.penalty[d] for d in long)
-        chosen = dict.fromkeys([long[0], *(d for d in long if c.penalty[d] == least)][:2])
-        return [layout.tiled(c.shape, d, self.ranks) for d in chosen]
+        free = [d for d in long if c.penalty[d] == least]
+        chosen = dict.fromkeys([long[0], *free][:2])
+        found = [layout.tiled(c.shape, d, self.ranks) for d in chosen]
+        for count in range(2, len(free) + 1):
+            blocks = dict(zip(free, factors(self.ranks, count), strict=False))
+            if all(b > 1 for b in blocks.values()):
+                found.append(layout.gridded(c.shape, tuple(blocks.get(d, 1) for d in range(len(c.shape)))))
+        return found
 
     def small(self, k: int, c: _Class) -> Layout:
         """Replicated, unless it is only passed on inside the window and elsewhere is cheaper."""
@@ -342,6 +349,48 @@ class _Chooser:
         candidates = [everywhere, *self.suggestions(k, c)]
         best = min(range(len(candidates)), key=lambda i: (self.cost(k, c, candidates[i]), i))
         return candidates[best]
+
+
+def _suggestion(link: _Link, other: Layout, forward: bool) -> Layout | None:
+    """The layout of a link's b (a, when not `forward`) with which it moves nothing, the other class lying as `other`."""
+    shape = link.shape_b if forward else link.shape_a
+    match link.kind:
+        case "view" | "region":
+            assert isinstance(link.data, Affine)
+            if link.kind == "region" and link.shape_b != link.data.shape:
+                return None
+            return other.sliced(link.data) if forward else other.stretched(link.data, shape)
+        case "reduce":
+            kept = [d for d in range(len(link.shape_a)) if d not in link.data]
+            if forward:
+                return other.picked(kept, shape)
+            return other.picked([kept.index(d) if d in kept else -1 for d in range(len(shape))], shape)
+        case "reshape":
+            return reshaped(other, shape)
+        case _:
+            data = [d for d in link.data if isinstance(d, int)]
+            if forward:
+                return other.picked(data, shape)
+            return other.picked([data.index(d) if d in data else -1 for d in range(len(shape))], shape)
+
+
+def _voice(link: _Link) -> int:
+    """How many votes a link has: what is written to a region is best computed where the region is."""
+    return 2 if link.kind == "region" else 1
+
+
+def _share(candidate: Layout) -> int:
+    """What bytes count for: cutting a second axis makes more and shorter messages, of elements that do not lie together."""
+    return SEVERAL if len(candidate.grid) > 1 else 1
+
+
+def factors(ranks: int, count: int) -> tuple[int, ...]:
+    """`ranks` as a product of so many factors, as near to each other as can be, largest first."""
+    if count == 1:
+        return (ranks,)
+    root = round(ranks ** (1 / count))
+    least = next(f for f in range(max(root, 1) + 1, 0, -1) if ranks % f == 0 and f**count <= ranks)
+    return (*factors(ranks // least, count - 1), least)
 
 
 def reshaped(given: Layout, shape: tuple[int, ...]) -> Layout | None:
@@ -364,4 +413,4 @@ def reshaped(given: Layout, shape: tuple[int, ...]) -> Layout | None:
     return None
 
 
-__all__ = ["SMALL", "Choice", "choose", "region_of", "reshaped", "spread"]
+__all__ = ["SMALL", "Choice", "choose", "factors", "region_of", "reshaped", "spread"]

@@ -82,6 +82,24 @@ def what(n: Node) -> Fetch | Combine | None:
     return None
 
 
+def neutral(op: str, dtype: np.dtype) -> bool | int | float:
+    """What leaves other operands of the MAP op `op` as they are, in a real dtype."""
+    match op:
+        case "logical_and" | "multiply":
+            return True if dtype == dtypes.BOOL else 1
+        case "maximum" | "minimum" | "fmax" | "fmin":
+            if dtype.kind == "f":
+                return math.nan if op[0] == "f" else -math.inf if op == "maximum" else math.inf
+            if dtype == dtypes.BOOL:
+                return op in ("minimum", "fmin")
+            info = np.iinfo(dtype)
+            return int(info.min if op in ("maximum", "fmax") else info.max)
+        case "bitwise_and":
+            return True if dtype == dtypes.BOOL else -1 if dtype.kind == "i" else int(np.iinfo(dtype).max)
+        case _:
+            return False if dtype == dtypes.BOOL else 0
+
+
 def _moves(b: Builder, op: Op, src: tuple[Node, ...], arg: Hashable, type_: ArrayType) -> Node | None:
     """Views of views are one view. No rule here may drop an operand: an exchange may hang on it."""
     if op.kind is not Kind.MOVE:
@@ -369,17 +387,34 @@ class _Distributor:
         axes = n.arg
         assert isinstance(axes, tuple)
         xs = self.strips.get(s.number, ())
-        if (
-            need.layout != self.layouts[s.number]
-            or not any(x.type.size for x in xs)
-            or s.number in self.local
-        ):
-            return (self.partial(n.op, self.part(s, need), axes, n.type),)
+        in_strips = need.layout == self.layouts[s.number] and s.number not in self.local
+        if not in_strips or not any(x.type.size for x in xs) or self.kept_cuts(n, need.layout):
+            return (self.padded(n, n.op, self.part(s, need), need.layout),)
         some = [self.partial(n.op, x, axes, n.type) for x in xs if x.type.size]
         total = some[0]
         for other in some[1:]:
             total = self.builder.make(OPS[n.op.combine], (total, other), None, n.type)
         return (total, *(x for x in xs if not x.type.size))
+
+    def kept_cuts(self, n: Node, parts: Layout) -> bool:
+        """Whether a reduction of parts gives parts, and not the whole result."""
+        assert isinstance(n.arg, tuple)
+        return any(d not in n.arg for d in parts.cut_axes())
+
+    def padded(self, n: Node, op: Op, x: Node, parts: Layout, value: Node | None = None) -> Node:
+        """The reduction by `op` of a part (or the `value` computed of it), with what combines to nothing where it has no part."""
+        axes = n.arg
+        assert isinstance(axes, tuple)
+        dtype = x.dtype if value is None else value.dtype
+        box = tuple(r for d, r in enumerate(parts.box(self.rank)) if d not in axes)
+        if value is None:
+            value = self.partial(op, x, axes, array_type(layout.extents(box), dtype))
+        if not self.kept_cuts(n, parts):
+            return value
+        b = self.builder
+        nothing = b.make(OPS["const"], (), neutral(op.combine, dtype), array_type((), dtype))
+        whole = b.make(OPS["full"], (nothing,), None, array_type(n.shape, dtype))
+        return b.make(OPS["update"], (whole, value), index.from_box(box), whole.type)
 
     def partial(self, op: Op, x: Node, axes: tuple[int, ...], type_: ArrayType) -> Node:
         """The reduction of a part; of one without elements, anything that reads it: nobody looks at the result."""
@@ -393,13 +428,14 @@ class _Distributor:
         """The first position of the extremum: the extremum of all, then the least position of those that attain it."""
         b, axes = self.builder, n.arg
         assert isinstance(axes, tuple)
-        op = OPS["max" if n.op.combine == "argmax" else "min"]
-        mine = self.partial(op, x, axes, array_type(n.shape, x.dtype))
-        best = self.combine((mine,), op.combine, parts)
+        mine = self.padded(n, OPS["max" if n.op.combine == "argmax" else "min"], x, parts)
+        best = self.combine((mine,), "maximum" if n.op.combine == "argmax" else "minimum", parts)
         hit = b.map("equal", mine, best, dtype="?")
         if x.dtype.kind == "f":
             hit = b.map("logical_or", hit, b.map("not_equal", mine, mine, dtype="?"), dtype="?")
-        position = self.position(n, self.partial(n.op, x, axes, n.type), parts)
+        shape = tuple(hi - lo for d, (lo, hi) in enumerate(parts.box(self.rank)) if d not in axes)
+        local = self.partial(n.op, x, axes, array_type(shape, n.dtype))
+        position = self.padded(n, OPS["min"], x, parts, self.position(n, local, parts))
         far = self.const(int(np.iinfo(np.int64).max))
         return self.combine((b.map("where", hit, position, far),), "minimum", parts)
 
@@ -407,15 +443,19 @@ class _Distributor:
         """A position among the reduced elements of a part, as one among those of the whole."""
         b, axes = self.builder, n.arg
         assert isinstance(axes, tuple)
-        box = parts.box(self.rank)
-        (cut,) = parts.cut_axes()
-        low, high = box[cut]
-        after = math.prod(parts.shape[d] for d in axes if d > cut)
-        inside = max(1, (high - low) * after)
-        before = b.map("floor_divide", local, self.const(inside))
-        rest = b.map("remainder", local, self.const(inside))
-        start = b.map("multiply", before, self.const(parts.shape[cut] * after))
-        return b.map("add", b.map("add", start, rest), self.const(low * after))
+        box, rest, unit = parts.box(self.rank), local, 1
+        total: Node | None = None
+        for d in reversed(axes):
+            lo, hi = box[d]
+            place = rest
+            if d != axes[0]:
+                place = b.map("remainder", rest, self.const(max(hi - lo, 1)))
+                rest = b.map("floor_divide", rest, self.const(max(hi - lo, 1)))
+            place = b.map("multiply", b.map("add", place, self.const(lo)), self.const(unit))
+            total = place if total is None else b.map("add", place, total)
+            unit *= parts.shape[d]
+        assert total is not None
+        return total
 
     def scan(self, n: Node) -> Node:
         """Running totals of the part, after those of all the ranks before."""
@@ -471,4 +511,4 @@ class _Distributor:
         return self.builder.make(OPS["reshape"], (x,), None, array_type(shape, x.dtype))
 
 
-__all__ = ["Combine", "Distributed", "Exchange", "Fetch", "distribute", "what"]
+__all__ = ["Combine", "Distributed", "Exchange", "Fetch", "distribute", "neutral", "what"]

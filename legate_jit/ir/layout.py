@@ -207,14 +207,15 @@ class Layout(NamedTuple):
             normal(Layout(tuple(spans), self.grid)) if len(set(dims)) == len(dims) == len(self.grid) else None
         )
 
-    def picked(self, axes: Sequence[int], extents: Sequence[int]) -> Layout | None:
-        """The layout of an array whose axis j is cut as axis axes[j] of this one (-1: not cut); None when a cut gets lost."""
+    def picked(self, axes: Sequence[int], extents: Sequence[int], lossy: bool = False) -> Layout | None:
+        """The layout of an array whose axis j is cut as axis axes[j] of this one (-1: not cut); None when a cut gets lost. If it
+        may (`lossy`), several ranks hold the same: that is no layout to store anything in, only one to ask for."""
         spans = [
             self.spans[a]._replace(extent=n) if a >= 0 and self.spans[a].dim >= 0 else Span(n)
             for a, n in zip(axes, extents, strict=True)
         ]
         kept = {s.dim for s in spans if s.dim >= 0}
-        if self.is_pinned or len(kept) != len(self.grid):
+        if self.is_pinned or (len(kept) != len(self.grid) and not lossy):
             return None
         return normal(Layout(tuple(spans), self.grid))
 
@@ -346,31 +347,45 @@ def localized(view: Affine, part: Box, base: Box) -> Affine:
 # ---- what ranks want to see --------------------------------------------------------------------------------------
 
 
-class Strip(NamedTuple):
-    """A part of what each rank has: along `axis` the first `before` positions (`which` is -1), the last `after` (1), or those
-    between (0). The first block has none before, the last none after."""
+class Margin(NamedTuple):
+    """How many positions at both ends of a part, along an axis, are set apart from its middle."""
 
     axis: int
     before: int
     after: int
+
+
+class Strip(NamedTuple):
+    """A part of what each rank has, which is set apart axis by axis: number `which` - 1 of the ends that `margins` name, in their
+    order, before and after; or (0) the middle that is left. The first block has no end before it, the last none after."""
+
+    margins: tuple[Margin, ...]
     which: int = 0
+
+    def _ends(self) -> list[tuple[int, bool]]:
+        """Margin and side of every end; an end that no rank has does not count."""
+        ends = [(k, side) for k, m in enumerate(self.margins) for side in (False, True)]
+        return [(k, side) for k, side in ends if (self.margins[k].after if side else self.margins[k].before)]
 
     def all(self) -> tuple[Strip, ...]:
         """The strips that make a part, the middle first."""
-        ends = [k for k, width in ((-1, self.before), (1, self.after)) if width]
-        return tuple(self._replace(which=k) for k in (0, *ends))
+        return tuple(self._replace(which=k) for k in range(1 + len(self._ends())))
 
     @_remembered
     def of(self, layout: Layout, rank: int) -> Box:
         """The rank's part."""
-        box = layout.box(rank)
-        lo, hi = box[self.axis]
-        span, point = layout.spans[self.axis], layout.coordinates(rank)
-        c = point[span.dim] if point is not None else 0
-        low = min(lo + self.before, hi) if c > 0 else lo
-        high = max(hi - self.after, low) if c < span.blocks - 1 else hi
-        part = {-1: (lo, low), 0: (low, high), 1: (high, hi)}[self.which]
-        return (*box[: self.axis], part, *box[self.axis + 1 :])
+        box = list(layout.box(rank))
+        point = layout.coordinates(rank)
+        last, after = (len(self.margins), False) if not self.which else self._ends()[self.which - 1]
+        for k, margin in enumerate(self.margins[: last + 1]):
+            lo, hi = box[margin.axis]
+            span = layout.spans[margin.axis]
+            block = point[span.dim] if point is not None else 0
+            low = min(lo + margin.before, hi) if block > 0 else lo
+            high = max(hi - margin.after, low) if block < span.blocks - 1 else hi
+            middle = (low, high) if k < last else (high, hi) if after else (lo, low)
+            box[margin.axis] = middle
+        return tuple(box)
 
 
 class Need(NamedTuple):
@@ -446,24 +461,33 @@ def is_local(source: Layout, need: Need, ranks: int) -> bool:
 
 
 @_remembered
-def halo(source: Layout, need: Need) -> Strip | None:
-    """What a rank lacks of a need, when that is only known for strips at the ends of its part: their widths.
-    None when the two are not cut into the same tiles."""
+def halo(source: Layout, need: Need) -> tuple[Margin, ...] | None:
+    """What a rank lacks of a need, when that is only known for ends of its part: how much of it. None when the two are not cut
+    into the same tiles."""
     seen, wanted = source.sliced(need.view), need.layout
     cuts = wanted.cut_axes()
-    if need.region is not None or seen is None or seen.is_pinned or wanted.is_pinned or len(cuts) != 1:
+    if (
+        need.region is not None
+        or seen is None
+        or seen.is_pinned
+        or wanted.is_pinned
+        or seen.cut_axes() != cuts
+    ):
         return None
-    axis = cuts[0]
-    mine, theirs = wanted.spans[axis], seen.spans[axis]
-    if seen.cut_axes() != cuts or mine.reverse or mine.div != 1 or theirs._replace(start=mine.start) != mine:
-        return None
-    late = theirs.start - mine.start
-    return Strip(axis, max(late, 0), max(-late, 0))
+    margins = []
+    for axis in cuts:
+        mine, theirs = wanted.spans[axis], seen.spans[axis]
+        if mine.reverse or mine.div != 1 or theirs._replace(start=mine.start) != mine:
+            return None
+        late = theirs.start - mine.start
+        margins.append(Margin(axis, max(late, 0), max(-late, 0)))
+    return tuple(margins)
 
 
 __all__ = [
     "Box",
     "Layout",
+    "Margin",
     "Need",
     "Span",
     "Strip",

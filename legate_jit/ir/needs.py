@@ -11,7 +11,7 @@ from typing import NamedTuple
 from legate_jit.ir import call_rules, index, layout
 from legate_jit.ir.choose import SMALL, Choice, region_of, reshaped, spread
 from legate_jit.ir.index import Affine
-from legate_jit.ir.layout import Layout, Need, Strip, Window
+from legate_jit.ir.layout import Layout, Margin, Need, Strip, Window
 from legate_jit.ir.node import Node
 from legate_jit.ir.ops import Kind
 from legate_jit.ir.rewrite import Graph
@@ -64,23 +64,19 @@ class Needs:
         """The classes whose parts are computed in strips: the middle from what a rank has, the ends from what it is sent. The
         middle need not wait, and nothing but the ends' surroundings is copied."""
         strips: dict[int, Strip] = {}
-        tiles: dict[int, int] = {}
+        cuts: dict[int, Layout] = {}
         for n in graph.nodes:
-            if n.kind not in STRIPPED:
-                continue
             k = self.classes[n.number]
-            for s, need in self._needs[n.number]:
-                found = None
-                if (s.number, need) not in self._local:
-                    found = layout.halo(self.layouts[s.number], need)
-                if found is None:
+            for s, need in self._needs[n.number] if n.kind in STRIPPED else ():
+                if (s.number, need) in self._local:
+                    continue
+                margins = layout.halo(self.layouts[s.number], need)
+                if margins is None:
                     continue
                 self._near.setdefault((k, s.number), {})[need] = None
-                so_far = strips.get(k, found)
-                before, after = max(so_far.before, found.before), max(so_far.after, found.after)
-                strips[k] = Strip(found.axis, before, after)
-                tiles[k] = need.layout.spans[found.axis].tile
-        strips = {k: s for k, s in strips.items() if LONG * (s.before + s.after) <= tiles[k]}
+                strips[k] = _wider(strips.get(k), margins)
+                cuts[k] = need.layout
+        strips = {k: s for k, s in strips.items() if _long(s, cuts[k])}
         self._near = {key: needs for key, needs in self._near.items() if key[0] in strips}
         return strips
 
@@ -101,7 +97,7 @@ class Needs:
         )
 
     def strip_window(self, n: Node, s: Node, which: int) -> Window:
-        """What the strip `which` of n's class (-1: the first positions, 1: the last) needs of `s`."""
+        """What the strip number `which` of n's class needs of `s`."""
         k = self.classes[n.number]
         strip = self.strips[k]._replace(which=which)
         return Window(tuple(need._replace(strip=strip) for need in self._near[k, s.number]))
@@ -163,7 +159,12 @@ class Needs:
     def _scannable(self, n: Node) -> Layout:
         """A layout in which the ranks' order is the order of the scan."""
         given = self.layouts[n.src[0].number]
-        backward = n.arg in given.cut_axes() and given.spans[int(str(n.arg))].reverse
+        along = n.arg in given.cut_axes()
+        backward = along and given.spans[int(str(n.arg))].reverse
+        if along and len(given.grid) > 1:
+            return layout.tiled(
+                given.shape, max(range(n.type.ndim), key=lambda d: given.shape[d]), self.ranks
+            )
         return layout.replicated(given.shape) if given.is_pinned or backward else given
 
     def _reshapable(self, n: Node) -> Layout:
@@ -181,6 +182,19 @@ class Needs:
             return given
         first = next(d for d, m in enumerate(s.shape) if m > 1)
         return layout.tiled(s.shape, first, self.ranks)
+
+
+def _wider(strip: Strip | None, margins: tuple[Margin, ...]) -> Strip:
+    """Strips that are wide enough for margins as well."""
+    if strip is None:
+        return Strip(margins)
+    both = zip(strip.margins, margins, strict=True)
+    return Strip(tuple(Margin(a.axis, max(a.before, b.before), max(a.after, b.after)) for a, b in both))
+
+
+def _long(strip: Strip, cut: Layout) -> bool:
+    """Whether tiles are long beside their strips."""
+    return all(LONG * (m.before + m.after) <= cut.spans[m.axis].tile for m in strip.margins)
 
 
 def _as(s: Node, wanted: Layout) -> tuple[Node, Need]:
@@ -240,7 +254,7 @@ def _operand(s: Node, k: int, axes: call_rules.Axes, computed: Layout) -> Layout
     for d, a in enumerate(axes):
         if a is not None and a[k] >= 0:
             own[a[k]] = d
-    return computed.picked(own, s.shape) or layout.replicated(s.shape)
+    return computed.picked(own, s.shape, lossy=True) or layout.replicated(s.shape)
 
 
 def _partial_plan(n: Node, given: Sequence[Layout], ranks: int) -> CallPlan | None:
