@@ -13,6 +13,10 @@ from legate_jit.ir.node import ArrayType, Node, array_type
 from legate_jit.ir.ops import OPS, Kind, Op
 
 
+#: library calls in which all ranks take part
+EXCHANGES = frozenset({"fetch", "combine"})
+
+
 @dataclass(frozen=True, slots=True)
 class Graph:
     """Nodes in topological order (sources first), and the nodes whose values must exist afterwards."""
@@ -63,10 +67,12 @@ Rule = Callable[[Builder, Op, tuple[Node, ...], Hashable, ArrayType], Node | Non
 
 def reachable(nodes: Sequence[Node], roots: Sequence[Node]) -> Graph:
     """The graph of what `roots` need, nodes renumbered in their order. A task that is needed keeps all its items: it writes
-    every one of its arrays, wanted or not."""
+    every one of its arrays, wanted or not. Exchanges are always needed: another rank takes part in them."""
     needed = {r.number for r in roots}
     items: dict[int, list[Node]] = {}
     for n in nodes:
+        if n.kind is Kind.CALL and n.arg[0] in EXCHANGES:  # type: ignore[index]
+            needed.add(n.number)
         if n.kind is Kind.ITEM and n.src[0].kind is Kind.TASK:
             items.setdefault(n.src[0].number, []).append(n)
     for n in reversed(nodes):
