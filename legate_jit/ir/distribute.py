@@ -8,7 +8,6 @@ nothing that decides it looks at a rank. Must not know messages, memory or how e
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
@@ -17,45 +16,13 @@ import numpy as np
 from legate_jit.ir import dtypes, index, layout
 from legate_jit.ir.build import CallSpec
 from legate_jit.ir.choose import Choice, choose, region_of, reshaped
+from legate_jit.ir.exchanges import Combine, Exchange, Fetch, neutral, what
 from legate_jit.ir.index import Affine
 from legate_jit.ir.layout import Box, Layout, Need, Strip, Window
 from legate_jit.ir.needs import Needs
 from legate_jit.ir.node import ArrayType, Node, array_type
 from legate_jit.ir.ops import OPS, Kind, Op
 from legate_jit.ir.rewrite import Builder, Graph, reachable
-
-
-class Fetch(NamedTuple):
-    """The argument `what` of a call 'fetch': its operand is the rank's part of an array that lies as `source`, its result the box
-    `wanted.box(rank)` of that array. `number` counts the exchanges of the graph: they are carried out in its order."""
-
-    number: int
-    source: Layout
-    wanted: Window
-
-
-class Combine(NamedTuple):
-    """The argument `what` of a call 'combine': every rank's operand is a partial result, all of one shape; the result is their
-    combination by MAP op `op` in the order of ranks, the same bits on every rank. With `before`, a rank's result combines only
-    the parts of lower ranks (the first gets the identity of op). Ranks that hold nothing of `parts` do not count, unless none
-    holds anything.
-    """
-
-    number: int
-    op: str
-    parts: Layout
-    before: bool = False
-
-    def counts(self, rank: int) -> bool:
-        """Whether the rank's operand holds anything."""
-        return layout.size(self.parts.box(rank)) > 0
-
-
-class Exchange(NamedTuple):
-    """What an exchange moves: bytes between ranks, all ranks together (an estimate for many ranks)."""
-
-    what: Fetch | Combine
-    bytes: int
 
 
 class Distributed(NamedTuple):
@@ -71,33 +38,6 @@ def distribute(graph: Graph, inputs: Sequence[Layout], ranks: int, rank: int) ->
     """The part of `rank` of a simplified graph. `inputs`: layouts of the buffers, by their number; the local graph's buffers are
     the parts they give to the rank."""
     return _Distributor(graph, choose(graph, inputs, ranks), ranks, rank).run()
-
-
-def what(n: Node) -> Fetch | Combine | None:
-    """The exchange a node of a distributed graph is, or None."""
-    if n.kind is Kind.CALL and isinstance(n.arg, CallSpec) and n.arg.name in ("fetch", "combine"):
-        found = dict(n.arg.options)["what"]
-        assert isinstance(found, Fetch | Combine)
-        return found
-    return None
-
-
-def neutral(op: str, dtype: np.dtype) -> bool | int | float:
-    """What leaves other operands of the MAP op `op` as they are, in a real dtype."""
-    match op:
-        case "logical_and" | "multiply":
-            return True if dtype == dtypes.BOOL else 1
-        case "maximum" | "minimum" | "fmax" | "fmin":
-            if dtype.kind == "f":
-                return math.nan if op[0] == "f" else -math.inf if op == "maximum" else math.inf
-            if dtype == dtypes.BOOL:
-                return op in ("minimum", "fmin")
-            info = np.iinfo(dtype)
-            return int(info.min if op in ("maximum", "fmax") else info.max)
-        case "bitwise_and":
-            return True if dtype == dtypes.BOOL else -1 if dtype.kind == "i" else int(np.iinfo(dtype).max)
-        case _:
-            return False if dtype == dtypes.BOOL else 0
 
 
 def _moves(b: Builder, op: Op, src: tuple[Node, ...], arg: Hashable, type_: ArrayType) -> Node | None:
