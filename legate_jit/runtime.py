@@ -700,7 +700,7 @@ if config.watching:
 if guarded:
     from legate_jit import guard, ranks
 
-    watching = guard.install()
+    watching: Any = guard.install()
     if watching is not None:
         world = ranks.World(watching.comm.size, [watching.comm.rank], watching.comm)
 elif config.virtual_ranks > 1:
