@@ -84,9 +84,9 @@ class FlowRun:
             if (error := self._cause(after)) is not None
         }
 
-    def _cause(self, after: frozenset[int]) -> BaseException | None:
-        """What the first of these launches that failed raised; None when none did."""
-        return next((error for slot, error in self.failed.items() if slot in after), None)
+    def _cause(self, after: int) -> BaseException | None:
+        """What the first of these launches (one bit for each) that failed raised; None when none did."""
+        return next((error for slot, error in self.failed.items() if after >> slot & 1), None)
 
     def _start(self, k: int, perform: Callable[[int], None]) -> None:
         (step, *_) = self.flow.items[k]

@@ -75,6 +75,18 @@ def disjoint(a: Region | None, b: Region | None) -> bool:
     return False
 
 
+def covers(a: Region | None, b: Region | None) -> bool:
+    """Whether whatever may share an element with `b` may share one with `a`: b is a part of a."""
+    if a is None or b is None or a.shape != b.shape:
+        return a is None
+    for (lo, hi, step), (lo2, hi2, step2) in zip(a.axes, b.axes, strict=True):
+        if lo2 < lo or hi < hi2:
+            return False
+        if step > 1 and (step2 % step or (lo2 - lo) % step):
+            return False
+    return True
+
+
 def accesses(step: Step, schedule: Schedule) -> list[Access]:
     """What a step touches."""
     match step:
@@ -109,7 +121,10 @@ def _of_argument(a: Argument, base: tuple[int, ...]) -> Region | None:
 
 
 def edges(items: Sequence[Sequence[Step]], schedule: Schedule) -> list[list[int]]:
-    """For each item (a group of steps that run together, in order) the earlier items it must wait for."""
+    """For each item (a group of steps that run together, in order) the earlier items it must wait for.
+
+    Those that others it waits for have waited for are left out where a later write replaced all that they touched.
+    """
     touched: dict[tuple[int, int], list[tuple[int, Access]]] = {}
     out: list[list[int]] = []
     for k, steps in enumerate(items):
@@ -123,6 +138,13 @@ def edges(items: Sequence[Sequence[Step]], schedule: Schedule) -> list[list[int]
                     continue
                 found.add(earlier)
         for memory, a in own:
+            if a.writes:  # who conflicts with what this covers conflicts with this as well
+                earlier_ones = touched.get(memory, ())
+                touched[memory] = [
+                    (j, b)
+                    for j, b in earlier_ones
+                    if j == k or b.storage != a.storage or not covers(a.region, b.region)
+                ]
             touched.setdefault(memory, []).append((k, a))
         out.append(sorted(found))
     return out

@@ -7,7 +7,7 @@ values have memory, and which share it over time. Knows shapes and which input b
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -52,6 +52,12 @@ class _Planner:
         self.in_place: dict[Node, Node] = {}  # update -> the value whose memory it takes over
         self.taken: dict[Node, Node] = {}  # the reverse
         self.roots = set(fused.graph.roots)
+        self.aliased = {
+            origin(r) for r in self.roots
+        }  # values that, possibly under another shape, are needed after the flush
+        self.last_read: dict[
+            Node, int
+        ] = {}  # of a value and those before it in its memory, once an update of it was looked at
         self.written: dict[Node, list[Node]] = {}  # task -> the new values of what it writes
         self.copied = 0
         self.after = _launches(fused.graph)
@@ -95,10 +101,6 @@ class _Planner:
     def note(self, r: Node, step: int, view: Affine | None, by: Node | None = None) -> None:
         self.readings.setdefault(origin(r), []).append(_Reading(step, r, view, by))
 
-    def aliased_root(self, n: Node) -> bool:
-        """Whether the value itself, possibly under another shape, is needed after the flush."""
-        return any(origin(r) is n for r in self.roots)
-
     # -- in place or copy --
 
     def decide(self, u: Node, step: int) -> None:
@@ -110,19 +112,24 @@ class _Planner:
             assert isinstance(old.arg, int)
             if not self.exclusive[old.arg]:
                 return
-        if self.aliased_root(old) or old in self.taken:
+        if old in self.aliased or old in self.taken:
             return
-        if any(self.conflicts(u, step, v, r) for v in self.versions(old) for r in self.readings.get(v, ())):
-            return
+        last = max((r.step for r in self.readings.get(old, ())), default=-1)
+        self.last_read[old] = max(last, self.last_read[self.in_place[old]] if old in self.in_place else -1)
+        for version in self.versions(old):
+            if self.last_read[version] < step:  # nobody reads this one or those before it any more
+                break
+            if any(self.conflicts(u, step, version, r) for r in self.readings.get(version, ())):
+                return
         self.in_place[u] = old
         self.taken[old] = u
 
-    def versions(self, n: Node) -> list[Node]:
+    def versions(self, n: Node) -> Iterator[Node]:
         """The values that have lain in the memory of `n`, the newest first."""
-        out = [n]
-        while out[-1] in self.in_place:
-            out.append(self.in_place[out[-1]])
-        return out
+        yield n
+        while n in self.in_place:
+            n = self.in_place[n]
+            yield n
 
     def conflicts(self, u: Node, step: int, version: Node, reading: _Reading) -> bool:
         """Whether writing u's region at `step` would change what `reading` of an earlier version sees."""
@@ -186,7 +193,7 @@ class _Planner:
         """Whether later in-place updates replace the whole box before anybody reads it."""
         version, region = u, index.from_box(box)
         while True:
-            if self.aliased_root(version):
+            if version in self.aliased:
                 return False
             following = self.taken.get(version)
             for reading in self.readings.get(version, ()):
@@ -255,6 +262,7 @@ class _Memory:
         self.storages: list[Storage] = []
         self.slots: list[int] = []
         self.of: dict[Node, int] = {}
+        self.firsts: dict[Node, Node] = {}
         self.sources: dict[int, int] = {}
         self.free: dict[int, list[int]] = {}
         self.last = self.last_uses()
@@ -263,10 +271,15 @@ class _Memory:
 
     def root_of(self, n: Node) -> Node:
         """The first value that had the memory `n` lies in."""
+        passed = []
         n = origin(n)
-        while n in self.planner.in_place:
+        while n in self.planner.in_place and n not in self.firsts:
+            passed.append(n)
             n = origin(self.planner.in_place[n])
-        return n
+        first = self.firsts.get(n, n)
+        for node in passed:
+            self.firsts[node] = first
+        return first
 
     def last_uses(self) -> dict[Node, int]:
         """Last step that touches the memory of each first value; roots never die."""
@@ -383,7 +396,7 @@ class _Memory:
             spec,
             tuple(self.argument(s) for s in n.src),
             tuple((self.storage(m), m.type) for m in sorted(results, key=_item_number)),
-            self.planner.after.get(n, frozenset()),
+            self.planner.after.get(n, 0),
         )
 
     def task(self, n: Node) -> Task:
@@ -401,7 +414,7 @@ class _Memory:
             bases.append(base.shape)
         self.storage(n)  # the token: roots have memory
         written = tuple(self.storage(m) for m in new.values())
-        after = self.planner.after[n] - {launch}
+        after = self.planner.after[n] & ~(1 << launch)
         return Task(arg.spec, tuple(arguments), tuple(bases), arg.partition, launch, written, after)
 
     def argument(self, s: Node) -> Argument:
@@ -429,15 +442,20 @@ def origin(n: Node) -> Node:
     return n
 
 
-def _launches(graph: Graph) -> dict[Node, frozenset[int]]:
-    """For each node the launches, by their scalar slots, that it is computed from, a task from itself; empty without tasks."""
-    after: dict[Node, frozenset[int]] = {}
+def _launches(graph: Graph) -> dict[Node, int]:
+    """For each node the launches that it is computed from, a task from itself: one bit for each, at its scalar slot.
+
+    Empty without tasks.
+    """
+    after: dict[Node, int] = {}
     if any(n.kind is Kind.TASK for n in graph.nodes):
         for n in graph.nodes:
-            found = frozenset[int]().union(*(after[s] for s in n.src))
+            found = 0
+            for s in n.src:
+                found |= after[s]
             if n.kind is Kind.TASK:
                 assert isinstance(n.src[-1].arg, int)
-                found |= {n.src[-1].arg}
+                found |= 1 << n.src[-1].arg
             after[n] = found
     return after
 

@@ -59,20 +59,20 @@ class Argument(NamedTuple):
 
 
 class Call(NamedTuple):
-    """A library call: `spec` names it; results are written to whole storages. `after`: the launches, by their scalar slots,
-    from whose results it is computed."""
+    """A library call: `spec` names it; results are written to whole storages. `after`: the launches from whose results it is
+    computed, one bit for each, at its scalar slot."""
 
     spec: CallSpec
     arguments: tuple[Argument, ...]
     results: tuple[tuple[int, ArrayType], ...]
-    after: frozenset[int] = frozenset()
+    after: int = 0
 
 
 class Task(NamedTuple):
     """A launch of user code: `arguments` in its own order, the written ones being views of storages that hold their old values.
 
     `bases`: per argument the shape of the array it is a view of. `launch`: the scalar slot of the launch itself. `written`: the
-    storages it writes. `after`: the earlier launches from whose results its arguments are computed.
+    storages it writes. `after`: the earlier launches from whose results its arguments are computed, as in `Call`.
     """
 
     spec: TaskSpec
@@ -81,7 +81,7 @@ class Task(NamedTuple):
     partition: Partition
     launch: int
     written: tuple[int, ...]
-    after: frozenset[int] = frozenset()
+    after: int = 0
 
 
 Step = Launch | Call | Task
@@ -99,7 +99,7 @@ class Storage(NamedTuple):
 class Schedule:
     """What a flush does. `outputs[k]`: storage of the k-th root. `slots`: bytes of each block to allocate.
 
-    `after[k]`: the launches from whose results the k-th root is computed; () when there are no launches at all.
+    `after[k]`: the launches from whose results the k-th root is computed, as in `Call`; () when there are no launches at all.
     """
 
     steps: tuple[Step, ...]
@@ -109,4 +109,4 @@ class Schedule:
     scalars: tuple[str, ...]
     inputs: int
     copied_bytes: int = 0
-    after: tuple[frozenset[int], ...] = ()
+    after: tuple[int, ...] = ()
