@@ -1,0 +1,329 @@
+"""Tasks where things go wrong or on for long: interruptions, forks, the end of the program, long chains, freed arrays, memory."""
+
+from __future__ import annotations
+
+import gc
+from typing import Any
+
+import numpy as np
+import pytest
+from faults.child import run, succeeds
+
+import cupynumeric as cn
+from legate.core import get_legate_runtime, types
+from legate.core.task import ADD, InputStore, OutputStore, ReductionStore, task
+from legate_jit.ir import depend, schedule
+
+runtime = get_legate_runtime()
+
+_START = """
+    import gc, os, signal, sys, threading, time
+    import numpy as np
+    import cupynumeric as cn
+    from legate.core import *
+    from legate.core.task import *
+    runtime = get_legate_runtime()
+    cpus = runtime.machine.count(TaskTarget.CPU)
+
+    def fence():
+        runtime.issue_execution_fence(block=True)
+
+    class Own(Exception):
+        pass
+
+    @task
+    def add(y: OutputStore, n: int) -> None:
+        np.asarray(y)[:] += n
+
+    @task
+    def fails(x: InputStore, y: OutputStore) -> None:
+        if x.domain.hi[0] == 99_999:
+            raise Own("in the last point")
+        np.asarray(y)[:] = 1
+"""
+
+CPUS = pytest.mark.parametrize("cpus", [1, 2, 3])
+
+
+def child(program: str, cpus: int = 2) -> str:
+    """What a program prints that starts as above and must end well."""
+    return succeeds(_START + program, LEGATE_CONFIG=f"--cpus {cpus}")
+
+
+def fence() -> None:
+    runtime.issue_execution_fence(block=True)
+
+
+@task
+def double(x: InputStore, y: OutputStore) -> None:
+    np.asarray(y)[...] = 2 * np.asarray(x)
+
+
+@CPUS
+def test_exceptions_in_every_mode(cpus: int) -> None:
+    child(
+        """
+    def caught(function):
+        try:
+            function()
+        except Own as error:
+            return error
+        raise AssertionError("nothing was raised")
+
+    x, y = cn.zeros(100_000), cn.zeros(100_000)
+    fails(x, y)
+    error = caught(fence)
+    assert "task fails" in error.__notes__[0] and ("point" in error.__notes__[0]) == (cpus > 1)
+    try:
+        float(y[0])
+        raise AssertionError("y can be read")
+    except RuntimeError as why:
+        assert why.__cause__ is error
+    y = cn.zeros(100_000)
+    with Scope(exception_mode=ExceptionMode.IGNORED):
+        fails(x, y)
+        fence()
+
+    def deferred():
+        with Scope(exception_mode=ExceptionMode.DEFERRED):
+            fails(x, cn.zeros(100_000))
+            fence()
+            z = cn.ones(3) + 1
+            assert float(z[0]) == 2
+
+    caught(deferred)
+    prepared = fails.prepare_call(x, cn.zeros(100_000))
+    prepared.throws_exception(Own)
+    caught(prepared.execute)
+    fence()
+    y = cn.zeros(100_000)
+    add(y, 2)
+    assert float(y.sum()) == 200_000
+    """,
+        cpus,
+    )
+
+
+@CPUS
+def test_interrupted_bodies(cpus: int) -> None:
+    """Ctrl-C in a body that computes in Python: the fence is left, and the runtime goes on."""
+    out = child(
+        """
+    @task
+    def slow(y: OutputStore) -> None:
+        until = time.monotonic() + 0.6
+        while time.monotonic() < until:
+            sum(range(1000))
+
+    y, z = cn.zeros(100_000), cn.zeros(10)
+    add(z, 3)
+    slow(y)
+    threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+    try:
+        fence()
+        print("not interrupted")
+    except KeyboardInterrupt:
+        print("interrupted")
+    fence()
+    add(z, 4)
+    w = cn.zeros(100_000)
+    add(w, 1)
+    assert z.tolist() == [7.0] * 10 and float(w.sum()) == 100_000
+    """,
+        cpus,
+    )
+    assert out == "interrupted\n"
+
+
+@CPUS
+def test_forks_after_tasks(cpus: int) -> None:
+    child(
+        """
+    y = cn.zeros(100_000)
+    add(y, 1)
+    fence()
+    add(y, 1)
+    number = os.fork()
+    add(y, 1)
+    assert float(y.sum()) == 300_000
+    if not number:
+        os._exit(0)
+    deadline = time.monotonic() + 20
+    while os.waitpid(number, os.WNOHANG) == (0, 0):
+        if time.monotonic() > deadline:
+            os.kill(number, signal.SIGKILL)
+            raise AssertionError("the child hangs")
+        time.sleep(0.01)
+    """,
+        cpus,
+    )
+
+
+@CPUS
+def test_the_end_runs_what_is_recorded(cpus: int) -> None:
+    """Tasks, then callbacks from the last to the first, then what these recorded."""
+    out = child(
+        """
+    @task
+    def told(y: OutputStore, text: str) -> None:
+        if not any(y.domain.lo):
+            print(text, flush=True)
+
+    y = cn.zeros(100_000)
+
+    def callback(name):
+        def call():
+            print("callback", name, flush=True)
+            told(y, f"task of {name}")
+        return call
+
+    runtime.add_shutdown_callback(callback("first"))
+    runtime.add_shutdown_callback(callback("last"))
+    told(y, "task")
+    """,
+        cpus,
+    )
+    lines = out.splitlines()
+    assert lines[:2] == ["task", "callback last"]
+    assert set(lines[2:]) == {"callback first", "task of last", "task of first"}
+
+
+def test_a_crash_runs_no_callbacks() -> None:
+    done = run(
+        _START + "    runtime.add_shutdown_callback(lambda: print('called'))\n    raise Own('enough')\n"
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines()[-1].endswith("Own: enough")
+
+
+def test_a_failure_at_the_end_is_told() -> None:
+    done = run(_START + "    x = cn.zeros(100_000)\n    fails(x, cn.zeros(100_000))\n")
+    assert "Own: in the last point" in done.stderr
+
+
+def test_threads_with_machines_of_their_own() -> None:
+    child(
+        """
+    sizes = {}
+
+    @task
+    def points(ctx: TaskContext, y: OutputStore, who: int) -> None:
+        sizes.setdefault(who, set()).add(ctx.launch_domain.hi)
+        np.asarray(y)[:] += 1
+
+    arrays = [cn.zeros(100_000) for _ in range(4)]
+
+    def work(who):
+        for _ in range(10):
+            if who % 2:
+                with get_machine()[:1]:
+                    points(arrays[who], who)
+            else:
+                points(arrays[who], who)
+            fence()
+
+    threads = [threading.Thread(target=work, args=(who,)) for who in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert [float(a.sum()) for a in arrays] == [1_000_000.0] * 4
+    assert sizes[1] == sizes[3] == {()} and sizes[0] == sizes[2] == {(2,)}, sizes
+    """,
+        cpus=3,
+    )
+
+
+def test_outputs_nobody_refers_to_are_written() -> None:
+    ran = []
+
+    @task
+    def told(y: OutputStore) -> None:
+        np.asarray(y)[:] = 1
+        ran.append(1)
+
+    told(cn.zeros(10))
+    gc.collect()
+    fence()
+    assert ran == [1]
+
+
+def test_stores_kept_by_a_body_stay_valid() -> None:
+    kept: list[Any] = []
+
+    @task
+    def keep(x: InputStore, y: OutputStore, total: ReductionStore[ADD]) -> None:
+        np.asarray(y)[:] = 5
+        np.asarray(total)[:] += 1
+        kept.extend((x, y, total))
+
+    for _ in range(5):
+        keep(cn.ones(3000), cn.zeros(3000), cn.zeros(3000))
+        fence()
+    gc.collect()
+    others = [cn.zeros(3000) + k for k in range(30)]
+    assert [float(a[0]) for a in others] == list(range(30))
+    for k, store in enumerate(kept):
+        np.testing.assert_array_equal(store, np.full(3000, (1.0, 5.0, 1.0)[k % 3]))
+
+
+def test_unbound_stores_in_a_chain() -> None:
+    @task
+    def count(out: OutputStore, n: int) -> None:
+        np.asarray(out.create_output_buffer((n,)))[:] = np.arange(n)
+
+    @task
+    def even(x: InputStore, out: OutputStore) -> None:
+        values = np.asarray(x)
+        values = values[values % 2 == 0]
+        np.asarray(out.create_output_buffer(values.shape))[:] = values
+
+    stores = [runtime.create_store(types.int64) for _ in range(3)]
+    count(stores[0], 100_000)
+    even(stores[0], stores[1])
+    even(stores[1], stores[2])
+    assert [s.shape for s in stores] == [(100_000,), (50_000,), (50_000,)]
+    assert int(cn.asarray(stores[2]).sum()) == sum(range(0, 100_000, 2))
+
+
+def test_planning_takes_linear_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A chain of launches on one array: comparisons and steps of the planner per launch do not grow with the chain."""
+    calls = []
+    for module, name in ((depend, "disjoint"), (schedule, "origin")):
+        function = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *a, f=function: calls.append(1) or f(*a))
+    counts = []
+    for n in (50, 200):
+        x, y = cn.ones(9), cn.zeros(9)
+        calls.clear()
+        for _ in range(n):
+            double(x, y)
+            double(y, x)
+        fence()
+        counts.append(len(calls))
+    assert counts[1] < 5 * counts[0]
+
+
+def test_many_launches_keep_memory_flat() -> None:
+    out = child("""
+    x, y = cn.ones(1000), cn.zeros(1000)
+
+    def resident():
+        return int(open("/proc/self/statm").read().split()[1]) * 4096
+
+    def rounds():
+        for k in range(4000):
+            add(y, 1)
+            if k % 100 == 99:
+                fence()
+            if k % 1000 == 0:
+                add(cn.zeros(1000), 2)
+        fence()
+        gc.collect()
+
+    rounds()
+    before = resident()
+    rounds()
+    print(resident() - before)
+    """)
+    assert int(out) < 4 << 20
