@@ -191,6 +191,8 @@ class Comm:
         self.awaited, self.since = -1, 0.0
         self.doing = ""
         self.deadline: float | None = None
+        #: called before arrays are exchanged: here the ranks may agree that they all do so
+        self.meeting: Callable[[], None] | None = None
         self._tree = _Tree(size)
         self._tags = 0
         self._exchanges: dict[Hashable, Exchange] = {}
@@ -295,6 +297,8 @@ class Comm:
         array: this rank's part, None if it has none (then `dtype` says of what). out: where the result goes. See
         `exchange.routes` about boxes that several ranks hold. The exchanges used lately stay prepared.
         """
+        if self.meeting is not None:
+            self.meeting()
         if array is not None:
             dtype = array.dtype
         if dtype is None:
@@ -315,6 +319,8 @@ class Comm:
         op: a name of `COMBINERS`, or a function of the arrays of lower ranks and of higher ones that keeps shape and dtype. The
         order depends on the number of ranks alone: contiguous ranges of ranks in ascending order, by a fixed tree.
         """
+        if self.meeting is not None:
+            self.meeting()
         self.traffic.collectives += 1
         function = COMBINERS[op] if isinstance(op, str) else op
         if self.size == 1:
@@ -383,7 +389,7 @@ class Comm:
         whole = tuple((0, n) for n in array.shape)
         boxes = [((k, k + 1), *whole) for k in range(self.size)]
         everything = ((0, self.size), *whole)
-        return self.fetch(np.ascontiguousarray(array)[np.newaxis], boxes, [everything] * self.size)
+        return self.fetch(np.asarray(array)[np.newaxis], boxes, [everything] * self.size)
 
     # -- objects and agreement --
 

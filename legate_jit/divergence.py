@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
+import zlib
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
 from legate_jit import runtime
 from legate_jit.comm import Comm
+from legate_jit.ir.choose import SMALL
 from legate_jit.ir.node import Signature
 from legate_jit.places import Place, Tape, TracedWindow, place_text, user_place
 
@@ -60,7 +63,7 @@ def _number_of(text: str) -> int:
 
 
 _signatures: dict[Signature, int] = {}
-_tapes: dict[tuple[Any, ...], int] = {}
+_tapes: dict[tuple[Any, ...], tuple[int, bool]] = {}  # digest, whether arrays in it may be dealt out
 runtime.bounded += [(_signatures, 100_000), (_tapes, 4000)]
 
 
@@ -75,6 +78,24 @@ def _signature_digest(signature: Signature) -> int:
     if found is None:
         found = _signatures[signature] = _number_of(instruction_text(signature))
     return found
+
+
+def _about(tape: tuple[Any, ...]) -> tuple[int, bool]:
+    """The digest of a tape, and whether any of its arrays is large."""
+    text = [_signature_digest(e) if e.__class__ is Signature else e for e in tape]
+    signatures = [e for e in tape if e.__class__ is Signature]
+    large = any(t.size >= SMALL for e in signatures for t in (e.type, *e.types))
+    return _number_of(repr(text)), large
+
+
+def _unwanted_refcount() -> int:
+    """What sys.getrefcount says, in a comprehension, of a store only a list refers to."""
+    stores = [object()]
+    counts = [sys.getrefcount(s) for s in stores]
+    return counts[0]
+
+
+_UNWANTED = _unwanted_refcount()
 
 
 def _scalars_text(scalars: Sequence[Any]) -> str:
@@ -100,16 +121,16 @@ class Recorder:
             runtime.window.clear()
             self._remembering = True
 
-    def flushing(self, w: runtime.Window) -> None:
-        """A window is about to run."""
+    def flushing(self, w: runtime.Window) -> bool:
+        """A window is about to run. Whether any of its arrays is large enough to be dealt out."""
         key = tuple(w.code)
-        digest = _tapes.get(key)
-        if digest is None:
-            text = [_signature_digest(e) if e.__class__ is Signature else e for e in key]
-            digest = _tapes[key] = _number_of(repr(text))
+        found = _tapes.get(key)
+        if found is None:
+            found = _tapes[key] = _about(key)
             self._seen_in_a_row = 0
         else:
             self._seen_in_a_row += 1
+        digest, large = found
         if w.scalars:
             digest += _number_of(_scalars_text(w.scalars))
         self.digest = (self.digest * 1_000_003 + digest) % _PRIME
@@ -117,6 +138,7 @@ class Recorder:
         self._details.append(_Details(self.count, w.code, tuple(w.scalars)))
         self.count += 1
         self._adapt()
+        return large
 
     def _adapt(self) -> None:
         """Remembering lines doubles the cost of recording: not in a steady loop. The next window begins after this one ran."""
@@ -133,13 +155,31 @@ class Recorder:
 
         kind: a number for this sort of point; what: this rank's point in words, and the status it wants to end with, or 0.
         """
-        if not comm.agree(kind, self.count, self.digest):
-            point, status = what()
-            text = self.explain(comm, point)
-            raise DivergenceError(text, max(1, *comm.allgather_object(status)))
+        self.agree_on_arrays(comm, kind, (), what)
+
+    def agree_on_arrays(
+        self, comm: Comm, kind: int, stores: Sequence[Any], what: Callable[[], tuple[str, int]]
+    ) -> list[Any]:
+        """`agree` before a window of these stores runs. Those that are still wanted on some rank but not on this one (garbage
+        is collected when it is): they must be computed here too, and are wanted as long as the caller holds what is returned."""
+        wanted = bytes([sys.getrefcount(s) > _UNWANTED for s in stores])
+        missing = []
+        if not comm.agree(kind, self.count, self.digest, zlib.crc32(wanted)):
+            if not comm.agree(kind, self.count, self.digest, 0):  # what is wanted is not the only difference
+                self._disagree(comm, what)
+            anywhere = [any(there) for there in zip(*comm.allgather_object(wanted), strict=True)]
+            missing = [
+                s for s, here, there in zip(stores, wanted, anywhere, strict=True) if there and not here
+            ]
         self._log.clear()
         self._details.clear()
         self.count = self.digest = 0
+        return missing
+
+    def _disagree(self, comm: Comm, what: Callable[[], tuple[str, int]]) -> NoReturn:
+        point, status = what()
+        text = self.explain(comm, point)
+        raise DivergenceError(text, max(1, *comm.allgather_object(status)))
 
     # -- explaining --
 

@@ -20,6 +20,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, NoReturn
 
@@ -31,7 +32,7 @@ from legate_jit.places import Place, place_of, place_text, user_place
 
 __all__ = ["Guard", "install"]
 
-_FENCE, _END = 1, 2
+_FENCE, _END, _FLUSH, _READ = 1, 2, 3, 4
 #: seconds that the others have to come to the end as well, when this rank ended with a status
 _GRACE = 5.0
 #: seconds between looks at whom this rank waits for, and after which a rank that is gone counts as lost
@@ -78,12 +79,13 @@ class Guard:
     """One rank's guard. `comm`: what it shares with the others."""
 
     def __init__(self, comm: Comm) -> None:
-        self.comm = comm
+        self.comm: Comm = comm
         self.recorder = Recorder()
         #: whether this process still has to do with the others: not after the end, and not in forked children
         self.active = True
         self._warn = _seconds("LEGATE_JIT_STALL_WARNING", 30.0)
         self._limit = _seconds("LEGATE_JIT_STALL_TIMEOUT", 0.0)
+        self._met = False  # whether the ranks agreed on what is being done now
         self._failing = _thread.allocate_lock()
         self._exit: tuple[Any, Place] | None = None  # of the last sys.exit
         self._parent = os.getppid()
@@ -103,15 +105,39 @@ class Guard:
         if self.active:
             self._agree(_FENCE, "fence")
 
+    def flushing(self, w: runtime.Window) -> list[Any]:
+        """A window is about to run: if its arrays may be dealt out, all ranks are here and have recorded the same. Stores that
+        must be held while it runs."""
+        self._met = False
+        if not self.active or not w.n or w.marks:  # a window with marks is flushed in parts
+            return []
+        if not self.recorder.flushing(w):
+            return []
+        self.comm.doing = "flush"
+        held = self.recorder.agree_on_arrays(self.comm, _FLUSH, w.stores, self._point(_FLUSH, "a window run"))
+        self.comm.doing = ""
+        self._met = True
+        return held
+
+    def flushed(self) -> None:
+        """A window has run."""
+        self._met = False
+
+    def meeting(self) -> None:
+        """Arrays are about to be exchanged: all ranks are at the same point, as they know already inside a flush."""
+        if self.active and not self._met:
+            self._agree(_READ, "reading an array")
+
     def _agree(self, kind: int, what: str) -> None:
-        comm = self.comm
-        comm.doing = what
+        self.comm.doing = what
+        self.recorder.agree(self.comm, kind, self._point(kind, what))
+        self.comm.doing = ""
+
+    def _point(self, kind: int, what: str) -> Callable[[], tuple[str, int]]:
+        """This rank's point in words, and the status it wants to end with."""
         place = user_place()
         status = _status(self._exit) if kind == _END else 0
-        self.recorder.agree(
-            comm, kind, lambda: (f"{what} at {place_text(place)}" if place[1] else what, status)
-        )
-        comm.doing = ""
+        return lambda: (f"{what} at {place_text(place)}" if place[1] else what, status)
 
     # -- the end of the program --
 
@@ -316,10 +342,12 @@ def install() -> Guard | None:
 
     def flushing(w: runtime.Window | None = None) -> None:
         """`runtime.flush`, recorded."""
-        recorded = runtime.window if w is None else w
-        if recorded.n and not recorded.marks and guard.active:  # a window with marks is flushed in parts
-            guard.recorder.flushing(recorded)
-        flush(w)
+        held = guard.flushing(runtime.window if w is None else w)
+        try:
+            flush(w)
+        finally:
+            guard.flushed()
+            held.clear()
 
     fence = runtime.fence
 
@@ -328,6 +356,7 @@ def install() -> Guard | None:
         fence()
         guard.fence()
 
+    guard.comm.meeting = guard.meeting
     runtime.flush = flushing
     runtime.fence = fencing
     return guard

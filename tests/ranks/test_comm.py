@@ -285,6 +285,7 @@ def test_objects(ranks: int) -> None:
         for root in range(ranks):
             assert comm.bcast({"from": comm.rank}, root) == {"from": root}
         assert comm.gather(np.array([comm.rank, 7])).tolist() == [[k, 7] for k in range(ranks)]
+        assert comm.gather(np.array(comm.rank)).tolist() == list(range(ranks))
         comm.barrier()
 
     run_ranks(ranks, program)

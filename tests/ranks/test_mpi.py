@@ -162,6 +162,36 @@ def test_a_steady_loop_with_fences_and_scalars_agrees() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_garbage_is_collected_when_it_is(ranks: int) -> None:
+    """Arrays in cycles die at other times on other ranks, which must plan the same exchanges nevertheless."""
+    said = succeeds(
+        """
+        import gc
+        import cupynumeric as np
+        from legate_jit.world import world
+
+        class Node:
+            pass
+
+        gc.disable()
+        x, total = np.arange(100_000.0), 0.0
+        for k in range(6):
+            node = Node()
+            node.itself, node.kept = node, x * (k + 2)
+            z = node.kept[1:] + node.kept[:-1]
+            del node
+            if world.rank == k % world.size:
+                gc.collect()
+            total += float(z.sum())
+        print(total)
+        """,
+        ranks,
+    )
+    assert said == "269994600027.0\n" * ranks
+
+
+@pytest.mark.slow
 def test_environment_that_is_wrong() -> None:
     ended = job("import cupynumeric", LEGATE_JIT_STALL_TIMEOUT="soon")
     assert ended.status != 0
