@@ -100,7 +100,7 @@ def test_one_rank(fault: str, status: int, cause: str | None) -> None:
     ("fault", "cause"),
     [
         ("sys.exit(0) if odd else 0", f"sys.exit(0) at {_LINE}"),
-        ("if odd: runtime.fence()", f"a window run at {_LINE}"),
+        ("if odd: runtime.fence()", "fence at <string>:12"),
         ("if odd: x = x * 3", f"multiply(float64[100000]) -> float64[100000] with 3 at {_LINE}"),
         ("x = x * (world.rank + 1.5)", f"with 1.5 at {_LINE}; rank 1: multiply(float64[100000])"),
         ("if odd: float(x[3])", f"at {_LINE}"),
