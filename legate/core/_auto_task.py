@@ -131,6 +131,10 @@ class Operation:
         """`add_communicator("cpu")`."""
         self.add_communicator("cpu")
 
+    def add_cal_communicator(self) -> None:
+        """`add_communicator("cal")`."""
+        self.add_communicator("cal")
+
     def add_nccl_communicator(self) -> None:
         """`add_communicator("nccl")`."""
         self.add_communicator("nccl")

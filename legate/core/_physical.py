@@ -14,9 +14,9 @@ import numpy as np
 
 from legate.core import types as ty
 from legate.core._enums import StoreTarget
-from legate.core._shape import Domain, DomainPoint
+from legate.core._shape import Domain, DomainPoint, Shape
 from legate.core._store import NO_CUDA, LogicalStore, flat, shown_as, type_of
-from legate_jit import hosting, runtime
+from legate_jit import bodies, hosting, runtime
 
 if TYPE_CHECKING:
     from legate_jit.store import Lens
@@ -300,13 +300,73 @@ class PhysicalStore(_Exported):
         return self._local.view(InlineAllocation)
 
     def to_logical_store(self) -> LogicalStore:
-        """The store whose elements these are; in a body, a new store with a copy of them."""
+        """The store whose elements these are. In a body, a store for tasks that the body calls: they work on the same memory."""
         origin: LogicalStore | None = getattr(self, "_origin", None)
         if origin is not None:
             return origin
+        if bodies.running() is not None:
+            return LocalStore._of(self)
         copy = LogicalStore._unbound(self.type, self.ndim)
         copy._bind(self._local.copy())
         return copy
+
+
+class LocalStore(LogicalStore):
+    """The part of a launch that a body was given, as a store for the tasks it calls. After the body, a store with a copy."""
+
+    __slots__ = ("_physical", "_copy")
+
+    _physical: PhysicalStore
+    _copy: LogicalStore | None
+
+    @classmethod
+    def _of(cls, physical: PhysicalStore) -> LocalStore:
+        """The store of a part, while its body runs."""
+        self = object.__new__(cls)
+        self._physical, self._copy = physical, None
+        self._lens, self._type, self._root, self._pending = None, physical._type, None, None
+        return self
+
+    @property
+    def _store(self) -> Any:  # type: ignore[override]
+        """The engine's store of the copy. RuntimeError while a body runs: there is nothing to compute with in it."""
+        bodies.forbid()
+        if self._copy is None:
+            self._copy = LogicalStore._unbound(self.type, self.ndim)
+            self._copy._bind(self._physical._local.copy())
+        return self._copy._store
+
+    @property
+    def extents(self) -> tuple[int, ...]:
+        """Extent of each axis of the part."""
+        return self._physical.shape
+
+    @property
+    def shape(self) -> Shape:
+        """Extent of each axis of the part."""
+        return Shape(self.extents)
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return self._physical.ndim
+
+    @property
+    def type(self) -> ty.Type:
+        """Type of the elements."""
+        return self._physical.type
+
+    @property
+    def unbound(self) -> bool:
+        """Whether the part has no contents yet."""
+        return self._physical._sink is not None and self._physical._sink is not _BOUND
+
+    def get_physical_store(self, target: StoreTarget | None = None) -> PhysicalStore:
+        """The part itself."""
+        return self._physical
+
+    def __repr__(self) -> str:
+        return f"LogicalStore(shape: {self.extents}, type: {self.type})"
 
 
 class _Bound:

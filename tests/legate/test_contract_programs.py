@@ -18,6 +18,7 @@ from legate.core import (
     TaskContext,
     TaskInfo,
     VariantCode,
+    align,
     broadcast,
     get_legate_runtime,
     types,
@@ -157,6 +158,84 @@ class TestArraysInBodies:
     @pytest.mark.parametrize("cpus", [1, 3])
     def test_functions(self, cpus: int) -> None:
         succeeds(self.PROGRAM, LEGATE_CONFIG=f"--cpus {cpus}")
+
+
+class TestTasksInBodies:
+    """A body may call tasks on the parts it was given: they run at once, on the same memory."""
+
+    @pytest.mark.parametrize("n", [10, 100_000])
+    def test_in_a_chain(self, n: int) -> None:
+        @task(constraints=(align("x", "middle", "y"), broadcast("total")))
+        def outer(x: InputStore, middle: OutputStore, y: OutputStore, total: ReductionStore[ADD]) -> None:
+            source, between, end = (s.to_logical_store() for s in (x, middle, y))
+            assert (source.ndim, source.type, source.extents) == (x.ndim, x.type, x.shape)
+            assert source.shape == x.shape and not source.unbound
+            double(source, between)
+            double(between, end)
+            add_up(end, total.to_logical_store())
+            add_up(end, total.to_logical_store())
+
+        x, middle, y, total = cn.arange(n, dtype=float), cn.zeros(n), cn.zeros(n), cn.full(1, 7.0)
+        outer(x, middle, y, total)
+        np.testing.assert_array_equal(middle, 2 * np.arange(n))
+        np.testing.assert_array_equal(y, 4 * np.arange(n))
+        assert float(total[0]) == 7 + 8 * sum(range(n))
+
+    def test_scalars_context_and_unbound(self) -> None:
+        seen = []
+
+        @task
+        def inner(ctx: TaskContext, n: int, out: OutputStore, none: InputStore | None = None) -> None:
+            seen.append((ctx.task_index, ctx.is_single_task(), [s.value() for s in ctx.scalars], none))
+            np.asarray(out.create_output_buffer((n,)))[:] = n
+
+        @task
+        def outer(out: OutputStore) -> None:
+            inner(4, out.to_logical_store())
+
+        store = runtime.create_store(types.int64)
+        outer(store)
+        np.testing.assert_array_equal(store, [4] * 4)
+        assert seen == [((), True, [4], None)]
+
+    def test_inputs_are_read_only(self) -> None:
+        @task
+        def outer(x: InputStore) -> None:
+            double(x.to_logical_store(), x.to_logical_store())
+
+        outer(cn.zeros(3))
+        with pytest.raises(ValueError, match="'y' is written, but the body may only read this store"):
+            runtime.issue_execution_fence(block=True)
+
+    def test_errors_come_from_the_body(self) -> None:
+        @task
+        def fails() -> None:
+            raise KeyError("inner")
+
+        @task
+        def outer() -> None:
+            with pytest.raises(KeyError, match="inner"):
+                fails()
+
+        outer()
+        runtime.issue_execution_fence(block=True)
+
+    def test_after_the_body_it_is_a_copy(self) -> None:
+        kept: list[LogicalStore] = []
+
+        @task
+        def outer(y: OutputStore) -> None:
+            kept.append(y.to_logical_store())
+            with pytest.raises(RuntimeError, match="works on the stores it is given"):
+                kept[0].project(0, 1)
+            np.asarray(kept[0].get_physical_store())[:] = 3
+
+        y = cn.zeros(4)
+        outer(y)
+        np.testing.assert_array_equal(y, [3] * 4)
+        kept[0].fill(8)
+        np.testing.assert_array_equal(kept[0][1:3], [8, 8])
+        np.testing.assert_array_equal(y, [3] * 4)
 
 
 def call(body: Any, inputs: int, scalars: int = 0) -> Any:

@@ -23,9 +23,11 @@ from legate.core._scope import current
 from legate.core._store import LogicalStore
 from legate.core._values import PLAIN, capture
 from legate.core._variants import validate_variant
+from legate.core.task import _nested
 from legate.core.task._invoker import VariantInvoker, as_store
 from legate.core.task._signature import SCALAR
 from legate_jit import hosting, runtime, tasks
+from legate_jit.bodies import active, running
 from legate_jit.hosting import attachments
 from legate_jit.tasks import TaskSpec
 
@@ -163,8 +165,13 @@ class PyTask:
 
         Store parameters take a store, an array, or anything with `__legate_data_interface__`; None if optional. Others take
         a value of exactly the annotated class. TypeError for wrong arguments; ValueError for constraints that the shapes do not
-        allow, or no variant for the machine.
+        allow, or no variant for the machine. In the body of a task it runs at once, on stores
+        that `PhysicalStore.to_logical_store` gives there.
         """
+        if active and running() is not None:
+            self.complete_registration()
+            _nested.call(self, self._invoker.bind(args, kwargs), _getframe(1))
+            return
         scope, plan = self._ready
         if plan is not None and scope is current() and len(args) == self._count and not kwargs:
             values = [*self._prefix, *args]
