@@ -150,6 +150,8 @@ class RanksPlan:
         self._outputs = [(r.type, how) for r, how in zip(graph.roots, local.layouts, strict=True)]
         self.traffic = sum(e.bytes for e in local.exchanges)
         self.notices = local.notices
+        if 0 in world.own:
+            _tell(self.notices)
         first = len(self._inputs)
         self.schedule = Outputs(tuple(range(first, first + len(self._outputs))))
         some = self._runnables[world.own[0]]
@@ -166,6 +168,18 @@ class RanksPlan:
     def execution(self, buffers: list[Buffer], scalars: list[Any]) -> _Run:
         """A run that can be interrupted between steps."""
         return _Run(self, buffers, scalars)
+
+
+_told: set[str] = set()
+
+
+def _tell(notices: Sequence[str]) -> None:
+    """Say once for each operation that it is computed whole on every rank, and how many bytes that moves."""
+    for notice in notices:
+        name = notice.partition(" ")[0]
+        if name not in _told:
+            _told.add(name)
+            print(f"[legate-jit] {notice}", file=sys.stderr)
 
 
 class _Run:
