@@ -58,6 +58,8 @@ def when_shared(hook: Callable[[], None]) -> None:
 
 def share() -> None:
     """Make every entry point take the lock from now on. Further calls do nothing. Also from the bodies of tasks."""
+    if _shared:  # known without the lock: whoever holds it may be waiting for the thread that starts
+        return
     with lock.inner:
         if _shared:
             return
