@@ -281,7 +281,6 @@ class Buffer:
             raise ValueError("the wrapped array is read-only")
         return _Export(self, tuple(shape), kind, writeable).array()
 
-
     def shown(self, shape: tuple[int, ...], dtype: np.dtype[Any], writeable: bool) -> NDArray[Any]:
         """`as_numpy` for callers that know that shape and dtype fit."""
         return _Export(self, shape, dtype, writeable).array()
