@@ -1,8 +1,8 @@
 """Ranks: windows whose arrays are dealt out. Each rank plans and runs its own part; buffers are parts with a layout.
 
-A plan of a window over ranks has what the runtime's flush needs of any plan. One process is one rank of MPI, or, for tests, all of
-several virtual ones (`LEGATE_JIT_VIRTUAL_RANKS`), which run as threads. Programs of one rank never come here. Knows layouts and
-communication; no NumPy semantics and no code generation.
+A plan of a window over ranks has what the runtime's flush needs of any plan. One process is one rank of MPI, or, for tests,
+all of several virtual ones (`LEGATE_JIT_VIRTUAL_RANKS`), which run as threads. Programs of one rank never come here. Knows
+layouts and communication; no NumPy semantics and no code generation.
 """
 
 from __future__ import annotations
@@ -130,7 +130,17 @@ class Outputs(NamedTuple):
 class RanksPlan:
     """A window's plans, one for each rank of this process."""
 
-    __slots__ = ("_inputs", "_outputs", "_runnables", "_world", "calls", "launches", "notices", "schedule", "traffic")
+    __slots__ = (
+        "_inputs",
+        "_outputs",
+        "_runnables",
+        "_world",
+        "calls",
+        "launches",
+        "notices",
+        "schedule",
+        "traffic",
+    )
 
     def __init__(self, key: Any, given: Sequence[Layout | None], world: World, target: Any) -> None:
         code, live, exclusive = key
@@ -144,7 +154,9 @@ class RanksPlan:
         for rank in world.own:
             local = distribute(graph, layouts, world.size, rank)
             # virtual ranks look into one memory of what is whole everywhere: nobody may overwrite it
-            mine = [e and not (shared and how.is_replicated) for e, how in zip(exclusive, layouts, strict=True)]
+            mine = [
+                e and not (shared and how.is_replicated) for e, how in zip(exclusive, layouts, strict=True)
+            ]
             schedule = passes.compile_graph(local.graph, mine, decoded.scalars, len(self._inputs))
             self._runnables[rank] = Runnable(schedule, target)
         self._outputs = [(r.type, how) for r, how in zip(graph.roots, local.layouts, strict=True)]

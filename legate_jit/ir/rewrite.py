@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from legate_jit.ir.node import ArrayType, Node, array_type
 from legate_jit.ir.ops import OPS, Kind, Op
 
-
 #: library calls in which all ranks take part
 EXCHANGES = frozenset({"fetch", "combine"})
 

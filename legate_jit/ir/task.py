@@ -20,8 +20,8 @@ class TaskSpec(NamedTuple):
 
     `roles`, per argument: 'input', 'output' (its old contents stay visible to the body), or a reduction operator of
     `REDUCTIONS`. `constraints` name arguments by position. `pieces`: points to cut the launch into, fewer when the arguments
-    hold less than `threshold` elements. `partition`: the cut itself, when the caller chose it (manual tasks). `concurrent`: all points
-    run at the same time, each on a thread of its own, because they wait for each other.
+    hold less than `threshold` elements. `partition`: the cut itself, when the caller chose it (manual tasks). `concurrent`: all
+    points run at the same time, each on a thread of its own, because they wait for each other.
     """
 
     name: str
