@@ -24,7 +24,7 @@ from legate_jit.ir.kernel import Kernel
 
 #: Reduced iterations per pass over a tile, and the costliest body that gets more than one.
 _GROUP = 4
-_CHEAP = 6
+_CHEAP = 12
 #: Keys of places in a partial vector: results by operand number, operands of the n-th iteration from _READS * (n + 1) on,
 #: best values of positional accumulators from _BEST down.
 _READS, _BEST = 1000, -1000
