@@ -32,9 +32,7 @@ def compile_window(code: Sequence[Any], live: Sequence[int], exclusive: Sequence
     return compile_graph(graph, exclusive, decoded.scalars, inputs)
 
 
-def compile_graph(
-    graph: Graph, exclusive: Sequence[bool], scalars: tuple[str, ...], inputs: int
-) -> Schedule:
+def compile_graph(graph: Graph, exclusive: Sequence[bool], scalars: tuple[str, ...], inputs: int) -> Schedule:
     """The schedule of a simplified graph with so many input buffers and scalars of these dtypes."""
     graph = split_updates(graph)
     _observe("pieces", graph)
