@@ -42,6 +42,7 @@ class _Turns:
 lock = _Turns()
 _hooks: list[Callable[[], None]] = []
 _shared: list[bool] = []
+_guarded: list[bool] = []  # once every entry point takes the lock
 
 
 def is_shared() -> bool:
@@ -58,7 +59,7 @@ def when_shared(hook: Callable[[], None]) -> None:
 
 def share() -> None:
     """Make every entry point take the lock from now on. Further calls do nothing. Also from the bodies of tasks."""
-    if _shared:  # known without the lock: whoever holds it may be waiting for the thread that starts
+    if _guarded:  # known without the lock: whoever holds it may be waiting for the thread that starts
         return
     with lock.inner:
         if _shared:
@@ -67,6 +68,7 @@ def share() -> None:
         for hook in _hooks:
             hook()
         _hold_over_forks()
+        _guarded.append(True)
 
 
 def guarded(function: F) -> F:

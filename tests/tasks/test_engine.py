@@ -260,12 +260,12 @@ def test_independent_tasks_overlap_in_time() -> None:
     meet = threading.Barrier(2, timeout=20)
     x = np.zeros(10)
 
-    def wait(target: Any) -> None:
+    def wait_for_other(target: Any) -> None:
         meet.wait()
         target += 1
 
-    call(wait, "output", x[:5])
-    call(wait, "output", x[5:])
+    call(wait_for_other, "output", x[:5])
+    call(wait_for_other, "output", x[5:])
     onp.testing.assert_array_equal(x, onp.ones(10))
 
 
@@ -273,12 +273,12 @@ def test_independent_tasks_overlap_in_time() -> None:
 def test_points_of_one_launch_overlap_in_time() -> None:
     meet = threading.Barrier(2, timeout=20)
 
-    def wait(target: Any) -> None:
+    def wait_for_point(target: Any) -> None:
         meet.wait()
         target += 1
 
     x = np.zeros(10)
-    launch = call(wait, "output", x, pieces=2)
+    launch = call(wait_for_point, "output", x, pieces=2)
     onp.testing.assert_array_equal(x, onp.ones(10))
     assert sorted(launch.points) == [(0,), (1,)]
 
