@@ -153,11 +153,17 @@ def bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
 
 def histogram(a: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None) -> Any:
     """Counts of elements in bins, and the edges of the bins; observes values."""
-    if weights is None and isinstance(a, ndarray) and a.dtype.kind == "f" and isinstance(bins, int):
-        found = _equal_bins(host_view(a).ravel(), bins, range, bool(density))
+    if weights is None and isinstance(a, ndarray) and _countable(a.dtype) and isinstance(bins, int):
+        values = a if a.dtype.kind == "f" else a.astype(np.float64)  # exact, as NumPy compares with the edges
+        found = _equal_bins(host_view(values).ravel(), bins, range, bool(density))
         if found is not None:
             return wrapped(found)
     return on_host(np.histogram, a, bins, range, density, weights)
+
+
+def _countable(dtype: np.dtype) -> bool:
+    """Whether values of this dtype are floats, or integers that doubles hold."""
+    return dtype.kind == "f" or (dtype.kind in "iu" and dtype.itemsize <= 4)
 
 
 def _equal_bins(x: np.ndarray, bins: int, limits: Any, density: bool) -> tuple[np.ndarray, np.ndarray] | None:

@@ -552,3 +552,15 @@ def test_integer_products_are_exact() -> None:
             a, b = (rng.integers(0, high, shape).astype(dtype) for shape in ((20, 30), (30, 10)))
             got = numpy.asarray(cupynumeric.matmul(cupynumeric.array(a), cupynumeric.array(b)))
             numpy.testing.assert_array_equal(got, a @ b)
+
+
+@pytest.mark.parametrize("dtype", ["i1", "u2", "i4", "u4"])
+@pytest.mark.parametrize(
+    "options", [{"bins": 10}, {"bins": 7, "range": (3, 90)}, {"bins": 5, "density": True}]
+)
+def test_histogram_of_many_integers(dtype: str, options: dict[str, object]) -> None:
+    data = (numpy.arange(300_000) * 7919 % 101).astype(dtype)
+    expected, edges = numpy.histogram(data, **options)
+    found, found_edges = cupynumeric.histogram(cupynumeric.array(data), **options)
+    numpy.testing.assert_array_equal(found, expected)
+    numpy.testing.assert_array_equal(found_edges, edges)
