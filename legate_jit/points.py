@@ -120,21 +120,11 @@ class Attempt:
     def run(self, number: int) -> None:
         """Run a point. What its body raises is kept: the first in the order of the points."""
         index, partition = self.points[number], self.partition
-        call, before = self.call, thread.launch
+        call = self.call
         start = perf_counter()
         try:
             arrays, boxes, parts = _local(self.roles, self.arrays, partition, index)
-            thread.launch = call
-            active.append(call)
-            try:
-                if sum(a.nbytes for a in arrays) < _LARGE:
-                    call.point(index, partition.launch, arrays, boxes)
-                else:
-                    with scratch.warm_temporaries():
-                        call.point(index, partition.launch, arrays, boxes)
-            finally:
-                thread.launch = before
-                active.remove(call)
+            _run_body(call, index, partition.launch, arrays, boxes, sum(a.nbytes for a in arrays))
             self.parts[number] = parts
         except BaseException as e:
             error = call.failed(e, index)
@@ -154,6 +144,28 @@ class Attempt:
         return None
 
 
+def _run_body(
+    call: Any,
+    index: tuple[int, ...],
+    launch: tuple[int, ...],
+    arrays: Sequence[np.ndarray],
+    boxes: Sequence[Box],
+    nbytes: int,
+) -> None:
+    """Call the body of one point on this thread, as the launch that the thread is in; `nbytes`: of its local arrays."""
+    before, thread.launch = thread.launch, call
+    active.append(call)
+    try:
+        if nbytes < _LARGE:
+            call.point(index, launch, arrays, boxes)
+        else:
+            with scratch.warm_temporaries():
+                call.point(index, launch, arrays, boxes)
+    finally:
+        thread.launch = before
+        active.remove(call)
+
+
 def attempt(step: Task, buffers: Sequence[Buffer], scalars: Sequence[Any]) -> Attempt:
     """A run of a step of a schedule."""
     roles = step.spec.roles
@@ -168,7 +180,7 @@ def run_alone(
 
     What `Attempt` does, without its bookkeeping: small launches are mostly that.
     """
-    call, before = scalars[step.launch], thread.launch
+    call = scalars[step.launch]
     parts: list[Part] = []
     large = 0
     try:
@@ -180,17 +192,7 @@ def run_alone(
                 array = part.local(array)
             arrays.append(array)
             large += a.type.nbytes
-        thread.launch = call
-        active.append(call)
-        try:
-            if large < _LARGE:
-                call.point((), (), arrays, boxes)
-            else:
-                with scratch.warm_temporaries():
-                    call.point((), (), arrays, boxes)
-        finally:
-            thread.launch = before
-            active.pop()
+        _run_body(call, (), (), arrays, boxes, large)
         for part in parts:
             part.merge()
     except BaseException as e:

@@ -11,11 +11,11 @@ import functools
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from legate_jit import points, tiers
+from legate_jit import tiers
 from legate_jit.backends import cpu, library, memory
 from legate_jit.backends.memory import Buffer
 from legate_jit.comm import Comm
@@ -24,6 +24,7 @@ from legate_jit.ir import layout, passes
 from legate_jit.ir.build import decode
 from legate_jit.ir.choose import SMALL
 from legate_jit.ir.distribute import Combine, Fetch, distribute
+from legate_jit.ir.exchanges import neutral
 from legate_jit.ir.layout import Layout, Need, Window
 from legate_jit.ir.node import ArrayType, Signature, array_type
 from legate_jit.ir.ops import Kind
@@ -120,13 +121,6 @@ class _Current(threading.local):
 _current = _Current()
 
 
-class Outputs(NamedTuple):
-    """What the runtime reads of a plan."""
-
-    outputs: tuple[int, ...]
-    copied_bytes: int = 0
-
-
 class RanksPlan:
     """A window's plans, one for each rank of this process."""
 
@@ -165,7 +159,7 @@ class RanksPlan:
         if 0 in world.own:
             _tell(self.notices)
         first = len(self._inputs)
-        self.schedule = Outputs(tuple(range(first, first + len(self._outputs))))
+        self.schedule = tiers.Outputs(tuple(range(first, first + len(self._outputs))))
         some = self._runnables[world.own[0]]
         self.launches, self.calls = some.launches, some.calls
 
@@ -305,7 +299,7 @@ def _combine(args: Sequence[Any], outs: Sequence[np.ndarray], options: dict[str,
     every = comm.gather(mine)
     ranks = [k for k in counting if k < comm.rank] if what.before else list(counting) or [0]
     if not ranks:
-        outs[0][...] = points.identity(_NAMES[what.op], mine.dtype)
+        outs[0][...] = neutral(what.op, mine.dtype)
         return
     outs[0][...] = functools.reduce(operator, [every[k] for k in ranks])
 
@@ -313,6 +307,3 @@ def _combine(args: Sequence[Any], outs: Sequence[np.ndarray], options: dict[str,
 @functools.lru_cache(maxsize=2048)
 def _counting(what: Combine, ranks: int) -> tuple[int, ...]:
     return tuple(k for k in range(ranks) if what.counts(k))
-
-
-_NAMES = {"add": "add", "multiply": "mul", "maximum": "max", "minimum": "min"}

@@ -263,7 +263,6 @@ class _Memory:
         self.slots: list[int] = []
         self.of: dict[Node, int] = {}
         self.firsts: dict[Node, Node] = {}
-        self.sources: dict[int, int] = {}
         self.free: dict[int, list[int]] = {}
         self.last = self.last_uses()
         self.step = 0
