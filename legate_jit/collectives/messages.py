@@ -1,0 +1,94 @@
+"""Collective messages of sizes that depend on data: counts first, then the data; receives are posted before sends.
+
+On `Comm`'s messages from one rank to another. Every rank calls the same functions in the same order. Knows arrays and ranks only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from legate_jit.comm import Comm
+
+__all__ = ["all_gather", "all_to_all", "counts_of", "joined", "totals"]
+
+
+def _raw(array: np.ndarray) -> np.ndarray:
+    """The memory of a C-contiguous array as bytes."""
+    return array.reshape(-1).view(np.uint8)
+
+
+def _traded(comm: Comm, leaving: Sequence[np.ndarray], arriving: Sequence[np.ndarray]) -> None:
+    """Send `leaving[k]` to every other rank k and receive `arriving[k]` from it; empty ones do not travel."""
+    tag, me = comm.new_tag(), comm.rank
+    others = [(me + k) % comm.size for k in range(1, comm.size)]
+    receiving = [(k, comm.receive(_raw(arriving[k]), k, tag)) for k in reversed(others) if arriving[k].nbytes]
+    sending = [(k, comm.send(_raw(leaving[k]), k, tag)) for k in others if leaving[k].nbytes]
+    for k, _ in sending:
+        comm.traffic.add(leaving[k].nbytes)
+    for k, requests in (*receiving, *sending):
+        comm.wait(requests, k)
+
+
+def counts_of(comm: Comm, sent: Sequence[int]) -> list[int]:
+    """How many items every rank sends to this one, which itself sends `sent[k]` to rank k."""
+    comm.traffic.collectives += 1
+    leaving = np.array(sent, np.int64).reshape(comm.size, 1)
+    arriving = leaving.copy()
+    _traded(comm, list(leaving), list(arriving))
+    return [int(n) for n in arriving[:, 0]]
+
+
+def all_to_all(
+    comm: Comm, leaving: Sequence[np.ndarray], counts: Sequence[int] | None = None
+) -> list[np.ndarray]:
+    """Rows for every rank: `leaving[k]` (of any length along axis 0) goes to rank k; what came from every rank, in their order.
+
+    All have one dtype and the same extents but the first. counts: how many rows come from each rank, if that is known; else the
+    ranks tell each other first.
+    """
+    rows = [np.ascontiguousarray(x) for x in leaving]
+    if counts is None:
+        counts = counts_of(comm, [len(x) for x in rows])
+    else:
+        comm.traffic.collectives += 1
+    like = rows[comm.rank]
+    arriving = [
+        like if k == comm.rank else np.empty((n, *like.shape[1:]), like.dtype) for k, n in enumerate(counts)
+    ]
+    _traded(comm, rows, arriving)
+    return arriving
+
+
+def totals(comm: Comm, number: int) -> list[int]:
+    """Every rank's number."""
+    comm.traffic.collectives += 1
+    leaving = [np.array([number], np.int64)] * comm.size
+    arriving = [np.array([number], np.int64) for _ in range(comm.size)]
+    _traded(comm, leaving, arriving)
+    return [int(n[0]) for n in arriving]
+
+
+def all_gather(comm: Comm, mine: np.ndarray, counts: Sequence[int] | None = None) -> list[np.ndarray]:
+    """Every rank's rows (of any number along axis 0; one dtype and the same other extents), in the order of ranks.
+
+    counts: how many rows each rank has, if that is known.
+    """
+    if counts is None:
+        counts = totals(comm, len(mine))
+    comm.traffic.collectives += 1
+    mine = np.ascontiguousarray(mine)
+    arriving = [
+        mine if k == comm.rank else np.empty((n, *mine.shape[1:]), mine.dtype) for k, n in enumerate(counts)
+    ]
+    _traded(comm, [mine] * comm.size, arriving)
+    return arriving
+
+
+def joined(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Parts one after another along axis 0; without copying if only one holds anything."""
+    held = [p for p in parts if len(p)]
+    if len(held) == 1:
+        return held[0]
+    return np.concatenate(parts)
