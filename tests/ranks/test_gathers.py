@@ -1,0 +1,170 @@
+"""Gathers, scatters and selections as ranks do them: algorithms on parts, between ranks that are threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from legate_jit.collectives import gathers, selections
+from legate_jit.thread_comm import ThreadComm, run_ranks
+
+SIZES = [1, 2, 3, 4, 7]
+RNG = np.random.default_rng(7)
+
+
+def uneven(rows: int, size: int) -> list[int]:
+    """Edges of parts of very different lengths, some of them empty."""
+    cuts = np.sort(RNG.integers(0, rows + 1, size - 1))
+    return [0, *map(int, cuts), rows]
+
+
+def parts(array: np.ndarray, edges: list[int], rank: int) -> np.ndarray:
+    return array[edges[rank] : edges[rank + 1]].copy()
+
+
+@pytest.fixture(params=SIZES)
+def size(request: pytest.FixtureRequest) -> int:
+    return int(request.param)
+
+
+TABLES = [
+    RNG.normal(size=53),
+    RNG.integers(-9, 9, (40, 3)).astype(np.int16),
+    RNG.normal(size=(5, 2, 2)) + 1j,
+    np.arange(300) % 7 == 0,
+]
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda t: f"{t.dtype}{t.shape}")
+@pytest.mark.parametrize("asked", [0, 3, 100, 999])
+def test_gather(size: int, table: np.ndarray, asked: int) -> None:
+    where = RNG.integers(0, len(table), asked)
+    edges, mine = uneven(len(table), size), uneven(asked, size)
+
+    def program(comm: ThreadComm) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        part = parts(table, edges, comm.rank)
+        return (
+            gathers.gather(comm, part, edges, parts(where, mine, comm.rank)),
+            gathers.gather_known(comm, part, edges, where, mine),
+            gathers.gather_same(comm, part, edges, where),
+        )
+
+    for rank, (own, known, same) in enumerate(run_ranks(size, program)):
+        for found, expected in (
+            (own, parts(table[where], mine, rank)),
+            (known, parts(table[where], mine, rank)),
+            (same, table[where]),
+        ):
+            np.testing.assert_array_equal(found, expected)
+            assert found.dtype == table.dtype
+
+
+def test_what_is_asked_for_often_travels_once() -> None:
+    """A rank that wants few rows very often is sent each of them once, and asks for it once."""
+
+    def program(comm: ThreadComm) -> int:
+        where = np.arange(10_000) % 8
+        found = gathers.gather(comm, np.arange(4.0) + 4 * comm.rank, [0, 4, 8], where)
+        np.testing.assert_array_equal(found, where)
+        return comm.traffic.nbytes
+
+    assert max(run_ranks(2, program)) <= 8 + 4 + 4 * 8  # a count, four numbers, four rows
+
+
+def assign(part: np.ndarray, where: np.ndarray, values: np.ndarray) -> None:
+    part[where] = values
+
+
+@pytest.mark.parametrize("table", TABLES[:3], ids=lambda t: f"{t.dtype}{t.shape}")
+@pytest.mark.parametrize("count", [0, 4, 100, 999])
+@pytest.mark.parametrize("one", [False, True])
+def test_the_last_of_several_writes_wins(size: int, table: np.ndarray, count: int, one: bool) -> None:
+    where = RNG.integers(0, len(table), count)
+    values = RNG.normal(size=(() if one else (count,)) + table.shape[1:]).astype(table.dtype)
+    edges, mine = uneven(len(table), size), uneven(count, size)
+    expected = table.copy()
+    expected[where] = values
+
+    def program(comm: ThreadComm) -> tuple[np.ndarray, np.ndarray]:
+        part, known = parts(table, edges, comm.rank), parts(table, edges, comm.rank)
+        own = values if one else parts(values, mine, comm.rank)
+        gathers.scatter(comm, part, edges, parts(where, mine, comm.rank), own, assign, True)
+        gathers.scatter_known(known, edges[comm.rank], where, values, assign)
+        return part, known
+
+    for rank, found in enumerate(run_ranks(size, program)):
+        for part in found:
+            np.testing.assert_array_equal(part, parts(expected, edges, rank))
+
+
+@pytest.mark.parametrize("operator", [np.add, np.multiply, np.maximum, np.subtract])
+def test_every_write_counts_in_the_order_of_the_numbers(size: int, operator: np.ufunc) -> None:
+    """Sums of floats have NumPy's bits: each element's operations are done by one rank, in order."""
+    table, where = RNG.normal(size=(11, 2)).astype(np.float32), RNG.integers(0, 11, 500)
+    values = RNG.normal(size=(500, 2)).astype(np.float32)
+    edges, mine = uneven(11, size), uneven(500, size)
+    expected = table.copy()
+    operator.at(expected, where, values)
+
+    def program(comm: ThreadComm) -> np.ndarray:
+        part = parts(table, edges, comm.rank)
+        own = parts(where, mine, comm.rank), parts(values, mine, comm.rank)
+        gathers.scatter(comm, part, edges, *own, operator.at, False)
+        return part
+
+    found = np.concatenate(run_ranks(size, program))
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("total", [0, 1, 2, 20, 1001])
+def test_parts_of_any_lengths_are_dealt_out_evenly(size: int, total: int) -> None:
+    rows = RNG.normal(size=(total, 2))
+    edges = uneven(total, size)
+    counts = np.diff(edges).tolist()
+
+    def program(comm: ThreadComm) -> tuple[np.ndarray, np.ndarray]:
+        part = parts(rows, edges, comm.rank)
+        return selections.evenly(comm, part, counts), selections.everywhere(comm, part, counts)
+
+    goal = gathers.even(total, size)
+    for rank, (mine, every) in enumerate(run_ranks(size, program)):
+        np.testing.assert_array_equal(mine, parts(rows, goal, rank))
+        np.testing.assert_array_equal(every, rows)
+
+
+def test_elements_that_are_dealt_evenly_already_do_not_travel() -> None:
+    def program(comm: ThreadComm) -> int:
+        selections.evenly(comm, np.zeros(4 if comm.rank == 2 else 5), [5, 5, 4])
+        return comm.traffic.messages
+
+    assert run_ranks(3, program) == [0, 0, 0]
+
+
+@pytest.mark.parametrize("given", [1, 5, 400])
+@pytest.mark.parametrize("dealt", [False, True])
+def test_place(size: int, given: int, dealt: bool) -> None:
+    mask = RNG.random((30, 4)) < 0.6
+    values, array = RNG.normal(size=given), np.zeros((30, 4))
+    edges, own = uneven(30, size), uneven(given, size)
+    expected = array.copy()
+    np.place(expected, mask, values)
+
+    def program(comm: ThreadComm) -> np.ndarray:
+        part = parts(array, edges, comm.rank)
+        held = parts(values, own, comm.rank) if dealt else values
+        selections.place(comm, part, parts(mask, edges, comm.rank), held, own if dealt else None, given)
+        return part
+
+    np.testing.assert_array_equal(np.concatenate(run_ranks(size, program)), expected)
+
+
+@pytest.mark.parametrize("make", [lambda: RNG.random((9, 5)) < 0.4, lambda: np.zeros(12, bool)])
+def test_positions(size: int, make: Callable[[], np.ndarray]) -> None:
+    mask = make()
+    edges = uneven(len(mask), size)
+    found = [
+        selections.positions(parts(mask, edges, r), (edges[r], *[0] * (mask.ndim - 1))) for r in range(size)
+    ]
+    np.testing.assert_array_equal(np.concatenate(found), np.argwhere(mask))
