@@ -1,4 +1,5 @@
-"""For all tests: the tests' folder on the path, every compiler pass verified, and kernels compiled from the first run on."""
+"""For all tests: the tests' folder on the path, every compiler pass verified, kernels compiled from the first run on, and the
+number of ranks that a test runs on."""
 
 from __future__ import annotations
 
@@ -10,6 +11,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import rank_counts
+
 from legate_jit import tiers
 from legate_jit.ir import passes, verify
 
@@ -18,6 +21,34 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--update-golden", action="store_true", help="write the golden dumps instead of comparing with them"
     )
+    parser.addoption(
+        "--ranks",
+        default="",
+        help="run the tests of tests/api and tests/fuzz on so many virtual ranks (3, or 2,7, or all), instead of on one and a "
+        "sample on several",
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    rank_counts.parametrize(metafunc)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    dropped = [item for item in items if rank_counts.left_out(item)]
+    if dropped:
+        config.hook.pytest_deselected(items=dropped)
+        items[:] = [item for item in items if not rank_counts.left_out(item)]
+
+
+@pytest.fixture(autouse=True)
+def rank_count(request: pytest.FixtureRequest) -> Iterator[int]:
+    """How many virtual ranks the test runs on."""
+    count = getattr(request, "param", 1)
+    if count == 1:
+        yield 1
+        return
+    with rank_counts.virtual(count):
+        yield count
 
 
 @pytest.fixture(autouse=True, scope="session")

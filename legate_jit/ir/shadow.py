@@ -61,7 +61,8 @@ class _Shadow:
         for a in step.arguments:
             if a.storage >= 0:
                 at = a.offset + _offsets(a.type.shape, a.strides)
-                self.check_read(a.storage, at, a.type.dtype.itemsize, step)
+                # a rank gives what it has, also the part of an `empty` array that nobody asked for
+                self.check_read(a.storage, at, a.type.dtype.itemsize, step, step.spec.name == "fetch")
         for k, t in step.results:
             self.memory(k)[: t.nbytes] = k
             self.written.add(k)
@@ -76,10 +77,13 @@ class _Shadow:
             else:
                 self.memory(a.storage)[at.ravel()[:, None] + np.arange(a.type.dtype.itemsize)] = a.storage
 
-    def check_read(self, storage: int, at: np.ndarray, item: int, what: object) -> None:
+    def check_read(
+        self, storage: int, at: np.ndarray, item: int, what: object, undefined: bool = False
+    ) -> None:
+        """The storage holds its own value where it is read, or, if it may be `undefined`, nobody's."""
         owner = self.memory(storage)[at.ravel()[:, None] + np.arange(item)]
-        require(storage in self.written or self.schedule.storages[storage].source >= 0 or not at.size,
-                self.stage, what, f"storage {storage} is read before anything wrote it")  # fmt: skip
+        known = undefined or storage in self.written or self.schedule.storages[storage].source >= 0
+        require(known or not at.size, self.stage, what, f"storage {storage} is read before anything wrote it")  # fmt: skip
         foreign = (owner != storage) & (owner != -1)
         require(not foreign.any(), self.stage, what, f"storage {storage} is read where another value lies")
 

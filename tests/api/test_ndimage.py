@@ -69,6 +69,7 @@ def test_convolve_of_several_axes(shape: tuple[int, int]) -> None:
     numpy.testing.assert_allclose(ours, convolve(X, w, "same"), rtol=1e-9)
 
 
+@pytest.mark.one_rank
 def test_stencils_fuse() -> None:
     x = np.array(numpy.random.default_rng(0).random((600, 700)))
     w = numpy.ones((3, 3)) / 9

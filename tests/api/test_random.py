@@ -194,6 +194,7 @@ def test_counter_integers() -> None:
         g.normal(0, -1, 3)
 
 
+@pytest.mark.one_rank
 def test_counter_draws_fuse() -> None:
     g = np.random.Generator(np.random.XORWOW(1))
     runtime.fence()

@@ -86,6 +86,7 @@ def test_mixed_arguments() -> None:
     same(numpy.vectorize(function.pyfunc)(X, I), settled(ours), exact=False)
 
 
+@pytest.mark.one_rank
 def test_it_fuses() -> None:
     x = np.array(numpy.random.default_rng(0).normal(size=300_000))
     function = np.vectorize(decay, otypes=[float])

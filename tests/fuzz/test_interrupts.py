@@ -37,6 +37,7 @@ def ring(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+@pytest.mark.one_rank  # the threads of virtual ranks are not interrupted; a real rank ends its job
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs interval timers")
 def test_interrupted_fences(monkeypatch: pytest.MonkeyPatch) -> None:

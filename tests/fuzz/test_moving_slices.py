@@ -112,7 +112,7 @@ class Loop:
 
 
 @pytest.mark.parametrize("block", range(12))
-def test_random_loops(block: int) -> None:
+def test_random_loops(block: int, rank_count: int) -> None:
     instant = 0
     for seed in range(block * 25, block * 25 + 25):
         _instant.forget()
@@ -126,7 +126,7 @@ def test_random_loops(block: int) -> None:
         for x, y in zip(ours, theirs, strict=True):
             assert (x.dtype, x.shape) == (y.dtype, y.shape), text
             numpy.testing.assert_allclose(x, y, rtol=1e-4 if x.dtype.itemsize == 4 else 1e-9, err_msg=text)
-    assert instant > 5
+    assert instant > 5 or rank_count > 1  # several ranks record everything
 
 
 def recurrence(np: Any, data: numpy.ndarray) -> Any:
@@ -136,6 +136,7 @@ def recurrence(np: Any, data: numpy.ndarray) -> Any:
     return u
 
 
+@pytest.mark.one_rank
 def test_moving_slices_are_not_planned() -> None:
     _instant.MANY = 10
     data = numpy.random.default_rng(2).random((300, 40))
@@ -147,6 +148,7 @@ def test_moving_slices_are_not_planned() -> None:
     assert (numpy.asarray(ours) == recurrence(numpy, data)).all()
 
 
+@pytest.mark.one_rank
 def test_slices_that_stay_are_recorded() -> None:
     """Sixteen boundary slices of a small array, again and again: each comes to be recorded, and windows repeat."""
     _instant.MANY = 4
@@ -164,6 +166,7 @@ def test_slices_that_stay_are_recorded() -> None:
     assert (numpy.asarray(p) == expected).all()
 
 
+@pytest.mark.one_rank
 def test_large_slices_are_recorded() -> None:
     x = cupynumeric.ones((40, 40_000))
     for i in range(1, 40):
@@ -172,6 +175,7 @@ def test_large_slices_are_recorded() -> None:
     assert float(x[39, 5]) == 40.0
 
 
+@pytest.mark.one_rank
 def test_views_follow_their_array() -> None:
     """Instant views look into arrays that are recorded, copied, shared and written to in other ways meanwhile."""
     x, expected = cupynumeric.zeros((30, 4)), numpy.zeros((30, 4))

@@ -1,0 +1,89 @@
+"""The tests of NumPy's behavior over several ranks: which tests run on how many virtual ones, and the world they run in.
+
+Tests in the folders below run on one rank, and a sample of them, fixed by their names, once more on 2, 3, 4 or 7 virtual ranks,
+among which even tiny arrays are dealt out. `--ranks 3` runs all of them on three ranks instead, `--ranks all` on each number.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+import legate
+from legate_jit import ranks, runtime
+from legate_jit.ir import choose, needs
+
+FOLDERS = ("api", "fuzz")
+COUNTS = (2, 3, 4, 7)
+#: one of so many tests is in the sample
+ONE_OF = 12
+_HERE = Path(__file__).parent
+
+
+def counts(text: str) -> tuple[int, ...]:
+    """The numbers of ranks that --ranks asks for; none if it is not given. UsageError if it means nothing."""
+    if not text:
+        return ()
+    if text == "all":
+        return (1, *COUNTS)
+    try:
+        found = tuple(int(word) for word in text.split(","))
+    except ValueError:
+        found = (0,)
+    if min(found) < 1:
+        raise pytest.UsageError(f"--ranks takes numbers of ranks such as 3 or 2,7, or all, not {text!r}")
+    return found
+
+
+def over_ranks(path: Path) -> bool:
+    """Whether the tests of a file say what NumPy does, however many ranks there are."""
+    return path.is_relative_to(_HERE) and path.relative_to(_HERE).parts[0] in FOLDERS
+
+
+def _number(text: str) -> int:
+    return zlib.crc32(text.encode())
+
+
+def parametrize(metafunc: pytest.Metafunc) -> None:
+    """Give a test its numbers of ranks."""
+    if not over_ranks(metafunc.definition.path):
+        return
+    asked = counts(metafunc.config.getoption("--ranks"))
+    marks = {m.name for m in metafunc.definition.iter_markers()}
+    found = asked or (1, COUNTS[_number(metafunc.function.__qualname__) % len(COUNTS)])
+    if "one_rank" in marks:
+        found = (1,) if 1 in found else ()
+    if found != (1,):
+        metafunc.parametrize("rank_count", found, indirect=True, ids=[f"ranks{k}" for k in found])
+
+
+def left_out(item: pytest.Item) -> bool:
+    """Whether a test on several ranks is not in the sample."""
+    call = getattr(item, "callspec", None)
+    if call is None or call.params.get("rank_count", 1) == 1 or item.config.getoption("--ranks"):
+        return False
+    return _number(item.nodeid) % ONE_OF != 0
+
+
+@contextmanager
+def virtual(count: int) -> Iterator[None]:
+    """A world of so many virtual ranks, among which arrays of two elements are dealt out."""
+    rooms = (choose, needs, ranks)
+    small = [room.SMALL for room in rooms]
+    legate.fence()
+    runtime._plans.clear()
+    for room in rooms:
+        room.SMALL = 2
+    runtime.world = ranks.World(count, range(count), None)
+    try:
+        yield
+        legate.fence()
+    finally:
+        runtime.world = None
+        for room, value in zip(rooms, small, strict=True):
+            room.SMALL = value
+        runtime._plans.clear()
