@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from legate_jit import tiers
+from legate_jit import collectives, tiers
 from legate_jit.backends import cpu, library, memory
 from legate_jit.backends.memory import Buffer
 from legate_jit.comm import Comm
@@ -24,7 +24,7 @@ from legate_jit.ir import layout, passes
 from legate_jit.ir.build import decode
 from legate_jit.ir.choose import SMALL
 from legate_jit.ir.distribute import Combine, Fetch, distribute
-from legate_jit.ir.exchanges import neutral
+from legate_jit.ir.exchanges import Collective, neutral
 from legate_jit.ir.layout import Layout, Need, Window
 from legate_jit.ir.node import ArrayType, Signature, array_type
 from legate_jit.ir.ops import Kind
@@ -302,6 +302,14 @@ def _combine(args: Sequence[Any], outs: Sequence[np.ndarray], options: dict[str,
         outs[0][...] = neutral(what.op, mine.dtype)
         return
     outs[0][...] = functools.reduce(operator, [every[k] for k in ranks])
+
+
+@library.implementation("collective")
+def _collective(args: Sequence[Any], outs: Sequence[np.ndarray], options: dict[str, Any]) -> None:
+    what: Collective = options["what"]
+    comm = _current.comm
+    assert comm is not None
+    collectives.run(comm, args, outs, what)
 
 
 @functools.lru_cache(maxsize=2048)

@@ -1,4 +1,5 @@
-"""Which axes of a library call may be cut: for every name in the target's table, how shards of operands and result relate.
+"""Which axes of a library call may be cut: for every name in the target's table, how shards of operands and result relate; and
+which calls the ranks can compute together along the others.
 
 A call whose name is not here is computed whole on every rank, from gathered operands. Must not know layouts or ranks.
 """
@@ -6,7 +7,7 @@ A call whose name is not here is computed whole on every rank, from gathered ope
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from legate_jit.ir import dtypes
 from legate_jit.ir.build import CallSpec
@@ -14,6 +15,28 @@ from legate_jit.ir.node import Node
 
 #: per axis of the result: None when it must be whole, else for every operand the axis cut alike (-1: the operand is whole)
 Axes = tuple[tuple[int, ...] | None, ...]
+
+
+class Form(NamedTuple):
+    """A way in which the ranks compute a call together, as `name` in the table of the collectives. `operands`: the axis along
+    which each operand is cut (-1: it is whole on every rank); `result`: the same of the result. `moved`: bytes that change
+    their rank if all of them do; `combined`: bytes of partial results that every rank has."""
+
+    name: str
+    operands: tuple[int, ...]
+    result: int
+    moved: int
+    combined: int = 0
+
+
+def collectives(call: Node) -> tuple[Form, ...]:
+    """The ways in which the ranks can compute a call together. Every one is right for operands that are cut as it says into
+    ordered ranges, one for each rank, of any sizes (some may be empty); the result lies in even tiles."""
+    spec = call.arg
+    if not isinstance(spec, CallSpec):
+        return ()
+    rule = _COLLECTIVES.get(spec.name)
+    return () if rule is None else rule(call, dict(spec.options))
 
 
 def axes_of(call: Node) -> Axes:
@@ -144,4 +167,19 @@ _RULES: dict[str, Callable[[Node, dict[str, Any]], Axes]] = {
     "concatenate": _concatenate,
     "regroup": _regroup,
     "numpy": _numpy,
+}
+
+
+def _ordering(call: Node, options: dict[str, Any]) -> tuple[Form, ...]:
+    """Sorting along an axis that is cut."""
+    (s,), spec = call.src, call.arg
+    assert isinstance(spec, CallSpec)
+    axis = int(options["axis"]) % s.type.ndim
+    carried = call.dtype.itemsize * s.type.size if spec.name == "argsort" else 0
+    return (Form(spec.name, (axis,), axis, s.type.nbytes + carried),)
+
+
+_COLLECTIVES: dict[str, Callable[[Node, dict[str, Any]], tuple[Form, ...]]] = {
+    "sort": _ordering,
+    "argsort": _ordering,
 }

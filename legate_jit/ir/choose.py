@@ -143,7 +143,7 @@ class _Chooser:
                         self.unite(s, n)
             case Kind.UPDATE | Kind.BITCAST | Kind.SCAN:
                 self.unite(n.src[0], n)
-            case Kind.CALL if not any(call_rules.axes_of(n)):
+            case Kind.CALL if not any(call_rules.axes_of(n)) and not call_rules.collectives(n):
                 self.fixed[n.number] = layout.replicated(n.shape)
             case _:
                 pass

@@ -1,9 +1,10 @@
 """Distribution: the graph of a program becomes the graph of one rank, with exchanges where ranks need each other's elements.
 
 Every rank records the same program and runs this pass for itself. Layouts are chosen by `ir.choose`; each node then becomes the
-same operation on the rank's part. Two kinds of library calls exchange data: `fetch` (every rank gets a box of an array that lies
-in parts) and `combine` (partial results become one). Which exchanges there are, and their order, is the same on every rank:
-nothing that decides it looks at a rank. Must not know messages, memory or how exchanges are carried out.
+same operation on the rank's part. Three kinds of library calls exchange data: `fetch` (every rank gets a box of an array that
+lies in parts), `combine` (partial results become one) and `collective` (an algorithm of all ranks). Which exchanges there are,
+and their order, is the same on every rank: nothing that decides it looks at a rank.
+Must not know messages, memory or how exchanges are carried out.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ import numpy as np
 from legate_jit.ir import dtypes, index, layout
 from legate_jit.ir.build import CallSpec
 from legate_jit.ir.choose import Choice, choose, region_of, reshaped
-from legate_jit.ir.exchanges import Combine, Exchange, Fetch, neutral, what
+from legate_jit.ir.exchanges import Collective, Combine, Exchange, Fetch, neutral, what
 from legate_jit.ir.index import Affine
 from legate_jit.ir.layout import Box, Layout, Need, Strip, Window
-from legate_jit.ir.needs import Needs
+from legate_jit.ir.needs import CallPlan, Needs
 from legate_jit.ir.node import ArrayType, Node, array_type
 from legate_jit.ir.ops import OPS, Kind, Op
 from legate_jit.ir.rewrite import Builder, Graph, reachable
@@ -254,11 +255,23 @@ class _Distributor:
             partial = self.builder.make(n.op, sources, n.arg, n.type)
             parts = max(plan.operands, key=lambda x: len(x.grid))
             return self.converted(self.combine((partial,), plan.combine, parts), plan.computed, to)
+        if plan.form is not None:
+            return self.converted(self.collective(n, plan), plan.computed, to)
         if plan.computed.is_replicated:
             return self.converted(self.whole(n), plan.computed, to)
         sources = tuple(self.part(s, need) for s, need in self.needs.of(n))
         type_ = array_type(layout.extents(plan.computed.box(self.rank)), n.dtype)
         return self.converted(self.builder.make(n.op, sources, n.arg, type_), plan.computed, to)
+
+    def collective(self, n: Node, plan: CallPlan) -> Node:
+        """The rank's part of what the ranks compute together."""
+        assert plan.form is not None and isinstance(n.arg, CallSpec)
+        sources = tuple(self.part(s, need) for s, need in self.needs.of(n))
+        number = len(self.exchanges)
+        collective = Collective(number, plan.form.name, n.arg.options, plan.operands, plan.computed, n.dtype)
+        self.exchanges.append(Exchange(collective, plan.exchanged(self.ranks)))
+        type_ = array_type(layout.extents(plan.computed.box(self.rank)), n.dtype)
+        return self.builder.make(OPS["call"], sources, CallSpec("collective", (("what", collective),)), type_)
 
     def update(self, n: Node) -> Node:
         """Every rank updates the part of the region that is in its box."""
@@ -451,4 +464,4 @@ class _Distributor:
         return self.builder.make(OPS["reshape"], (x,), None, array_type(shape, x.dtype))
 
 
-__all__ = ["Combine", "Distributed", "Exchange", "Fetch", "distribute", "neutral", "what"]
+__all__ = ["Collective", "Combine", "Distributed", "Exchange", "Fetch", "distribute", "neutral", "what"]

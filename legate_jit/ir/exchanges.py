@@ -1,4 +1,4 @@
-"""Exchanges: the two library calls by which the ranks of a distributed graph get at each other's elements.
+"""Exchanges: the library calls by which the ranks of a distributed graph get at each other's elements.
 
 Data only: which part of what every rank has, and wants. Must not know graphs' rewriting, messages or memory.
 """
@@ -6,7 +6,7 @@ Data only: which part of what every rank has, and wants. Must not know graphs' r
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from legate_jit.ir.build import CallSpec
 from legate_jit.ir.layout import Layout, Window
 from legate_jit.ir.node import Node
 from legate_jit.ir.ops import Kind
+from legate_jit.ir.rewrite import EXCHANGES
 
 
 class Fetch(NamedTuple):
@@ -43,18 +44,31 @@ class Combine(NamedTuple):
         return layout.size(self.parts.box(rank)) > 0
 
 
+class Collective(NamedTuple):
+    """The argument `what` of a call 'collective': a call that the ranks compute together, exchanging as they go. `name` is in the
+    table of the collectives, `options` are the call's own; operand k is the rank's part of an array that lies as `operands[k]`,
+    the result its part of one of `dtype` that lies as `result`."""
+
+    number: int
+    name: str
+    options: tuple[tuple[str, Any], ...]
+    operands: tuple[Layout, ...]
+    result: Layout
+    dtype: np.dtype
+
+
 class Exchange(NamedTuple):
     """What an exchange moves: bytes between ranks, all ranks together (an estimate for many ranks)."""
 
-    what: Fetch | Combine
+    what: Fetch | Combine | Collective
     bytes: int
 
 
-def what(n: Node) -> Fetch | Combine | None:
+def what(n: Node) -> Fetch | Combine | Collective | None:
     """The exchange a node of a distributed graph is, or None."""
-    if n.kind is Kind.CALL and isinstance(n.arg, CallSpec) and n.arg.name in ("fetch", "combine"):
+    if n.kind is Kind.CALL and isinstance(n.arg, CallSpec) and n.arg.name in EXCHANGES:
         found = dict(n.arg.options)["what"]
-        assert isinstance(found, Fetch | Combine)
+        assert isinstance(found, Fetch | Combine | Collective)
         return found
     return None
 
@@ -77,4 +91,4 @@ def neutral(op: str, dtype: np.dtype) -> bool | int | float:
             return False if dtype == dtypes.BOOL else 0
 
 
-__all__ = ["Combine", "Exchange", "Fetch", "neutral", "what"]
+__all__ = ["Collective", "Combine", "Exchange", "Fetch", "neutral", "what"]

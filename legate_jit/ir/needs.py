@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from legate_jit.ir import call_rules, index, layout
-from legate_jit.ir.choose import SMALL, Choice, region_of, reshaped, spread
+from legate_jit.ir import call_rules, choose, index, layout
+from legate_jit.ir.choose import Choice, region_of, reshaped, spread
 from legate_jit.ir.index import Affine
 from legate_jit.ir.layout import Layout, Margin, Need, Strip, Window
 from legate_jit.ir.node import Node
@@ -203,11 +203,18 @@ def _as(s: Node, wanted: Layout) -> tuple[Node, Need]:
 
 class CallPlan(NamedTuple):
     """How a call is computed: the layout of what ranks compute, the layouts of its operands, and the MAP op that combines partial
-    results ('': they are parts of the result)."""
+    results ('': they are parts of the result); or the `form` in which the ranks compute it together."""
 
     computed: Layout
     operands: tuple[Layout, ...]
     combine: str = ""
+    form: call_rules.Form | None = None
+
+    def exchanged(self, ranks: int) -> int:
+        """Bytes that computing together moves, all ranks together."""
+        if self.form is None:
+            return 0
+        return self.form.moved * (ranks - 1) // ranks + 2 * (ranks - 1) * self.form.combined
 
 
 def call_plan(n: Node, wanted: Layout, given: Sequence[Layout], ranks: int) -> CallPlan:
@@ -215,7 +222,7 @@ def call_plan(n: Node, wanted: Layout, given: Sequence[Layout], ranks: int) -> C
     can be cut, or it is small."""
     whole = CallPlan(layout.replicated(n.shape), tuple(layout.replicated(s.shape) for s in n.src))
     plans: dict[CallPlan, None] = {}
-    if any(m.type.size >= SMALL for m in (n, *n.src)):
+    if any(m.type.size >= choose.SMALL for m in (n, *n.src)):
         axes = call_rules.axes_of(n)
         for computed in _computable(n, axes, wanted, given, ranks):
             plans[CallPlan(computed, tuple(_operand(s, k, axes, computed) for k, s in enumerate(n.src)))] = (
@@ -224,6 +231,9 @@ def call_plan(n: Node, wanted: Layout, given: Sequence[Layout], ranks: int) -> C
         found = _partial_plan(n, given, ranks)
         if found is not None:
             plans[found] = None
+        plans.update({_together(n, form, given, ranks): None for form in call_rules.collectives(n)})
+        if all(of.is_replicated for of in given):
+            plans[whole] = None  # everyone has everything: no byte need move
     if not plans:
         return whole
     return min(plans, key=lambda plan: _moved(n, plan, wanted, given, ranks))
@@ -264,7 +274,7 @@ def _partial_plan(n: Node, given: Sequence[Layout], ranks: int) -> CallPlan | No
         return None
     axes, combine = found
     for of, axis, s in zip(given, axes, n.src, strict=True):
-        if of.cut_axes() == (axis,) and not of.is_pinned and s.type.size >= SMALL:
+        if of.cut_axes() == (axis,) and not of.is_pinned and s.type.size >= choose.SMALL:
             operands = tuple(
                 of.picked([axis if d == other else -1 for d in range(m.type.ndim)], m.shape)
                 for m, other in zip(n.src, axes, strict=True)
@@ -274,6 +284,29 @@ def _partial_plan(n: Node, given: Sequence[Layout], ranks: int) -> CallPlan | No
     return None
 
 
+def _together(n: Node, form: call_rules.Form, given: Sequence[Layout], ranks: int) -> CallPlan:
+    """The plan of a collective: operands stay where they are if that is how they must be cut."""
+    operands = tuple(
+        of if axis >= 0 and _ranges(of, axis, ranks) else _cut(s.shape, axis, ranks)
+        for s, of, axis in zip(n.src, given, form.operands, strict=True)
+    )
+    return CallPlan(_cut(n.shape, form.result, ranks), operands, form=form)
+
+
+def _cut(shape: tuple[int, ...], axis: int, ranks: int) -> Layout:
+    return layout.replicated(shape) if axis < 0 else layout.tiled(shape, axis, ranks)
+
+
+def _ranges(given: Layout, axis: int, ranks: int) -> bool:
+    """Whether the ranks have ranges of an axis, in their order."""
+    return (
+        given.cut_axes() == (axis,)
+        and given.grid == (ranks,)
+        and not given.is_pinned
+        and not given.spans[axis].reverse
+    )
+
+
 def _moved(n: Node, plan: CallPlan, wanted: Layout, given: Sequence[Layout], ranks: int) -> int:
     """Bytes that a plan moves."""
     total = 0
@@ -281,6 +314,7 @@ def _moved(n: Node, plan: CallPlan, wanted: Layout, given: Sequence[Layout], ran
         total += s.dtype.itemsize * layout.moved(of, Need(to, index.identity(s.shape)), ranks)
     if plan.combine:
         total += 2 * (ranks - 1) * n.type.nbytes
+    total += plan.exchanged(ranks)
     return total + n.dtype.itemsize * layout.moved(
         plan.computed, Need(wanted, index.identity(n.shape)), ranks
     )

@@ -13,7 +13,7 @@ from legate_jit.ir.node import ArrayType, Node, array_type
 from legate_jit.ir.ops import OPS, Kind, Op
 
 #: library calls in which all ranks take part
-EXCHANGES = frozenset({"fetch", "combine"})
+EXCHANGES = frozenset({"fetch", "combine", "collective"})
 
 
 @dataclass(frozen=True, slots=True)

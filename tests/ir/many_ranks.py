@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from legate_jit import collectives
 from legate_jit.backends import interpret
 from legate_jit.ir import layout, verify
-from legate_jit.ir.distribute import Combine, Distributed, Fetch, distribute, what
+from legate_jit.ir.distribute import Collective, Combine, Distributed, Fetch, distribute, what
 from legate_jit.ir.dtypes import code
 from legate_jit.ir.fuse import fuse
 from legate_jit.ir.layout import Box, Layout
@@ -17,9 +18,10 @@ from legate_jit.ir.lower import lower
 from legate_jit.ir.node import Node
 from legate_jit.ir.ops import Kind
 from legate_jit.ir.pieces import split_updates
-from legate_jit.ir.rewrite import Graph
+from legate_jit.ir.rewrite import EXCHANGES, Graph
 from legate_jit.ir.schedule import schedule
 from legate_jit.ir.steps import Call
+from legate_jit.thread_comm import ThreadComm, run_ranks
 
 #: tests put another in its place
 _program = interpret.Program
@@ -33,6 +35,7 @@ class Counted:
         self.messages = 0
         self.fetches = 0
         self.combines = 0
+        self.collectives = 0
 
 
 def slices(box: Box) -> tuple[slice, ...]:
@@ -67,7 +70,7 @@ def joined(parts: Sequence[np.ndarray], of: Layout) -> np.ndarray:
 def rank_steps(
     graph: Graph, inputs: Sequence[np.ndarray], scalars: Sequence[Any]
 ) -> Generator[Any, Any, None]:
-    """One rank's run: yields (exchange, its operand), is sent the result; yields the values of the roots at last."""
+    """One rank's run: yields (exchange, its operands), is sent the result; yields the values of the roots at last."""
     values: dict[int, Any] = {}
     functions = {number: (f, sources) for number, f, sources in _program(graph)._steps}
     with np.errstate(all="ignore"):
@@ -78,7 +81,7 @@ def rank_steps(
             elif n.kind is Kind.SCALAR:
                 values[n.number] = np.asarray(scalars[number_of(n)]).astype(n.dtype)
             elif (exchange := what(n)) is not None:
-                values[n.number] = yield exchange, values[n.src[0].number]
+                values[n.number] = yield exchange, [values[s.number] for s in n.src]
                 assert values[n.number].shape == n.shape, (n, values[n.number].shape, n.shape)
             else:
                 f, sources = functions[n.number]
@@ -112,7 +115,7 @@ def run(
     while asked[0][0] is not None:
         exchange = asked[0][0]
         assert all(a[0] == exchange for a in asked), "ranks meet at different exchanges"
-        results = carry_out(exchange, [np.asarray(a[1]) for a in asked], counted)
+        results = carry_out(exchange, [[np.asarray(x) for x in a[1]] for a in asked], counted)
         asked = [g.send(x) for g, x in zip(running, results, strict=True)]
     assert all(a[0] is None for a in asked)
     roots = [joined([a[1][k] for a in asked], of) for k, of in enumerate(made[0].layouts)]
@@ -133,13 +136,18 @@ def compiled(graph: Graph, scalars: int) -> list[Any]:
     verify.verify("schedule", done)
     exchanges = []
     for step in done.steps:
-        if isinstance(step, Call) and step.spec.name in ("fetch", "combine"):
+        if isinstance(step, Call) and step.spec.name in EXCHANGES:
             exchanges.append(dict(step.spec.options)["what"])
     return exchanges
 
 
-def carry_out(exchange: Fetch | Combine, operands: list[np.ndarray], counted: Counted) -> list[np.ndarray]:
+def carry_out(
+    exchange: Fetch | Combine | Collective, given: list[list[np.ndarray]], counted: Counted
+) -> list[np.ndarray]:
     """The results of an exchange."""
+    if isinstance(exchange, Collective):
+        return collective(exchange, given, counted)
+    operands = [xs[0] for xs in given]
     if isinstance(exchange, Fetch):
         return fetch(exchange, operands, counted)
     counted.combines += 1
@@ -157,6 +165,21 @@ def carry_out(exchange: Fetch | Combine, operands: list[np.ndarray], counted: Co
     for k in counting[1:]:
         total = ufunc(total, operands[k], dtype=total.dtype)
     return [np.array(total) for _ in operands]
+
+
+def collective(exchange: Collective, given: list[list[np.ndarray]], counted: Counted) -> list[np.ndarray]:
+    """Every rank's part of what the ranks compute together."""
+    counted.collectives += 1
+
+    def program(comm: ThreadComm) -> np.ndarray:
+        for x, of in zip(given[comm.rank], exchange.operands, strict=True):
+            assert x.shape == layout.extents(of.box(comm.rank))
+        dtype = exchange.dtype
+        out = np.full(layout.extents(exchange.result.box(comm.rank)), 77).astype(dtype)
+        collectives.run(comm, given[comm.rank], [out], exchange)
+        return out
+
+    return run_ranks(len(given), program)
 
 
 def fetch(exchange: Fetch, operands: list[np.ndarray], counted: Counted) -> list[np.ndarray]:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import cupynumeric
+from cupynumeric._calls import lazy
 from legate_jit import runtime, tiers
 from legate_jit.backends import interpret
 from legate_jit.ir import choose, layout, needs
@@ -78,8 +79,7 @@ def ranked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int, int, int]
     def start(ranks: int, small: int, long: int) -> None:
         Ranked.ranks, Ranked.seen = ranks, 0
         monkeypatch.setattr(needs, "LONG", long)
-        for module in (choose, needs):
-            monkeypatch.setattr(module, "SMALL", small)
+        monkeypatch.setattr(choose, "SMALL", small)
         monkeypatch.setattr(interpret, "Program", Ranked)
 
     runtime.fence()
@@ -226,10 +226,17 @@ def test_transforms_along_the_cut_axis_transpose(moved: Callable[[Callable[[], A
 
 def test_what_cannot_be_cut_is_told(moved: Callable[[Callable[[], Any]], Moved]) -> None:
     x = square()
-    counted, made = moved(lambda: cupynumeric.sort(x.ravel()))
+    counted, made = moved(lambda: lazy("numpy", (x,), x.shape, x.dtype, function="fliplr"))
     bytes_ = (RANKS - 1) * SIDE * SIDE * 8
     assert counted.bytes == bytes_
-    assert made.notices == (f"sort runs whole on every rank: {bytes_} bytes gathered",)
+    assert made.notices == (f"numpy runs whole on every rank: {bytes_} bytes gathered",)
+
+
+def test_sorting_along_the_cut_axis_is_collective(moved: Callable[[Callable[[], Any]], Moved]) -> None:
+    x = square()
+    counted, made = moved(lambda: cupynumeric.sort(x.ravel()))
+    assert (counted.collectives, counted.bytes, made.notices) == (1, 0, ())
+    assert [e.bytes for e in made.exchanges] == [SIDE * SIDE * 8 * (RANKS - 1) // RANKS]
 
 
 def test_many_ranks_cut_squares_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
