@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -109,11 +110,15 @@ def getitem(array: ndarray, key: Any) -> Any:
     """`array[key]` for a key that is not basic."""
     from cupynumeric import _indexing
 
-    if key.__class__ is ndarray and array.ndim and _is_gather(array, key):
+    if runtime.world is None and key.__class__ is ndarray and array.ndim and _is_gather(array, key):
         return _taken(array, key, host_view(key), 0)
     key = _plain(key)
     if _indexing.is_basic(key):
         return _indexing.getitem(array, key)
+    if runtime.world is not None:
+        found = _dealt().getitem(array, key)
+        if found is not None:
+            return found
     gathered = _gather(array, key)
     if gathered is not None:
         return gathered
@@ -122,6 +127,13 @@ def getitem(array: ndarray, key: Any) -> Any:
         return selected
     found = host_view(array)[to_numpy_tree(key)]
     return from_numpy_tree(np.asarray(found) if found.base is None else found.copy())
+
+
+def _dealt() -> ModuleType:
+    """The same operations where there are several ranks."""
+    from cupynumeric import _dealt as room
+
+    return room
 
 
 def _is_gather(array: ndarray, key: ndarray) -> bool:
@@ -195,6 +207,8 @@ def setitem(array: ndarray, key: Any, item: Any) -> None:
         _indexing.setitem(array, key, item)
         return
     if _select(array, key, item):
+        return
+    if runtime.world is not None and _dealt().setitem(array, key, item):
         return
     host_key, host_item = to_numpy_tree(key), to_numpy_tree(item)
     if isinstance(host_key, np.ndarray) and host_key.dtype.kind in "iu" and host_key.ndim:
@@ -282,6 +296,8 @@ def where(condition: Any, *choices: Any) -> Any:
 
 def nonzero(a: Any) -> Any:
     """Positions of non-zero elements, one index array per axis."""
+    if runtime.world is not None and (dealt := _dealt().nonzero(a)) is not None:
+        return dealt
     mask = _nonzero_mask(a)
     found = None if mask is None else irregular.nonzero(mask)
     return by_numpy(np.nonzero, (a,), {}) if found is None else tuple([wrap(s) for s in found])
@@ -289,6 +305,8 @@ def nonzero(a: Any) -> Any:
 
 def flatnonzero(a: Any) -> Any:
     """Positions of non-zero elements of the flattened array."""
+    if runtime.world is not None and (dealt := _dealt().flatnonzero(a)) is not None:
+        return dealt
     mask = _nonzero_mask(a)
     found = None if mask is None else irregular.positions(mask)
     return by_numpy(np.flatnonzero, (a,), {}) if found is None else wrap(found)
@@ -296,6 +314,8 @@ def flatnonzero(a: Any) -> Any:
 
 def argwhere(a: Any) -> Any:
     """Positions of non-zero elements, one row each."""
+    if runtime.world is not None and (dealt := _dealt().argwhere(a)) is not None:
+        return dealt
     mask = _nonzero_mask(a)
     found = None if mask is None else irregular.nonzero(mask)
     if found is None:

@@ -52,6 +52,12 @@ class Selection(ndarray):
         if self._done is None:
             from cupynumeric._convert import from_numpy, host_view
 
+            if runtime.world is not None:
+                from cupynumeric import _dealt
+
+                self._done = _dealt.selected(self._whole, self._mask)
+                if self._done is not None:
+                    return self._done
             whole, mask = host_view(self._whole), host_view(self._mask)
             store = irregular.select(whole, mask)
             self._done = from_numpy(whole[mask]) if store is None else wrap(store)

@@ -279,6 +279,11 @@ class ufunc:
         if not isinstance(a, ndarray):
             self._numpy.at(a, to_numpy_tree(indices), *to_numpy_tree(operands))
             return
+        if runtime.world is not None:
+            from cupynumeric import _dealt
+
+            if _dealt.at(self._numpy, a, indices, operands):
+                return
         from cupynumeric._advanced import mutate
 
         where, values = to_numpy_tree(indices), to_numpy_tree(operands)

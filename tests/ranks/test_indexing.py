@@ -1,0 +1,367 @@
+"""Advanced indexing of arrays that are dealt out: as NumPy's, errors included, and nobody gets the whole of an array."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as onp
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from ranks.launch import succeeds
+
+import cupynumeric as np
+import legate
+from legate_jit import ranks, runtime
+from legate_jit.ir import choose
+
+SIZES = [1, 2, 3, 4, 7]
+
+
+@pytest.fixture(params=SIZES)
+def size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """A world of so many virtual ranks, among which even tiny arrays are dealt out."""
+    legate.fence()
+    for room in (choose, ranks):
+        monkeypatch.setattr(room, "SMALL", 2)
+    monkeypatch.setattr(runtime, "world", ranks.World(request.param, range(request.param), None))
+    runtime._plans.clear()
+    yield request.param
+    legate.fence()
+    runtime._plans.clear()
+
+
+@pytest.fixture
+def gathered(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
+    """The shapes of the arrays that were made whole."""
+    seen: list[tuple[int, ...]] = []
+    usual = ranks._gather
+
+    def gather(buffer: ranks.Dealt, world: ranks.World) -> Any:
+        seen.append(buffer.type.shape)
+        return usual(buffer, world)
+
+    monkeypatch.setattr(ranks, "_gather", gather)
+    return seen
+
+
+def outcome(program: Callable[..., Any], np: Any, *arrays: Any) -> Any:
+    try:
+        found = program(np, *arrays)
+    except (IndexError, ValueError, TypeError) as error:
+        return type(error), str(error)
+    found = found if isinstance(found, tuple) else (found,)
+    return [onp.asarray(x) for x in found]
+
+
+def dealt(array: onp.ndarray) -> Any:
+    """An array of ours that lies in parts: the result of a window."""
+    if array.dtype == bool:
+        return np.asarray(array) != False  # noqa: E712
+    return np.asarray(array) + array.dtype.type(0)
+
+
+def check(program: Callable[..., Any], *arrays: onp.ndarray, texts: bool = True) -> None:
+    """The program does the same with NumPy's arrays and with ours; arrays that it changes, too."""
+    theirs = [a.copy() for a in arrays]
+    ours = [dealt(a) for a in arrays]
+    expected, found = outcome(program, onp, *theirs), outcome(program, np, *ours)
+    if isinstance(expected, tuple):
+        assert isinstance(found, tuple), (expected, found)
+        assert found[0] is expected[0]
+        assert found == expected or not texts
+        return
+    assert not isinstance(found, tuple), found
+    for a, b in zip([*expected, *theirs], [*found, *ours], strict=True):
+        b = onp.asarray(b)
+        assert (b.shape, b.dtype) == (a.shape, a.dtype)
+        onp.testing.assert_array_equal(b, a)
+
+
+X = onp.arange(60.0) * 3 % 31
+Y = (onp.arange(84).reshape(12, 7) * 5 % 83).astype(onp.int32)
+Z = onp.arange(120.0).reshape(6, 5, 4) + 1j
+N = onp.arange(40) * 7 % 60 - 17
+J = onp.arange(24).reshape(4, 6) * 5 % 12 - 6
+K = onp.arange(24).reshape(4, 6) * 3 % 7 - 3
+
+READS: dict[str, tuple[Callable[..., Any], tuple[onp.ndarray, ...]]] = {
+    "vector": (lambda np, x, i: x[i], (X, N)),
+    "few": (lambda np, x: (x[[3, -1, 3]], x[np.array([5])]), (X,)),
+    "short": (lambda np, x, i: x[i.astype(np.int8)], (X, N)),
+    "unsigned": (lambda np, x, i: x[(i + 20).astype(np.uint64)], (X, N)),
+    "view": (lambda np, x, i: x[50:2:-2][i[::2] % 20], (X, N)),
+    "rows": (lambda np, y, j: y[j], (Y, J)),
+    "rows known": (lambda np, y: y[[0, 11, 3, 3, -1, 5, 4, 7, 8, 9, 2]], (Y,)),
+    "columns": (lambda np, y, k: y[:, k], (Y, K)),
+    "columns known": (lambda np, y: (y[:, [1, 1, -1]], y[2:9, [0, 6]]), (Y,)),
+    "pairs": (lambda np, y, j, k: y[j, k], (Y, J, K)),
+    "broadcast": (lambda np, y, j, k: y[j[:, :1], k[0]], (Y, J, K)),
+    "with a number": (lambda np, y, j: (y[j, 3], y[2, j % 7]), (Y, J)),
+    "table known": (lambda np, i: np.asarray([1.5, 2.5, 3.5])[i % 3], (N,)),
+    "index known": (lambda np, y: y[onp.arange(30) % 12, onp.arange(30) % 7], (Y,)),
+    "between": (lambda np, z, j: z[:, j % 5], (Z, J)),
+    "apart": (lambda np, z, j, k: (z[j % 6, :, k % 4], z[1, :, k % 4]), (Z, J, K)),
+    "last two": (lambda np, z, j, k: z[..., j % 5, k % 4], (Z, J, K)),
+    "new axis": (lambda np, z, j: z[:, None, j % 5, 1:3], (Z, J)),
+    "mask": (lambda np, x: x[x > 10], (X,)),
+    "mask of rows": (lambda np, y: y[y[:, 1] % 2 == 0], (Y,)),
+    "mask of planes": (lambda np, z: z[z[:, :, 0].real % 3 == 0], (Z,)),
+    "mask of columns": (lambda np, y: y[:, y[3] > 20], (Y,)),
+    "mask and index": (lambda np, y: y[y[:, 0] > 20, 2], (Y,)),
+    "mask all false": (lambda np, x: x[x > 1000], (X,)),
+    "masked views": (lambda np, y: y.T[1:][y.T[1:] > 40], (Y,)),
+    "nonzero": (lambda np, y: (*np.nonzero(y % 3), np.flatnonzero(y > 40), np.argwhere(y % 5 == 0)), (Y,)),
+    "where": (lambda np, z: np.where(z.real > 60), (Z,)),
+    "boundaries": (lambda np, x: x[[-60, 59, 0]], (X,)),
+}
+
+
+@pytest.mark.parametrize("name", READS)
+def test_reads(size: int, name: str) -> None:
+    program, arrays = READS[name]
+    check(program, *arrays)
+
+
+ERRORS: dict[str, tuple[Callable[..., Any], tuple[onp.ndarray, ...]]] = {
+    "above": (lambda np, x, i: x[i + 40], (X, N)),
+    "below": (lambda np, x, i: x[i - 45], (X, N)),
+    "known": (lambda np, x: x[[3, 77, -99]], (X,)),
+    "second axis": (lambda np, y, j, k: y[j, k + 2], (Y, J, K)),
+    "both axes": (lambda np, y, j, k: y[j + 3, k + 20], (Y, J, K)),
+    "after a slice": (lambda np, y, k: y[1:3, k + 4], (Y, K)),
+    "shapes": (lambda np, y, j, i: y[j, i % 7], (Y, J, N)),
+    "mask": (lambda np, y: y[(y > 3)[:5]], (Y,)),
+    "floats": (lambda np, x: x[x], (X,)),
+    "too many": (lambda np, x, i: x[i, i], (X, N)),
+}
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_errors(size: int, name: str) -> None:
+    program, arrays = ERRORS[name]
+    check(program, *arrays)
+
+
+def assigned(key: Callable[..., Any], item: Callable[..., Any]) -> Callable[..., Any]:
+    def program(np: Any, x: Any, *arrays: Any) -> Any:
+        x[key(x, *arrays)] = item(np, x, *arrays)
+        return ()
+
+    return program
+
+
+WRITES: dict[str, tuple[Callable[..., Any], tuple[onp.ndarray, ...]]] = {
+    "number": (assigned(lambda x, i: i, lambda np, x, i: 2.5), (X, N)),
+    "vector": (assigned(lambda x, i: i, lambda np, x, i: i * 0.5), (X, N)),
+    "the last wins": (assigned(lambda x, i: i % 5, lambda np, x, i: i * 0.5), (X, N)),
+    "known": (assigned(lambda x: [3, 9, 3, -1], lambda np, x: [1, 2, 3, 4]), (X,)),
+    "known, dealt values": (assigned(lambda x: onp.arange(40) % 31, lambda np, x: x[:40] * 2), (X,)),
+    "other dtype": (assigned(lambda y, j: j, lambda np, y, j: 3.9), (Y, J)),
+    "rows": (assigned(lambda y, j: j, lambda np, y, j: np.arange(7)), (Y, J)),
+    "rows each": (assigned(lambda y, j: j[0], lambda np, y, j: y[:6] * 2), (Y, J)),
+    "columns": (assigned(lambda y, k: (slice(None), k[0]), lambda np, y, k: k[0]), (Y, K)),
+    "pairs": (assigned(lambda y, j, k: (j, k), lambda np, y, j, k: j * 100 + k), (Y, J, K)),
+    "apart": (assigned(lambda z, j, k: (j % 6, slice(1, 4), k % 4), lambda np, z, j, k: j[:, :, None]), (Z, J, K)),
+    "between": (assigned(lambda z, j: (slice(None), j[0] % 5), lambda np, z, j: j[0][:, None] + z[0, 0]), (Z, J)),
+    "leading ones": (assigned(lambda x, i: i, lambda np, x, i: np.ones((1, 1, 40))), (X, N)),
+    "mask, vector": (assigned(lambda x: x > 12, lambda np, x: np.arange(int((x > 12).sum())) * 1.5), (X,)),
+    "mask, one": (assigned(lambda x: x > 12, lambda np, x: np.asarray([7.0])), (X,)),
+    "mask, selection": (assigned(lambda x: x > 12, lambda np, x: x[x > 12] * 2), (X,)),
+    "mask, other mask": (assigned(lambda x: x > 12, lambda np, x: x[x > 12][::-1]), (X,)),
+    "mask of rows": (assigned(lambda y: y[:, 0] > 30, lambda np, y: -y[y[:, 0] > 30]), (Y,)),
+    "mask, too few": (assigned(lambda x: x > 12, lambda np, x: np.arange(3.0)), (X,)),
+    "shapes": (assigned(lambda x, i: i, lambda np, x, i: i[:7]), (X, N)),
+    "range": (assigned(lambda x, i: i + 40, lambda np, x, i: i), (X, N)),
+    "overflow": (assigned(lambda y, j: j, lambda np, y, j: 2 + 3j), (Y, J)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_writes(size: int, name: str) -> None:
+    program, arrays = WRITES[name]
+    check(program, *arrays)
+
+
+def test_writes_through_views(size: int) -> None:
+    def program(np: Any, y: Any, j: Any) -> Any:
+        v = y[2:, ::2]
+        v[j[0] % 10, j[1] % 4] = j[2]
+        y.T[3][j[3]] -= 5
+        w = y.reshape(-1)
+        w[j.reshape(-1) * 3] = 17
+        return v, w
+
+    check(program, Y, J)
+
+
+def test_an_array_and_its_copies(size: int) -> None:
+    """What is written to one name does not show under another one."""
+
+    def program(np: Any, x: Any, i: Any) -> Any:
+        y, z = x.copy(), x + 1
+        y[i] = -1.0
+        x[i % 7] = -2.0
+        z[i] += 100
+        w = y
+        w[i[:3]] = 5
+        return y, z
+
+    check(program, X, N)
+
+
+def test_reading_the_whole_between(size: int) -> None:
+    def program(np: Any, x: Any, i: Any) -> Any:
+        before = onp.array(x)
+        x[i] = -1.0
+        after = onp.array(x[i % 9])
+        x[i] += 3
+        return before, after
+
+    check(program, X, N)
+
+
+ATS: dict[str, tuple[Callable[..., Any], tuple[onp.ndarray, ...]]] = {
+    "add": (lambda np, x, i: np.add.at(x, i, 1), (X, N)),
+    "add floats": (lambda np, x, i: np.add.at(x, i % 3, i * 0.1), (X, N)),
+    "multiply": (lambda np, x, i: np.multiply.at(x, i % 9, i * 0.25), (X, N)),
+    "pairs": (lambda np, y, j, k: np.subtract.at(y, (j, k), j * k), (Y, J, K)),
+    "rows": (lambda np, y, j: np.maximum.at(y, j, y[0] * 2), (Y, J)),
+    "negative": (lambda np, x, i: np.negative.at(x, i), (X, N)),
+    "mask": (lambda np, x: np.add.at(x, x > 5, 2.0), (X,)),
+    "range": (lambda np, x, i: np.add.at(x, i + 50, 1.0), (X, N)),
+    "casting": (lambda np, y, j: np.add.at(y, j, 1.5), (Y, J)),
+    "small target": (lambda np, i: _counted(np, i), (N,)),
+}
+
+
+def _counted(np: Any, i: Any) -> Any:
+    counts = np.zeros(1, np.int64).repeat(1)
+    np.add.at(counts, i * 0, 1)
+    return counts
+
+
+@pytest.mark.parametrize("name", ATS)
+def test_ufunc_at(size: int, name: str) -> None:
+    program, arrays = ATS[name]
+    check(lambda np, *a: (program(np, *a),) if name == "small target" else (program(np, *a), ())[1], *arrays)
+
+
+@pytest.mark.parametrize("name", [*READS, *WRITES])
+def test_nothing_is_made_whole(
+    monkeypatch: pytest.MonkeyPatch, gathered: list[tuple[int, ...]], name: str
+) -> None:
+    """No rank gets all of an array that is dealt out; reading the results apart."""
+    legate.fence()
+    for room in (choose, ranks):
+        monkeypatch.setattr(room, "SMALL", 2)
+    monkeypatch.setattr(runtime, "world", ranks.World(3, range(3), None))
+    runtime._plans.clear()
+    program, arrays = (READS | WRITES)[name]
+    found = [dealt(a) for a in arrays]
+    try:
+        program(np, *found)
+        legate.fence()
+    except (ValueError, IndexError, TypeError):
+        pass
+    assert not gathered
+    runtime._plans.clear()
+
+
+@st.composite
+def keys(draw: st.DrawFn, shape: tuple[int, ...]) -> tuple[Any, ...]:
+    """An advanced key: index arrays that broadcast, slices, numbers, new axes, an ellipsis; numbers out of range are rare."""
+    spread = draw(st.sampled_from([(5,), (3, 4), (1, 9), (13,)]))
+    found: list[Any] = []
+    for n in shape:
+        kind = draw(st.sampled_from("aaasin"))
+        if kind == "n":
+            found.append(None)
+            kind = "s"
+        if kind == "a":
+            own = tuple(m if draw(st.booleans()) else 1 for m in spread)[
+                draw(st.integers(0, len(spread) - 1)) :
+            ]
+            high = n + draw(st.sampled_from([0] * 15 + [1]))
+            seed = draw(st.integers(0, 99))
+            found.append(onp.random.default_rng(seed).integers(-n, high, own))
+        elif kind == "s":
+            found.append(slice(draw(st.sampled_from([None, 1])), None, draw(st.sampled_from([None, 2, -1]))))
+        else:
+            found.append(draw(st.integers(-n, n - 1)))
+    if draw(st.booleans()):
+        found = [*found[:-1], Ellipsis] if draw(st.booleans()) else [Ellipsis, *found[1:]]
+    return tuple(found)
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_any_key(data: st.DataObject) -> None:
+    size = data.draw(st.sampled_from([2, 3, 4, 7]))
+    shape = data.draw(st.sampled_from([(40,), (11, 6), (5, 4, 6), (2, 3, 30)]))
+    key = data.draw(keys(shape))
+    lies = data.draw(st.booleans())
+    x = onp.arange(onp.prod(shape)).reshape(shape)
+
+    def program(np: Any, x: Any) -> Any:
+        ours = [dealt(e) if np is not onp and lies and isinstance(e, onp.ndarray) else e for e in key]
+        found = x[tuple(ours)]
+        x[tuple(ours)] = found * 2 + 1
+        if any(isinstance(e, onp.ndarray) for e in key):
+            np.add.at(x, tuple(ours), found)
+        return found
+
+    small = choose.SMALL, ranks.SMALL
+    choose.SMALL = ranks.SMALL = 2
+    runtime.world = ranks.World(size, range(size), None)
+    runtime._plans.clear()
+    try:
+        check(program, x, texts=False)
+    finally:
+        legate.fence()
+        runtime.world = None
+        choose.SMALL, ranks.SMALL = small
+        runtime._plans.clear()
+
+
+PROGRAM = """
+    import numpy as onp
+    import cupynumeric as np
+    from legate_jit import ranks, runtime
+    me = runtime.world.own[0]
+    def never(*_):
+        raise AssertionError("an array was made whole")
+    usual, ranks._gather = ranks._gather, never
+    n = 300_000
+    x, hx = np.arange(n) * 3.0, onp.arange(n) * 3.0
+    i, hi = np.arange(n // 2) * 7919 % n - n // 2, onp.arange(n // 2) * 7919 % n - n // 2
+    y, hy = x[i], hx[hi]
+    x[i] = i * 0.5
+    hx[hi] = hi * 0.5
+    np.add.at(x, i % 1000, y)
+    onp.add.at(hx, hi % 1000, hy)
+    m, hm = x % 2 == 0, hx % 2 == 0
+    z, hz = x[m], hx[hm]
+    p, hp = np.nonzero(m)[0], onp.flatnonzero(hm)
+    try:
+        x[i + n]
+    except IndexError as error:
+        text = str(error)
+    try:
+        hx[hi + n]
+    except IndexError as error:
+        assert str(error) == text
+    parts = [a._store.buffer.parts[me].nbytes for a in (x, y, z, p)]
+    assert all(isinstance(a._store.buffer, ranks.Dealt) for a in (x, y, z, p))
+    assert sum(parts) <= (hx.nbytes + hy.nbytes + hz.nbytes + hp.nbytes) / runtime.world.size + 64
+    ranks._gather = usual
+    for a, b in ((x, hx), (y, hy), (z, hz), (p, hp)):
+        onp.testing.assert_array_equal(onp.asarray(a), b)
+    print("as numpy")
+"""
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_under_mpi(count: int) -> None:
+    assert succeeds(PROGRAM, count).split("\n").count("as numpy") == count
