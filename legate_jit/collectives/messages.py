@@ -11,7 +11,7 @@ import numpy as np
 
 from legate_jit.comm import Comm
 
-__all__ = ["all_gather", "all_to_all", "counts_of", "joined", "totals"]
+__all__ = ["all_gather", "all_to_all", "broadcast", "counts_of", "joined", "totals"]
 
 
 def _raw(array: np.ndarray) -> np.ndarray:
@@ -59,6 +59,27 @@ def all_to_all(
     ]
     _traded(comm, rows, arriving)
     return arriving
+
+
+def broadcast(comm: Comm, array: np.ndarray, root: int) -> None:
+    """All ranks get what `array` (C-contiguous, of one shape and dtype everywhere) holds on rank `root`, in theirs: by a tree."""
+    comm.traffic.collectives += 1
+    if not array.nbytes:
+        return
+    me, tag, memory = (comm.rank - root) % comm.size, comm.new_tag(), _raw(array)
+    step = 1 << (comm.size - 1).bit_length() if not me else me & -me
+    if me:
+        source = (me - step + root) % comm.size
+        comm.wait(comm.receive(memory, source, tag), source)
+    sending = []
+    while step > 1:
+        step //= 2
+        if me + step < comm.size:
+            peer = (me + step + root) % comm.size
+            comm.traffic.add(array.nbytes)
+            sending.append((peer, comm.send(memory, peer, tag)))
+    for peer, requests in sending:
+        comm.wait(requests, peer)
 
 
 def totals(comm: Comm, number: int) -> list[int]:

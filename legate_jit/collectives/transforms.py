@@ -131,8 +131,8 @@ def _grouped(comm: Comm, x: Parts, group: list[Step], goal: tuple[Box, ...] | No
 
 def _before(x: Parts, goal: tuple[Box, ...], waiting: set[int]) -> tuple[Box, ...] | None:
     """The boxes that become the result's once the axes that wait are transformed; None if the result is cut along one of them."""
-    whole = [tuple(set(box[d] for box in goal if layout.size(box))) for d in waiting]
-    if any(len(found) > 1 or found and found[0][0] for found in whole):
+    whole = [tuple({box[d] for box in goal if layout.size(box)}) for d in waiting]
+    if any(len(found) > 1 or (found and found[0][0]) for found in whole):
         return None
     highest = [max((box[d][1] for box in goal), default=0) for d in range(len(x.shape))]
     if any(highest[d] != x.shape[d] for d in range(len(x.shape)) if d not in waiting):

@@ -19,7 +19,8 @@ NORMS: list[str | None] = [None, "ortho", "forward"]
 
 
 def local(name: str, x: np.ndarray, n: int, axis: int, norm: Any) -> np.ndarray:
-    return getattr(np.fft, name)(x, n, axis, norm)
+    function: Any = getattr(np.fft, name)
+    return np.asarray(function(x, n, axis, norm))
 
 
 def layouts(shape: tuple[int, ...], ranks: int) -> Iterator[layout.Layout]:
