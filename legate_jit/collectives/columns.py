@@ -40,7 +40,9 @@ class Columns(NamedTuple):
     def panels(self) -> Iterator[Panel]:
         """All blocks, from the left."""
         for k, first in enumerate(range(0, self.count, self.width)):
-            yield Panel(first, min(self.width, self.count - first), k % self.ranks, k // self.ranks * self.width)
+            yield Panel(
+                first, min(self.width, self.count - first), k % self.ranks, k // self.ranks * self.width
+            )
 
     def of(self, rank: int) -> np.ndarray:
         """The columns a rank has."""

@@ -21,7 +21,9 @@ __all__ = ["Reflections", "householder", "orthogonal", "tall"]
 # ---- tall matrices -----------------------------------------------------------------------------------------------
 
 
-def tall(comm: Comm, rows: np.ndarray, counts: Sequence[int], with_q: bool) -> tuple[np.ndarray | None, np.ndarray]:
+def tall(
+    comm: Comm, rows: np.ndarray, counts: Sequence[int], with_q: bool
+) -> tuple[np.ndarray | None, np.ndarray]:
     """Q and R of a matrix of n columns of which this rank has `rows`, and rank k has counts[k] of them, in order: this rank's
     rows of Q (None unless asked for), and all of R (k x n, k = min(all rows, n)), the same bits on every rank."""
     n = rows.shape[1]

@@ -21,7 +21,9 @@ DTYPES = ["f4", "f8", "c8", "c16"]
 
 def values(shape: tuple[int, ...], dtype: str, seed: int = 3) -> np.ndarray:
     r = np.random.default_rng(seed)
-    return (r.standard_normal(shape) + (1j * r.standard_normal(shape) if dtype[0] == "c" else 0)).astype(dtype)
+    return (r.standard_normal(shape) + (1j * r.standard_normal(shape) if dtype[0] == "c" else 0)).astype(
+        dtype
+    )
 
 
 def small(error: np.ndarray, size: Any, n: int) -> None:
@@ -35,7 +37,7 @@ def rows(shape: tuple[int, ...], ranks: int) -> tuple[Box, ...]:
 
 
 def dealt(x: np.ndarray, how: Columns, rank: int) -> np.ndarray:
-    return np.ascontiguousarray(x[:, how.of(rank)])
+    return x[:, how.of(rank)].copy()
 
 
 def joined(parts: list[np.ndarray], how: Columns) -> np.ndarray:
@@ -76,7 +78,7 @@ def test_systems(n: int, width: int, dtype: str, ranks: int) -> None:
     how, cut = Columns(n, width, ranks), np.array_split(np.arange(11), ranks)
 
     def program(comm: Comm) -> Any:
-        u, x = dealt(a, how, comm.rank), np.ascontiguousarray(b[:, cut[comm.rank]])
+        u, x = dealt(a, how, comm.rank), b[:, cut[comm.rank]].copy()
         found = lu.eliminate(comm, u, x, how)
         lu.back(comm, u, x, how)
         return x, found
@@ -122,7 +124,7 @@ def test_triangles(unit: bool, lower: bool, dtype: str, ranks: int) -> None:
         np.fill_diagonal(triangle, 1)
 
     def program(comm: Comm) -> np.ndarray:
-        x = np.ascontiguousarray(b[:, comm.rank : comm.rank + 1])
+        x = b[:, comm.rank : comm.rank + 1].copy()
         assert lu.substitute(comm, dealt(a, how, comm.rank), x, how, lower, unit)
         zero = dealt(a - np.diag(np.where(np.arange(n) == 17, a.diagonal(), 0)), how, comm.rank)
         assert lu.substitute(comm, zero, x.copy(), how, lower, unit) == unit
