@@ -227,13 +227,16 @@ def _fft_library() -> tuple[Any, dict[str, Any]]:
     return scipy.fft, {"workers": len(os.sched_getaffinity(0))}
 
 
+def transformed(x: np.ndarray, name: str, options: dict[str, Any]) -> np.ndarray:
+    """A transform by name; small ones by NumPy, whose call is cheaper."""
+    library, extra = (np.fft, {}) if x.size < 1 << 14 else _fft_library()
+    return np.asarray(getattr(library, name)(x, **options, **extra))
+
+
 @implementation("fft")
 def _fft(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -> None:
-    """A transform by name; small ones by NumPy, whose call is cheaper."""
     rest = dict(options)
-    name = rest.pop("name")
-    library, extra = (np.fft, {}) if args[0].size < 1 << 14 else _fft_library()
-    outs[0][...] = getattr(library, name)(args[0], **rest, **extra)
+    outs[0][...] = transformed(args[0], rest.pop("name"), rest)
 
 
 def call(name: str, args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -> None:

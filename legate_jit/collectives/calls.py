@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
-from legate_jit.collectives import implementation, sorting
+from legate_jit.backends import library
+from legate_jit.collectives import implementation, sorting, transforms
 from legate_jit.comm import Comm
 from legate_jit.ir.exchanges import Collective
 
@@ -36,3 +38,18 @@ def _sort(comm: Comm, parts: Sequence[np.ndarray], outs: Sequence[np.ndarray], w
 @implementation("argsort")
 def _argsort(comm: Comm, parts: Sequence[np.ndarray], outs: Sequence[np.ndarray], what: Collective) -> None:
     _by_lines(sorting.argsort, comm, parts[0], outs[0], _axis_of(what))
+
+
+@implementation("fft")
+def _fft(comm: Comm, parts: Sequence[np.ndarray], outs: Sequence[np.ndarray], what: Collective) -> None:
+    """In the precision of the result from the start, so that libraries do not choose differently on different ranks."""
+    (source,), out = what.operands, outs[0]
+    precision = np.result_type(np.empty(0, what.dtype).real.dtype, *("c8",) * (parts[0].dtype.kind == "c"))
+    boxes, wanted = (tuple(how.box(k) for k in range(comm.size)) for how in (source, what.result))
+    part = parts[0].astype(precision, copy=False)
+    options = dict(what.options)
+    out[...] = transforms.transform(comm, part, source.shape, boxes, wanted, options, _transformed)
+
+
+def _transformed(name: str, x: np.ndarray, n: int, axis: int, norm: Any) -> np.ndarray:
+    return library.transformed(x, name, {"n": n, "axis": axis, "norm": norm})

@@ -16,7 +16,7 @@ __all__ = ["factor"]
 def factor(comm: Comm, a: np.ndarray, how: Columns) -> bool:
     """Turn this rank's columns of a Hermitian matrix into those of its lower Cholesky factor; whether there is one. The answer is
     the same on all ranks; if it is False, the columns mean nothing."""
-    n = how.count
+    n = how.total
     own = how.of(comm.rank)
     panels = list(how.panels())
     for panel in panels:

@@ -31,23 +31,24 @@ class Panel(NamedTuple):
 
 
 class Columns(NamedTuple):
-    """How a matrix of `count` columns lies."""
+    """How a matrix of `total` columns lies."""
 
-    count: int
+    total: int
     width: int
     ranks: int
 
     def panels(self) -> Iterator[Panel]:
         """All blocks, from the left."""
-        for k, first in enumerate(range(0, self.count, self.width)):
+        for k, first in enumerate(range(0, self.total, self.width)):
             yield Panel(
-                first, min(self.width, self.count - first), k % self.ranks, k // self.ranks * self.width
+                first, min(self.width, self.total - first), k % self.ranks, k // self.ranks * self.width
             )
 
     def of(self, rank: int) -> np.ndarray:
         """The columns a rank has."""
-        every = np.arange(self.count)
-        return every[every // self.width % self.ranks == rank]
+        every = np.arange(self.total)
+        mine: np.ndarray = every[every // self.width % self.ranks == rank]
+        return mine
 
     def after(self, rank: int, column: int) -> int:
         """How many of a rank's columns come before `column`: where those from there on begin."""

@@ -34,7 +34,7 @@ class Eliminated(NamedTuple):
 def eliminate(comm: Comm, a: np.ndarray, rhs: np.ndarray, how: Columns) -> Eliminated:
     """Turn this rank's columns of a square matrix into those of U, where P @ matrix = L @ U, and its right-hand sides into
     L**-1 @ P @ rhs. What is below the diagonal of `a` afterwards means nothing."""
-    n = how.count
+    n = how.total
     diagonal, swaps = np.empty(n, a.dtype), 0
     for panel in how.panels():
         k, w = panel.first, panel.width
@@ -104,7 +104,7 @@ def back(comm: Comm, a: np.ndarray, rhs: np.ndarray, how: Columns) -> None:
 def substitute(comm: Comm, a: np.ndarray, rhs: np.ndarray, how: Columns, lower: bool, unit: bool) -> bool:
     """Turn this rank's right-hand sides into solutions for one triangle of a square matrix, with ones on its diagonal if `unit`;
     whether there are any (False: there is a zero on the diagonal)."""
-    n = how.count
+    n = how.total
     panels = list(how.panels())
     for panel in panels if lower else reversed(panels):
         k, w = panel.first, panel.width

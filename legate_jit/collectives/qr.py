@@ -95,7 +95,7 @@ class Reflections(NamedTuple):
     def upper(self, rank: int) -> np.ndarray:
         """This rank's columns of R, with as many rows as the smaller side."""
         own = self.how.of(rank)
-        kept = self.mine[: min(self.rows, self.how.count)]
+        kept = self.mine[: min(self.rows, self.how.total)]
         return np.where(np.arange(len(kept))[:, None] <= own[None, :], kept, 0)
 
 

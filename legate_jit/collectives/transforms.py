@@ -313,7 +313,8 @@ def _bluestein(comm: Comm, x: Parts, axis: int, sign: int, local: Local) -> Part
     line = (1,) * (len(x.shape) - axis - 1)
 
     def chirp(j: np.ndarray, way: int) -> np.ndarray:
-        return np.exp((way * 1j * np.pi / n) * (j * j % (2 * n))).reshape((-1, *line))
+        angles = (way * np.pi / n) * (j * j % (2 * n))
+        return np.asarray(np.exp(1j * angles).reshape((-1, *line)))
 
     places = np.arange(*x.boxes[comm.rank][axis])
     padded = _resized(comm, x._replace(mine=x.mine * chirp(places, sign)), period, axis)

@@ -116,12 +116,7 @@ def _needles(call: Node, options: dict[str, Any]) -> Axes:
 
 def _transform(call: Node, options: dict[str, Any]) -> Axes:
     """Batches of transforms: axes that no transform runs along."""
-    ndim = len(call.shape)
-    axes = options.get("axes", options.get("axis", -1))
-    named = (axes,) if isinstance(axes, int) else axes
-    if not isinstance(named, tuple) or call.src[0].type.ndim != ndim:
-        return (None,) * ndim
-    worked = {d % ndim for d in named}
+    worked, ndim = transformed(call), len(call.shape)
     return tuple(None if d in worked else (d,) for d in range(ndim))
 
 
@@ -179,7 +174,34 @@ def _ordering(call: Node, options: dict[str, Any]) -> tuple[Form, ...]:
     return (Form(spec.name, (axis,), axis, s.type.nbytes + carried),)
 
 
+def _turning(call: Node, options: dict[str, Any]) -> tuple[Form, ...]:
+    """Transforms of which an axis is cut, in operand or result: a redistribution, two where it is the same axis, three if there
+    is no other. What moves is complex."""
+    worked = transformed(call)
+    ndim = len(call.shape)
+    itemsize = 8 if call.dtype in (dtypes.FLOAT32, dtypes.COMPLEX64) else 16
+    moved = max(call.src[0].type.size, call.type.size) * itemsize
+    others = any(n > 1 for d, n in enumerate(call.shape) if d not in worked[:1])
+    return tuple(
+        Form("fft", (p,), q, moved * (1 if p != q else 2 if others else 3))
+        for p in range(ndim)
+        for q in range(ndim)
+        if p in worked or q in worked
+    )
+
+
+def transformed(call: Node) -> tuple[int, ...]:
+    """The axes a Fourier transform runs along; none for another call."""
+    spec = call.arg
+    if not isinstance(spec, CallSpec) or spec.name != "fft":
+        return ()
+    options = dict(spec.options)
+    axes = options.get("axes", options.get("axis", -1))
+    return tuple(d % len(call.shape) for d in ((axes,) if isinstance(axes, int) else axes))
+
+
 _COLLECTIVES: dict[str, Callable[[Node, dict[str, Any]], tuple[Form, ...]]] = {
     "sort": _ordering,
     "argsort": _ordering,
+    "fft": _turning,
 }

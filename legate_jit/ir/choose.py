@@ -49,7 +49,8 @@ class _Link(NamedTuple):
     """Two classes whose layouts decide together what moves.
 
     kind 'view': b looks at a through `data`; 'region': b is written to the region `data` of a; 'reduce': b is a without the axes
-    `data`; 'reshape': b is a in another shape; 'call': axis j of b is cut as axis data[j] of a (-1: a must be whole along it).
+    `data`; 'reshape': b is a in another shape; 'call': axis j of b is cut as axis data[j] of a (-1: a must be whole along it);
+    'turn': cutting a and b along the same one of the axes `data` moves everything once more.
     """
 
     kind: str
@@ -207,6 +208,8 @@ class _Chooser:
             data = tuple(-1 if free is None else free[k] for free in axes)
             if any(d >= 0 for d in data):
                 self.add("call", s, n, data)
+            if call_rules.transformed(n):
+                self.add("turn", s, n, call_rules.transformed(n))
             theirs = self.classes[self.find(s.number)]
             for d in range(s.type.ndim):
                 moved = (
@@ -309,6 +312,9 @@ class _Chooser:
                 return 0 if b is None else layout.moved(along, Need(b, same), ranks)
             case "reshape" if b is not None:
                 return 0 if a.is_replicated or reshaped(a, link.shape_b) == b else math.prod(link.shape_b)
+            case "turn" if b is not None:
+                both = {*a.cut_axes()} & {*b.cut_axes()}
+                return math.prod(link.shape_b) if both & {*link.data} else 0
             case "call" if b is not None:
                 data = [d for d in link.data if isinstance(d, int)]
                 own = [data.index(d) if d in data else -1 for d in range(len(link.shape_a))]
@@ -367,11 +373,22 @@ def _suggestion(link: _Link, other: Layout, forward: bool) -> Layout | None:
             return other.picked([kept.index(d) if d in kept else -1 for d in range(len(shape))], shape)
         case "reshape":
             return reshaped(other, shape)
+        case "turn":
+            return _turned(other, [d for d in link.data if isinstance(d, int)], shape)
         case _:
             data = [d for d in link.data if isinstance(d, int)]
             if forward:
                 return other.picked(data, shape)
             return other.picked([data.index(d) if d in data else -1 for d in range(len(shape))], shape)
+
+
+def _turned(other: Layout, axes: Sequence[int], shape: tuple[int, ...]) -> Layout | None:
+    """Cut along the longest axis that the other is not cut along, if it is cut along one of `axes`."""
+    cuts, ranks = other.cut_axes(), math.prod(other.grid)
+    free = [d for d in range(len(shape)) if d not in cuts and shape[d] >= ranks]
+    if not free or not {*cuts} & {*axes}:
+        return None
+    return layout.tiled(shape, max(free, key=lambda d: (shape[d], -d)), ranks)
 
 
 def _voice(link: _Link) -> int:

@@ -231,7 +231,7 @@ def call_plan(n: Node, wanted: Layout, given: Sequence[Layout], ranks: int) -> C
         found = _partial_plan(n, given, ranks)
         if found is not None:
             plans[found] = None
-        plans.update({_together(n, form, given, ranks): None for form in call_rules.collectives(n)})
+        plans.update({_together(n, form, given, ranks): None for form in _forms(n, ranks)})
         if all(of.is_replicated for of in given):
             plans[whole] = None  # everyone has everything: no byte need move
     if not plans:
@@ -282,6 +282,13 @@ def _partial_plan(n: Node, given: Sequence[Layout], ranks: int) -> CallPlan | No
             if all(x is not None for x in operands):
                 return CallPlan(layout.replicated(n.shape), tuple(x for x in operands if x), combine)
     return None
+
+
+def _forms(n: Node, ranks: int) -> list[call_rules.Form]:
+    """The ways to compute a call together that give every rank a part of the result, if there are any such."""
+    forms = call_rules.collectives(n)
+    even = [f for f in forms if f.result < 0 or n.shape[f.result] >= ranks]
+    return even or list(forms)
 
 
 def _together(n: Node, form: call_rules.Form, given: Sequence[Layout], ranks: int) -> CallPlan:

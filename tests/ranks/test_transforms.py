@@ -1,0 +1,94 @@
+"""Fourier transforms of arrays that are dealt out: NumPy's values, no axis gathered, and the bytes that theory says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as onp
+import pytest
+
+import cupynumeric as np
+import legate
+from legate_jit import ranks as world
+from legate_jit import runtime
+from legate_jit.ir import choose
+
+SIZES = [2, 3, 4, 7]
+
+
+@pytest.fixture(params=SIZES)
+def size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """A world of so many virtual ranks, among which even tiny arrays are dealt out."""
+    legate.fence()
+    for room in (choose, world):
+        monkeypatch.setattr(room, "SMALL", 2)
+    monkeypatch.setattr(runtime, "world", world.World(request.param, range(request.param), None))
+    runtime._plans.clear()
+    yield request.param
+    legate.fence()
+    runtime._plans.clear()
+
+
+def plans() -> list[world.RanksPlan]:
+    return [p for p in runtime._plans.values() if isinstance(p, world.RanksPlan)]
+
+
+def planes(np: Any) -> Any:
+    x = np.arange(24 * 20.0).reshape(24, 20) % 17
+    f = np.fft.fft2(x)
+    return (
+        f,
+        np.fft.ifft2(f * f),
+        np.fft.irfft2(np.fft.rfft2(x, norm="ortho") * 2),
+        np.fft.fft2(x, axes=(1, 0)),
+    )
+
+
+def boxes(np: Any) -> Any:
+    x = (np.arange(6 * 10 * 14.0) % 11).reshape(6, 10, 14)
+    some = np.fft.fftn(x, axes=(0, 2)), np.fft.rfftn(x[::2, 1:]), np.fft.irfftn(x + 0j, s=(4, 9), axes=(1, 2))
+    return (*some, np.fft.fft(x.T, axis=0), np.fft.fft(x, n=17, axis=0), np.fft.fftshift(np.fft.ifftn(x)))
+
+
+def lines(np: Any) -> Any:
+    x = np.arange(400.0) % 13
+    c = np.fft.rfft(x)
+    some = c, np.fft.irfft(c * c), np.fft.hfft(c[:97]), np.fft.ihfft(x), np.fft.ifft(x[:97], norm="forward")
+    return (*some, np.fft.fft(x.astype("f4")), np.fft.fft(x.astype("i2"), n=450), np.fft.irfft(c, n=101))
+
+
+@pytest.mark.parametrize("program", [planes, boxes, lines])
+def test_programs(size: int, program: Callable[[Any], Any]) -> None:
+    for _ in range(2):
+        for a, b in zip(program(onp), program(np), strict=True):
+            assert b.dtype == a.dtype
+            eps = onp.finfo(a.dtype).eps
+            onp.testing.assert_allclose(onp.asarray(b), a, rtol=0, atol=100 * eps * abs(a).max())
+    assert plans()
+    assert not any(p.notices for p in plans())
+
+
+def test_one_redistribution_there_and_one_back(size: int) -> None:
+    """The transform of rows lies as columns; the inverse of columns as rows."""
+    n = 84
+    x = np.ones((n, n)) + np.arange(n)
+    legate.fence()
+    runtime._plans.clear()
+    f = np.fft.fft2(x)
+    legate.fence()
+    g = np.fft.ifft2(f)
+    legate.fence()
+    moved = n * n * 16 * (size - 1) // size
+    assert [p.traffic for p in plans()] == [moved, moved]
+    parts = [part.nbytes for part in f._store.buffer.parts.values()]
+    assert sum(parts) == n * n * 16 and max(parts) == n * n * 16 // size
+    onp.testing.assert_allclose(onp.asarray(g).real, onp.asarray(x), rtol=1e-13)
+
+
+def test_batches_move_nothing(size: int) -> None:
+    x = np.ones((42, 8, 6)) + np.arange(6)
+    f, g = np.fft.fftn(x, axes=(1, 2)), np.fft.rfft(x, axis=1)
+    legate.fence()
+    assert plans() and all(p.traffic == 0 for p in plans())
+    assert isinstance(f._store.buffer, world.Dealt) and isinstance(g._store.buffer, world.Dealt)
