@@ -15,7 +15,7 @@ import pytest
 
 import legate
 from legate_jit import ranks, runtime
-from legate_jit.ir import choose, needs
+from legate_jit.ir import choose
 
 FOLDERS = ("api", "fuzz")
 COUNTS = (2, 3, 4, 7)
@@ -72,7 +72,7 @@ def left_out(item: pytest.Item) -> bool:
 @contextmanager
 def virtual(count: int) -> Iterator[None]:
     """A world of so many virtual ranks, among which arrays of two elements are dealt out."""
-    rooms = (choose, needs, ranks)
+    rooms = (choose, ranks)
     small = [room.SMALL for room in rooms]
     legate.fence()
     runtime._plans.clear()
