@@ -131,6 +131,23 @@ class Accumulator:
             width = half
         return state
 
+    def sum_across(self, flow: Flow, width: int, high: list[str], low: list[str]) -> list[str]:
+        """One lane's sum from all lanes' unevaluated sums high + low, without losing what rounds away between lanes."""
+        while width > 1:
+            half = width // 2
+            wide, narrow = flow.code(width), flow.code(half)
+            firsts, seconds = (
+                [
+                    [_part_of(wide, e, r, first, half) for e, r in zip(self.elements(), half_of, strict=True)]
+                    for half_of in (high, low)
+                ]
+                for first in (0, half)
+            )
+            high, low = two_sum(narrow, self.dtype, *firsts, seconds[0])
+            low = self.merge(narrow, low, seconds[1])
+            width = half
+        return compensated_result(flow.code(), self.dtype, high, low)
+
 
 def _part_of(code: Code, element: str, register: str, first: int, count: int) -> str:
     if count == 1:

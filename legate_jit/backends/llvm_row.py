@@ -12,7 +12,7 @@ from legate_jit.backends.llvm_args import Loop, Pointers, walk
 from legate_jit.backends.llvm_emitter import Emitter
 from legate_jit.backends.llvm_flow import Carried, Flow
 from legate_jit.backends.llvm_memory import Place, store_scalar
-from legate_jit.backends.llvm_reduce import SUM_TURNS, Accumulator, compensated_result, two_sum
+from legate_jit.backends.llvm_reduce import SUM_TURNS, Accumulator, two_sum
 from legate_jit.backends.llvm_scratch import allocate
 from legate_jit.backends.llvm_sweep import States, Sweep
 from legate_jit.backends.llvm_text import Value, item_size
@@ -299,13 +299,13 @@ class _Pass:
     def _total(self, a: Accumulator, high: list[str], low: list[str]) -> Value:
         """The value of a compensated sum; rows of one block have no low part."""
         flow = self.flow
-        total = a.across(flow, self.width, high)
 
         def correct() -> list[str]:
-            return compensated_result(flow.code(), a.dtype, total, a.across(flow, self.width, low))
+            return a.sum_across(flow, self.width, high, low)
 
         if self.counted:
             return tuple(correct())
+        total = a.across(flow, self.width, high)
         length = flow.let(f"sub nsw i64 {self.emitter.last}, {self.emitter.first}")
         long = flow.let(f"icmp sgt i64 {length}, {self.block}")
         return tuple(flow.when(long, list(zip(a.elements(), total, strict=True)), correct))

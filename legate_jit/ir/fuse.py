@@ -23,6 +23,9 @@ from legate_jit.ir.task import TaskArg
 RECOMPUTE_COST = 24
 #: a value read by a larger index space (broadcast) is stored when it costs more than this
 BROADCAST_COST = 2
+#: a value that stays the same along an innermost loop is computed there as a scalar, once per run. Where it costs more than this
+#: and runs are shorter than so many elements per operation, vectors over a loop of its own are quicker.
+SCALAR_COST, SHORT_RUN = 16, 16
 #: values that must be finished between a value and its first use for the use to count as late: more than a row nest has
 LATE = 3
 #: arrays that a late use may keep alive in place of the one value
@@ -97,8 +100,9 @@ class Fused:
 
 def fuse(graph: Graph, merge: bool = True) -> Fused:
     """Group the graph into clusters. With `merge` False every materialized value has its own cluster (for tests)."""
-    materialized = _materialize(graph)
-    grouping = _Grouping(materialized, merge)
+    decision = _decided(graph)
+    materialized = decision.stored
+    grouping = _Grouping(materialized, decision.cost, merge)
     for n in graph.nodes:
         if n in materialized:
             grouping.place(n)
@@ -108,12 +112,12 @@ def fuse(graph: Graph, merge: bool = True) -> Fused:
 # ---- which values get memory -------------------------------------------------------------------------------------
 
 
-def _materialize(graph: Graph) -> set[Node]:
-    """Nodes whose value is stored; leaves never are, aliases always are (they share their source's memory)."""
+def _decided(graph: Graph) -> _Decision:
+    """Which nodes' values are stored: leaves never are, aliases always are (they share their source's memory)."""
     decision = _Decision(graph)
     for n in reversed(graph.nodes):
         decision.visit(n)
-    return decision.stored
+    return decision
 
 
 _Context = tuple[int, tuple[int, ...], Affine]
@@ -264,7 +268,16 @@ def _worth_storing(n: Node, cost: int, uses: dict[_Context, None]) -> bool:
         return False
     if len(uses) > 1 and cost * (len(uses) - 1) > RECOMPUTE_COST:
         return True
+    if cost > SCALAR_COST and n.type.size > 1 and any(_is_scalar(view, domain, cost) for _, domain, view in uses):
+        return True
     return cost > BROADCAST_COST and any(_repeats(domain, view) for _, domain, view in uses)
+
+
+def _is_scalar(view: Affine, domain: tuple[int, ...], cost: int) -> bool:
+    """Whether a costly value would be computed as a scalar, for short runs of the innermost loop over `domain`."""
+    inner = max((d for d, n in enumerate(domain) if n > 1), default=-1)
+    still = all(axis != inner or step == 0 for _, step, axis in view.axes)
+    return inner >= 0 and still and domain[inner] < SHORT_RUN * cost
 
 
 def _repeats(domain: tuple[int, ...], view: Affine) -> bool:
@@ -310,8 +323,9 @@ def normalize(view: Affine, base: tuple[int, ...]) -> Affine:
 class _Grouping:
     """Greedy placement of stored values, in program order, into the latest loop nest that can take them."""
 
-    def __init__(self, materialized: set[Node], merge: bool) -> None:
+    def __init__(self, materialized: set[Node], cost: dict[Node, int], merge: bool) -> None:
         self.materialized = materialized
+        self.cost = cost  # of an element of each node, in simple operations
         self.merge = merge
         self.steps: list[Step] = []
         self.position: dict[Node, int] = {}  # step that produces a stored node
@@ -348,6 +362,11 @@ class _Grouping:
         self.position[n] = len(self.steps)
         self.note_reads((r for r, _ in reads), len(self.steps))
         self.steps.append(cluster)
+
+    def better_apart(self, cluster: Cluster, item: Item) -> bool:
+        """Whether a value per row costs so much, as a scalar, that a loop of its own over all rows is quicker."""
+        cost = self.cost[item.node]
+        return item.role == "outer" and cost > SCALAR_COST and _is_scalar(item.view, cluster.domain, cost)
 
     def note_reads(self, nodes: Iterator[Node] | tuple[Node, ...], step: int) -> None:
         for r in nodes:
@@ -387,7 +406,7 @@ class _Grouping:
             if not isinstance(cluster, Cluster) or len(cluster.items) >= MAX_ITEMS:
                 continue
             fitted = _fit(cluster, item, domain, reduction, reads)
-            if fitted is None:
+            if fitted is None or self.better_apart(cluster, fitted[0]):
                 continue
             item, reads = fitted
             if len(cluster.reads.keys() | dict.fromkeys(reads).keys()) > MAX_READS:

@@ -319,7 +319,8 @@ def test_integer_division_at_random(dtype: np.dtype) -> None:
 def test_exact_results_stay_exact(dtype: str) -> None:
     kind = np.dtype(dtype)
     tens = (10.0 ** np.arange(-5, 20)).astype(kind)
-    assert same_bits(compute("log10", [tens], kind), np.log10(tens))
+    rounded = np.log10(tens.astype(np.longdouble)).astype(kind)  # NumPy's own, with AVX-512, is not exact
+    assert same_bits(compute("log10", [tens], kind), rounded)
     exponents = np.arange(-30.0, 31.0).astype(kind)
     assert same_bits(compute("exp2", [exponents], kind), np.exp2(exponents))
     assert same_bits(compute("log2", [np.exp2(exponents)], kind), exponents)
