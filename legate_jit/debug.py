@@ -71,8 +71,9 @@ class _Stepped:
         number = 0
         for step in self.schedule.steps:
             if isinstance(step, Launch):
-                self.items.append(_Segment(number, number + 1, 1))
-                number += 1
+                alone = int(not step.joined)  # a chain's time is that of its first launch
+                self.items.append(_Segment(number, number + alone, 1))
+                number += alone
             else:
                 self.items.append(step)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +19,7 @@ from legate_jit.backends import library, memory, threads
 from legate_jit.backends.base import Target
 from legate_jit.backends.memory import Buffer
 from legate_jit.ir.kernel import operand_word, scalar_word
-from legate_jit.ir.steps import Argument, Call, Launch, Schedule, Step, Task
+from legate_jit.ir.steps import Argument, Call, Launch, Schedule, Task
 
 threads.ask_for_threads(config.wanted_threads)
 
@@ -56,6 +56,18 @@ class _Segment(NamedTuple):
     first: int
     last: int
     release: int
+
+
+def _records(launches: Iterable[Launch]) -> Iterator[list[Launch]]:
+    """Launches that run as one: each alone, or a chain."""
+    record: list[Launch] = []
+    for launch in launches:
+        if record and not launch.joined:
+            yield record
+            record = []
+        record.append(launch)
+    if record:
+        yield record
 
 
 class Runnable:
@@ -118,25 +130,29 @@ class Runnable:
         """What the items depend on, for a schedule with tasks: their order is not the only one."""
         from legate_jit.dataflow import Flow  # here: array programs need none of it
 
-        launches: list[Step] = [s for s in self.schedule.steps if isinstance(s, Launch)]
-        groups = [launches[i.first : i.last] if isinstance(i, _Segment) else [i] for i in self.items]
+        launches = [s for s in self.schedule.steps if isinstance(s, Launch)]
+        records = list(_records(launches))
+        groups = [
+            [launch for record in records[i.first : i.last] for launch in record]
+            if isinstance(i, _Segment)
+            else [i]
+            for i in self.items
+        ]
         return Flow(groups, self.schedule)
 
     def _build(self, target: Target) -> None:
-        launches = [s for s in self.schedule.steps if isinstance(s, Launch)]
-        program = (ctypes.c_int64 * (8 * max(len(launches), 1)))()
+        records = list(_records(s for s in self.schedule.steps if isinstance(s, Launch)))
+        program = (ctypes.c_int64 * (8 * max(len(records), 1)))()
         self._keep.append(program)
         number, start, work = 0, 0, 0
         for step in self.schedule.steps:
             if isinstance(step, Launch):
-                program[8 * number : 8 * number + 4] = [
-                    target.compile_kernel(step.nest.kernel),
-                    self._arguments(step),
-                    step.nest.units,
-                    step.chunk,
-                ]
+                if step.joined:
+                    continue  # in the record of its chain
+                record = records[number]
+                program[8 * number : 8 * number + 4] = [*self._record(record, target)]
                 number += 1
-                work += step.nest.units * step.nest.work
+                work += sum(s.nest.units * s.nest.work for s in record)
                 if work > SEGMENT_WORK:
                     start, work = self._close(start, number, work)
             else:
@@ -151,6 +167,20 @@ class Runnable:
         if first < last:
             self.items.append(_Segment(first, last, int(work > RELEASE_WORK)))
         return last, 0
+
+    def _record(self, record: list[Launch], target: Target) -> list[int]:
+        """What the native program runs for a launch or a chain of them: code, arguments, units, and units taken at a time."""
+        first = record[0]
+        kernels = [(target.compile_kernel(s.nest.kernel), self._arguments(s)) for s in record]
+        if first.band is None or len(record) < 2:
+            return [*kernels[0], first.nest.units, first.chunk]
+        block = [len(record)]
+        for step, kernel in zip(record, kernels, strict=True):
+            assert step.band is not None
+            block += [*kernel, step.band.per, step.band.stride, step.band.times]
+        words = (ctypes.c_int64 * len(block))(*block)
+        self._keep.append(words)
+        return [threads.chain(), ctypes.addressof(words), first.band.bands, 1]
 
     def _arguments(self, step: Launch) -> int:
         """Address of the launch's argument block (layout: `ir.kernel`)."""

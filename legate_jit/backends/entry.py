@@ -1,8 +1,8 @@
 """The functions through which the interpreter enters machine code, as LLVM IR text.
 
 Duty: turn Python's arguments into machine words without the cost of a foreign-function library, hold the
-interpreter's lock or give it up, and run the launches of a program in order. It must not know how a launch is
-spread over threads (`@parallel`, in `forkjoin`) nor what kernels compute.
+interpreter's lock or give it up, and run the launches of a program in order, those of a chain band by band. It
+must not know how a launch is spread over threads (`@parallel`, in `forkjoin`) nor what kernels compute.
 
 Both functions are METH_FASTCALL: (self, argument array, count) to a new reference, or null with an exception
 set. None's count is raised, because Python before 3.12 would free it otherwise. `<PAUSE>` and `<LOCK>` are
@@ -163,6 +163,61 @@ unlock:
   %lq = getelementptr i8, ptr %pool, i64 <LOCK>
   store atomic i32 0, ptr %lq release, align 4
   br label %out
+out:
+  ret void
+}
+
+; A kernel made of kernels: unit b is band b of every launch of a chain in turn (`Band` in `ir.steps`). The block: how many
+; launches, then for each its kernel, arguments, per, stride and times.
+define void @chain(i64 %lo, i64 %hi, ptr %block, ptr %table) uwtable {
+entry:
+  %count = load i64, ptr %block
+  %any = icmp slt i64 %lo, %hi
+  br i1 %any, label %band, label %out
+band:
+  %b = phi i64 [%lo, %entry], [%b1, %banded]
+  br label %member
+member:
+  %m = phi i64 [0, %band], [%m1, %through]
+  %skip = mul i64 %m, 5
+  %at = add i64 %skip, 1
+  %record = getelementptr i64, ptr %block, i64 %at
+  %fn = load ptr, ptr %record
+  %q1 = getelementptr i64, ptr %record, i64 1
+  %args = load ptr, ptr %q1
+  %q2 = getelementptr i64, ptr %record, i64 2
+  %per = load i64, ptr %q2
+  %q3 = getelementptr i64, ptr %record, i64 3
+  %stride = load i64, ptr %q3
+  %q4 = getelementptr i64, ptr %record, i64 4
+  %times = load i64, ptr %q4
+  %first = mul i64 %b, %per
+  br label %turn
+turn:
+  %t = phi i64 [0, %member], [%t1, %done]
+  %base = mul i64 %t, %stride
+  %end = add i64 %base, %stride
+  %from = add i64 %base, %first
+  %full = add i64 %from, %per
+  %less = icmp slt i64 %full, %end
+  %to = select i1 %less, i64 %full, i64 %end
+  %some = icmp slt i64 %from, %to
+  br i1 %some, label %run, label %done
+run:
+  call void %fn(i64 %from, i64 %to, ptr %args, ptr %table)
+  br label %done
+done:
+  %t1 = add i64 %t, 1
+  %again = icmp slt i64 %t1, %times
+  br i1 %again, label %turn, label %through
+through:
+  %m1 = add i64 %m, 1
+  %others = icmp slt i64 %m1, %count
+  br i1 %others, label %member, label %banded
+banded:
+  %b1 = add i64 %b, 1
+  %more = icmp slt i64 %b1, %hi
+  br i1 %more, label %band, label %out
 out:
   ret void
 }

@@ -67,7 +67,7 @@ class Field:
 
 BLOCK_HEADER = 8 * LINE
 
-SYMBOLS = ("pool", "run_program", "call_kernel", "pause_many", "retire")
+SYMBOLS = ("pool", "run_program", "call_kernel", "chain", "pause_many", "retire")
 """What the compiled text exports."""
 
 FUTEX_CALLS = {"x86_64": 202, "i386": 240, "aarch64": 98, "riscv64": 98, "powerpc64le": 221, "s390x": 238}

@@ -143,7 +143,7 @@ class Accumulator:
                 ]
                 for first in (0, half)
             )
-            high, low = two_sum(narrow, self.dtype, *firsts, seconds[0])
+            high, low = two_sum(narrow, self.dtype, firsts[0], firsts[1], seconds[0])
             low = self.merge(narrow, low, seconds[1])
             width = half
         return compensated_result(flow.code(), self.dtype, high, low)

@@ -157,6 +157,10 @@ class _Pool:
             best = min(best, time.perf_counter() - start)
         return 1000 / max(best * 1e6, 1.0)
 
+    def address(self, symbol: str) -> int:
+        """Where an exported function is."""
+        return self._code.address(symbol)
+
     def method(self, symbol: str) -> Any:
         """The exported function as a builtin-function object."""
         definition = _MethodDef(symbol.encode(), self._code.address(symbol), _METH_FASTCALL, None)
@@ -267,6 +271,11 @@ def set_spin(microseconds: float | None) -> None:
     _settings().spin = microseconds
     for pool in _built:
         pool.update_spin()
+
+
+def chain() -> int:
+    """Address of the kernel that runs the launches of a chain, band by band."""
+    return _pool().address("chain")
 
 
 def __getattr__(name: str) -> Any:

@@ -171,10 +171,13 @@ def step_bytes(step: Any) -> tuple[int, int]:
 def step_text(step: Any, names: list[str], numbers: Numbers) -> str:
     """One step: what runs over what, bytes moved, memory read and written."""
     read, written = step_bytes(step)
+    chain = ""
     if isinstance(step, Launch):
         what = (
             f"k{numbers.of(step.nest.kernel)} {step.nest.kernel.kind} {'x'.join(map(str, step.nest.extents))}"
         )
+        if step.band is not None:
+            chain = f"  (with the launch before, in {step.band.bands} bands)" if step.joined else ""
         inputs, outputs = [], []
         for operand, s in zip(step.nest.kernel.operands, step.storages, strict=True):
             if s >= 0:
@@ -194,7 +197,7 @@ def step_text(step: Any, names: list[str], numbers: Numbers) -> str:
     flow = f"{' '.join(dict.fromkeys(inputs)) or '-'} -> {' '.join(dict.fromkeys(outputs))}"
     both = [name for name in dict.fromkeys(outputs) if name in inputs]
     place = f"  ({', '.join(both)} in place)" if both else ""
-    return f"{what:<28} {flow:<28} reads {size_text(read):>8}  writes {size_text(written):>8}{place}".rstrip()
+    return f"{what:<28} {flow:<28} reads {size_text(read):>8}  writes {size_text(written):>8}{place}{chain}".rstrip()
 
 
 def code_text(schedule: Schedule, numbers: Numbers, seen: set[int], spell: Callable[[Kernel], str]) -> str:

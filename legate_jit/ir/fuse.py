@@ -268,7 +268,11 @@ def _worth_storing(n: Node, cost: int, uses: dict[_Context, None]) -> bool:
         return False
     if len(uses) > 1 and cost * (len(uses) - 1) > RECOMPUTE_COST:
         return True
-    if cost > SCALAR_COST and n.type.size > 1 and any(_is_scalar(view, domain, cost) for _, domain, view in uses):
+    if (
+        cost > SCALAR_COST
+        and n.type.size > 1
+        and any(_is_scalar(view, domain, cost) for _, domain, view in uses)
+    ):
         return True
     return cost > BROADCAST_COST and any(_repeats(domain, view) for _, domain, view in uses)
 

@@ -22,6 +22,9 @@ from legate_jit.ir.rewrite import Builder, Graph, rewrite
 SERIAL_SIZE = 16384
 #: elements of a block of a blocked reduction along the inner loop
 BLOCK = 16384
+#: bytes of rows in a block of a reduction along columns: these rows stay in cache for whatever else goes through them, see
+#: `bands`; but at least so many rows (never 1), or there are too many partial results
+BLOCK_BYTES, BLOCK_ROWS = 1 << 19, 32
 #: a reduction with at least this many results is parallel over them
 ENOUGH_RESULTS = 16
 #: rows of at most this many elements are reduced several at a time, one in each lane, where a kept axis is at least so long
@@ -158,7 +161,8 @@ def _reduce(b: Builder, op: Op, x: Node, axes: tuple[int, ...], type_: ArrayType
     rows = x.shape[axes[0]]
     if rows < 4 * ENOUGH_RESULTS:  # more than the number of blocks, or this would never end
         return b.make(op, (x,), Reduction(axes, inner), type_)
-    block = -(-rows // (2 * ENOUGH_RESULTS))
+    row_bytes = max(x.type.nbytes // max(rows, 1), 1)
+    block = min(-(-rows // (2 * ENOUGH_RESULTS)), max(BLOCK_BYTES // row_bytes, BLOCK_ROWS))
     partial_type = array_type((-(-rows // block), *type_.shape), type_.dtype)
     partial = b.make(op, (x,), Reduction(axes, inner, block), partial_type)
     return _reduce(b, op, partial, (0,), type_)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from legate_jit.ir.bands import chained
 from legate_jit.ir.build import decode
 from legate_jit.ir.fuse import fuse
 from legate_jit.ir.lower import lower
@@ -40,7 +41,7 @@ def compile_graph(graph: Graph, exclusive: Sequence[bool], scalars: tuple[str, .
     _observe("lowered", graph)
     fused = fuse(graph)
     _observe("fused", fused)
-    result = schedule(fused, exclusive, scalars, inputs)
+    result = chained(schedule(fused, exclusive, scalars, inputs))
     _observe("schedule", result)
     return result
 

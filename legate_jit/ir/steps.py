@@ -40,12 +40,27 @@ class Nest(NamedTuple):
     work: int  # simple operations per unit, estimated
 
 
+class Band(NamedTuple):
+    """How a launch does a band of its rows: its share of band b of `bands` are the units [t * stride + b * per, + per) that are
+    below (t + 1) * stride, for every t < times."""
+
+    bands: int
+    per: int
+    stride: int
+    times: int
+
+
 class Launch(NamedTuple):
-    """Run a kernel: its nest, the storage of each operand (-1: scratch), and how many units a thread takes at a time."""
+    """Run a kernel: its nest, the storage of each operand (-1: scratch), and how many units a thread takes at a time.
+
+    Launches with a `band` make a chain with those that are `joined` to them: every band goes through all of them in turn.
+    """
 
     nest: Nest
     storages: tuple[int, ...]
     chunk: int
+    band: Band | None = None
+    joined: bool = False
 
 
 class Argument(NamedTuple):

@@ -18,7 +18,7 @@ import numpy as np
 import cupynumeric
 import legate
 from legate_jit import runtime, tiers
-from legate_jit.ir import fuse, lower, nest, passes, pieces, schedule
+from legate_jit.ir import bands, fuse, lower, nest, passes, pieces, schedule
 
 DTYPES = ["?", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8", "c8", "c16"]
 COMMON = ["i8", "f8", "f4", "i4"]
@@ -676,6 +676,12 @@ def settings(seed: int) -> Iterator[None]:
         choices[schedule, "CHUNK_WORK"] = rng.choice([1, 60000])
         choices[fuse, "RECOMPUTE_COST"] = rng.choice([0, 3, 24])
         choices[fuse, "BROADCAST_COST"] = rng.choice([0, 2, 100])
+        choices[fuse, "SCALAR_COST"] = rng.choice([0, 16])
+        choices[lower, "BLOCK_BYTES"] = rng.choice([1, 64, 1 << 19])
+        choices[lower, "BLOCK_ROWS"] = rng.choice([2, 3])
+        choices[bands, "BAND_BYTES"] = rng.choice([1, 64])
+        choices[bands, "WORTH_SHARING"] = rng.choice([1, 1 << 21])
+        choices[bands, "ENOUGH_BANDS"] = rng.choice([1, 3])
         choices[fuse, "MAX_ITEMS"] = rng.choice([2, 16])
         choices[fuse, "MAX_READS"] = rng.choice([2, 24])
     if rng.random() < 0.2:
