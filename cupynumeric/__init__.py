@@ -17,12 +17,14 @@ from cupynumeric import _attributes as _attributes
 from cupynumeric import _convert as _convert
 from cupynumeric import _creation as _creation
 from cupynumeric import _fallback, _replay
+from cupynumeric import _files as _files
 from cupynumeric import _flat as _flat
 from cupynumeric import _protocols as _protocols
 from cupynumeric import _shape as _shape
 from cupynumeric._advanced import *  # noqa: F403
 from cupynumeric._creation import *  # noqa: F403
 from cupynumeric._einsum import *  # noqa: F403
+from cupynumeric._files import *  # noqa: F403
 from cupynumeric._hosted import *  # noqa: F403
 from cupynumeric._joining import *  # noqa: F403
 from cupynumeric._logic import *  # noqa: F403

@@ -473,13 +473,6 @@ def fromiter(iter: Any, dtype: Any, count: int = -1, *, like: Any = None) -> Any
     return array(np.fromiter(iter, dtype, count))
 
 
-def fromfile(
-    file: Any, dtype: Any = float, count: int = -1, sep: str = "", offset: int = 0, *, like: Any = None
-) -> Any:
-    """An array from the data in a file; see `numpy.fromfile`."""
-    return array(np.fromfile(file, dtype, count, sep, offset))
-
-
 def fromstring(string: Any, dtype: Any = float, count: int = -1, *, sep: str, like: Any = None) -> Any:
     """A one-dimensional array from text; see `numpy.fromstring`."""
     return array(np.fromstring(string, dtype, count, sep=sep))
@@ -609,7 +602,6 @@ __all__ = [
     "eye",
     "from_dlpack",
     "frombuffer",
-    "fromfile",
     "fromiter",
     "fromstring",
     "full",

@@ -43,10 +43,6 @@ roots = hosted("roots")
 array_repr = hosted("array_repr")
 array_str = hosted("array_str")
 array2string = hosted("array2string")
-save = hosted("save")
-savez = hosted("savez")
-savez_compressed = hosted("savez_compressed")
-savetxt = hosted("savetxt")
 loadtxt = hosted("loadtxt")
 genfromtxt = hosted("genfromtxt")
 fromregex = hosted("fromregex")
@@ -55,13 +51,6 @@ common_type = hosted("common_type")
 min_scalar_type = hosted("min_scalar_type")
 iterable = hosted("iterable")
 einsum_path = hosted("einsum_path")
-
-
-def load(file: Any, mmap_mode: Any = None, allow_pickle: Any = False, *args: Any, **kwargs: Any) -> Any:
-    """An array from an `.npy` file (or an archive of NumPy arrays from an `.npz`); see `numpy.load`."""
-    from cupynumeric._convert import from_numpy_tree
-
-    return from_numpy_tree(np.load(file, mmap_mode, allow_pickle, *args, **kwargs))
 
 
 def result_type(*arrays_and_dtypes: Any) -> Any:
@@ -228,7 +217,6 @@ __all__ = [
     "iterable",
     "ix_",
     "kaiser",
-    "load",
     "loadtxt",
     "mask_indices",
     "may_share_memory",
@@ -249,10 +237,6 @@ __all__ = [
     "ravel_multi_index",
     "result_type",
     "roots",
-    "save",
-    "savetxt",
-    "savez",
-    "savez_compressed",
     "shape",
     "shares_memory",
     "size",

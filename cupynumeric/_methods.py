@@ -107,7 +107,7 @@ class ArrayMethods:
 
     def tofile(self, fid: Any, sep: str = "", format: str = "%s") -> None:
         """Write the elements to a file."""
-        np._convert.host_view(self).tofile(fid, sep, format)
+        np._files.tofile(self, fid, sep, format)
 
     def dump(self, file: Any) -> None:
         """Pickle the array to a file."""

@@ -43,6 +43,8 @@ _HEARD = 0.2
 _LAST = 5
 _TIMED_OUT = 86
 _INTERRUPTED = 130
+#: what is done in a process that ends the job, before it does
+last_acts: list[Callable[[], None]] = []
 
 
 def _seconds(name: str, default: float) -> float:
@@ -197,6 +199,9 @@ class Guard:
             who = "" if everywhere else f"rank {self.comm.rank} of {self.comm.size}: "
             with contextlib.suppress(OSError):
                 os.write(2, f"[legate-jit] {who}{cause}\n".encode())
+            for act in last_acts:
+                with contextlib.suppress(Exception):
+                    act()
             time.sleep(_HEARD)
             self._abort(code)
         else:

@@ -105,6 +105,26 @@ class World:
         if isinstance(store.buffer, Whole):
             store.buffer = store.buffer.memory
 
+    def each(self, program: Callable[[Comm], None]) -> None:
+        """`program(comm)` for every rank of this process, outside of any window; all ranks call this at the same time."""
+        if self.comm is not None:
+            program(self.comm)
+        else:
+            run_ranks(self.size, program)
+
+    def parts(self, buffer: Buffer) -> tuple[Layout, dict[int, np.ndarray]] | None:
+        """How an array lies that is dealt out, and the parts of this process's ranks, read-only; None for one that is whole."""
+        dealt = buffer.dealt if isinstance(buffer, Whole) else buffer
+        if not isinstance(dealt, Dealt) or dealt.layout.is_replicated:
+            return None
+        return dealt.layout, {rank: _array(dealt, rank) for rank in self.own}
+
+    def dealt(self, type_: ArrayType, how: Layout, parts: dict[int, Buffer]) -> Buffer:
+        """An array of these parts, one for each rank of this process."""
+        made = Dealt(type_, how)
+        made.parts.update(parts)
+        return made
+
     @staticmethod
     def _as(comm: Comm, program: Any) -> None:
         _current.comm = comm

@@ -1,0 +1,167 @@
+"""Files by name: `save`, `load`, `savez`, `savetxt`, `fromfile`, `tofile`, each rank moving its own part of an array.
+
+Arguments are NumPy's; open files, pickles, strings and whatever else arrays of ours cannot hold are left to NumPy. Files of
+arrays of ours appear under their name when they are complete. Knows arguments and arrays; how files are written is the
+engine's.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from cupynumeric._array import ndarray, wrap
+from cupynumeric._convert import by_numpy, from_numpy_tree, host_view
+from legate_jit.files import contiguous, npy, streams
+from legate_jit.files.shards import Shards, of_store
+from legate_jit.ir import dtypes
+
+
+def _name(file: Any, suffix: str = "") -> str | None:
+    """The name of a file to be written, or None for what is NumPy's: open files, devices, pipes, folders."""
+    if not isinstance(file, (str, os.PathLike)):
+        return None
+    name = os.fspath(file)
+    if not isinstance(name, str):
+        return None
+    if not name.endswith(suffix):
+        name += suffix
+    return None if os.path.exists(name) and not os.path.isfile(name) else name
+
+
+def _shards(array: ndarray) -> Shards:
+    return of_store(array._store, array._lens, lambda: host_view(array))
+
+
+def save(file: Any, arr: Any, allow_pickle: Any = True, **options: Any) -> None:
+    """Save an array to an `.npy` file; see `numpy.save`. With several ranks, all of them call it and each writes its part."""
+    name = _name(file, ".npy")
+    if name is None or options or not isinstance(arr, ndarray):
+        by_numpy(np.save, (file, arr, allow_pickle), options)
+        return
+    fortran = bool(arr.flags.fnc)
+    npy.write(name, _shards(arr.T if fortran else arr), fortran)
+
+
+def load(
+    file: Any,
+    mmap_mode: Any = None,
+    allow_pickle: Any = False,
+    *,
+    max_header_size: int = 10000,
+    **options: Any,
+) -> Any:
+    """An array from an `.npy` file (or an archive of NumPy arrays from an `.npz`); see `numpy.load`.
+
+    With several ranks each reads its part. `mmap_mode` 'r' and 'c': an array on the file's pages, which are read when they are
+    looked at; 'r+' and 'w+' give NumPy's `memmap`.
+    """
+    name = _name(file)
+    if name is not None and not options and mmap_mode in (None, "r", "c", "readonly", "copyonwrite"):
+        found = npy.header(name, max_header_size)
+        if found is not None:
+            store = npy.read(name, found) if mmap_mode is None else npy.mapped(name, found)
+            array = wrap(store, None, mmap_mode in ("r", "readonly"))
+            return array.T if found.fortran else array
+    return from_numpy_tree(np.load(file, mmap_mode, allow_pickle, max_header_size=max_header_size, **options))
+
+
+def savez(file: Any, *args: Any, allow_pickle: bool = True, **kwds: Any) -> None:
+    """Save arrays to one `.npz` file, uncompressed; see `numpy.savez`."""
+    _archive(np.savez, file, args, allow_pickle, kwds, False)
+
+
+def savez_compressed(file: Any, *args: Any, allow_pickle: bool = True, **kwds: Any) -> None:
+    """Save arrays to one `.npz` file, compressed; see `numpy.savez_compressed`."""
+    _archive(np.savez_compressed, file, args, allow_pickle, kwds, True)
+
+
+def _archive(
+    numpys: Callable[..., None],
+    file: Any,
+    args: tuple[Any, ...],
+    pickles: bool,
+    kwds: dict[str, Any],
+    compressed: bool,
+) -> None:
+    name = _name(file, ".npz")
+    given = {f"arr_{k}": x for k, x in enumerate(args)}
+    if (
+        name is None
+        or given.keys() & kwds
+        or not any(isinstance(x, ndarray) for x in (*args, *kwds.values()))
+    ):
+        by_numpy(numpys, (file, *args), {"allow_pickle": pickles, **kwds})
+        return
+    arrays = {k: _shards(x) if isinstance(x, ndarray) else x for k, x in (kwds | given).items()}
+    streams.archive(name, arrays, compressed, pickles)
+
+
+#: the module that opens a file of text whose name ends so
+_COMPRESSED = {".gz": "gzip", ".bz2": "bz2", ".xz": "lzma"}
+
+
+def savetxt(
+    fname: Any,
+    X: Any,
+    fmt: Any = "%.18e",
+    delimiter: str = " ",
+    newline: str = "\n",
+    header: str = "",
+    footer: str = "",
+    comments: str = "# ",
+    encoding: str | None = None,
+) -> None:
+    """Save an array of one or two axes as text; see `numpy.savetxt`. With several ranks the first writes what the others
+    send."""
+    name = _name(fname)
+    options = {"fmt": fmt, "delimiter": delimiter, "newline": newline, "comments": comments}
+    if name is None or not isinstance(X, ndarray) or X.ndim not in (1, 2):
+        by_numpy(np.savetxt, (fname, X), options | {"header": header, "footer": footer, "encoding": encoding})
+        return
+
+    def opener(path: str) -> Any:
+        module = _COMPRESSED.get(os.path.splitext(path)[1], "io")
+        return importlib.import_module(module).open(path, "wt", encoding=encoding)
+
+    def put(file: Any, block: np.ndarray, first: bool, last: bool) -> None:
+        np.savetxt(file, block, header=header if first else "", footer=footer if last else "", **options)
+
+    streams.text(name, _shards(X), opener, put)
+
+
+def tofile(array: ndarray, fid: Any, sep: str = "", format: str = "%s") -> None:
+    """The elements as bytes in C order; see `numpy.ndarray.tofile`."""
+    name = _name(fid)
+    if name is None or sep:
+        host_view(array).tofile(fid, sep, format)
+        return
+    contiguous.write(name, _shards(array), _begin_raw)
+
+
+def _begin_raw(path: str) -> int:
+    """A new file whose elements begin at its beginning."""
+    with open(path, "xb"):
+        return 0
+
+
+def fromfile(
+    file: Any, dtype: Any = float, count: int = -1, sep: str = "", offset: int = 0, *, like: Any = None
+) -> Any:
+    """An array from the data in a file; see `numpy.fromfile`. With several ranks each reads its part."""
+    name = _name(file)
+    if name is None or sep or like is not None or not os.path.isfile(name):
+        return from_numpy_tree(np.fromfile(file, dtype, count, sep, offset))
+    element = np.dtype(dtype)
+    if not dtypes.is_supported(element) or count < -1 or offset < 0:
+        return from_numpy_tree(np.fromfile(file, dtype, count, sep, offset))
+    there = contiguous.elements(name, offset, element.itemsize)
+    length = there if count < 0 else min(count, there)
+    return wrap(contiguous.read(name, offset, (length,), dtypes.canonical(element)))
+
+
+__all__ = ["fromfile", "load", "save", "savetxt", "savez", "savez_compressed", "tofile"]

@@ -1,0 +1,173 @@
+"""Atomic: a file is written under another name beside its own, by all ranks, and renamed when all of it is on the disk.
+
+Until then a file that was there stays as it is; whatever happens to the ranks before, nothing else is left under its name.
+What was begun is removed when an error ends it, and by the guard when it ends the job. Knows no formats.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from legate_jit import world
+from legate_jit.comm import Comm
+from legate_jit.files.shards import agreed, from_first, same
+
+__all__ = ["replace", "replaced_here", "sweep"]
+
+T = TypeVar("T")
+#: what this process would leave behind if it ended now
+_begun: set[str] = set()
+
+
+def replace(
+    comm: Comm, path: str, begin: Callable[[str], T], write: Callable[[int, T], None], *what: object
+) -> None:
+    """Let all ranks write a file: rank 0 makes one with `begin(name)`, whose (picklable) result every rank gets as well; each
+    writes its own with `write(open file, result)`; when all have, the file takes the place of `path`.
+
+    what: more that must be the same on all ranks. Errors are raised on all ranks; then `path` is as before.
+    """
+    same(comm, path, *what)
+    temporary, result = from_first(comm, lambda: _begin(path, begin))
+    try:
+        agreed(comm, lambda: _written(temporary, result, write))
+        from_first(comm, lambda: _finish(temporary, path))
+    except BaseException:
+        _remove(temporary)
+        raise
+    _begun.discard(temporary)
+
+
+@contextlib.contextmanager
+def replaced_here(path: str, folder: bool = False) -> Iterator[str]:
+    """The name of a file (or an empty folder) to be written by this process alone; it takes the place of `path` at the end."""
+    temporary, _ = _begin(path, os.mkdir if folder else lambda name: None)
+    try:
+        yield temporary
+        _sync(temporary)
+        _finish(temporary, path)
+    except BaseException:
+        _remove(temporary)
+        raise
+    _begun.discard(temporary)
+
+
+def sweep() -> None:
+    """Remove what was begun: the process is about to end."""
+    for name in list(_begun):
+        _remove(name)
+
+
+def _begin(path: str, begin: Callable[[str], T]) -> tuple[str, T]:
+    """A new file (or folder, if `begin` makes one) beside `path`, with the permissions it shall have, and what `begin`
+    returned."""
+    target = os.path.realpath(path)
+    folder, name = os.path.split(target)
+    temporary = os.path.join(folder, f".{secrets.token_hex(4)}-{name}")
+    _begun.add(temporary)
+    try:
+        if os.path.isdir(target) and begin is not os.mkdir:
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+        result = begin(temporary)
+        if not os.path.lexists(temporary):
+            os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        with contextlib.suppress(FileNotFoundError):
+            before = os.stat(target)
+            if stat.S_ISREG(before.st_mode) and not os.path.isdir(temporary):
+                os.chmod(temporary, stat.S_IMODE(before.st_mode))
+    except BaseException as error:
+        _remove(temporary)
+        if isinstance(error, OSError) and error.filename == temporary:
+            raise type(error)(error.errno, error.strerror, path) from None  # as if it had been opened
+        raise
+    return temporary, result
+
+
+def _written(temporary: str, result: T, write: Callable[[int, T], None]) -> None:
+    _begun.add(temporary)
+    file = os.open(temporary, os.O_WRONLY)
+    try:
+        write(file, result)
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def _finish(temporary: str, path: str) -> None:
+    target = os.path.realpath(path)
+    if os.path.isdir(temporary):
+        _exchange_folders(temporary, target)
+    else:
+        os.replace(temporary, target)
+    _sync(os.path.dirname(target))
+
+
+def _sync(name: str) -> None:
+    """Have a file or a folder, with its files, on the disk."""
+    if os.path.isdir(name):
+        for root, _, files in os.walk(name):
+            for each in files:
+                _sync_one(os.path.join(root, each))
+            _sync_one(root)
+    else:
+        _sync_one(name)
+
+
+def _sync_one(name: str) -> None:
+    file = os.open(name, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def _remove(name: str) -> None:
+    if os.path.isdir(name):
+        shutil.rmtree(name, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+    _begun.discard(name)
+
+
+# ---- folders -----------------------------------------------------------------------------------------------------------
+
+_HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
+
+
+def _exchange_folders(new: str, target: str) -> None:
+    """`new` under the name of `target`, in one step where the system can; the old one is removed."""
+    try:
+        os.rename(new, target)  # there is none, or an empty one
+    except OSError:
+        if _swapped(new, target):
+            shutil.rmtree(new) if os.path.isdir(new) else os.unlink(new)
+            return
+        old = f"{new}-old"
+        os.rename(target, old)
+        os.rename(new, target)
+        shutil.rmtree(old) if os.path.isdir(old) else os.unlink(old)
+
+
+def _swapped(one: str, other: str) -> bool:
+    """Whether two names could be exchanged in one step."""
+    call: Any = getattr(ctypes.CDLL(None), "renameat2", None)
+    return call is not None and call(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE) == 0
+
+
+def _before_the_end() -> None:
+    from legate_jit import guard
+
+    guard.last_acts.append(sweep)
+
+
+if world.guarded:
+    _before_the_end()
