@@ -128,13 +128,15 @@ def from_first(comm: Comm, action: Callable[[], T]) -> T:
 
 def same(comm: Comm, *what: object) -> None:
     """ValueError on all ranks unless all of them ask for the same."""
-    text = repr(what)
-    if not comm.agree(int.from_bytes(hashlib.blake2b(text.encode(), digest_size=7).digest(), "little")):
-        texts = comm.allgather_object(text)
-        other = next(k for k, t in enumerate(texts) if t != texts[0])
-        raise ValueError(
-            f"the ranks ask for different files: rank 0 for {texts[0]}, rank {other} for {texts[other]}"
-        )
+    texts = [repr(each) for each in what]
+    if comm.agree(
+        int.from_bytes(hashlib.blake2b("\n".join(texts).encode(), digest_size=7).digest(), "little")
+    ):
+        return
+    everywhere = comm.allgather_object(texts)
+    other = next(rank for rank, t in enumerate(everywhere) if t != everywhere[0])
+    one, another = next(p for p in itertools.zip_longest(everywhere[0], everywhere[other]) if p[0] != p[1])
+    raise ValueError(f"the ranks ask for different files: rank 0 for {one}, rank {other} for {another}")
 
 
 def _portable(error: BaseException) -> BaseException:
