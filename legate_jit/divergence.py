@@ -185,7 +185,9 @@ class Recorder:
 
     def explain(self, comm: Comm, what: str) -> str:
         """How the ranks differ; all of them call this, and all get the same text."""
-        logs = comm.allgather_object([(f.number, f.digest, place_text(f.place)) for f in self._log])
+        logs = comm.allgather_object(
+            [(f.number, f.digest, place_text(f.place) if f.place[1] else "") for f in self._log]
+        )
         points = comm.allgather_object(what)
         head = "the ranks do not run the same program"
         window = _first_difference(logs)
@@ -235,7 +237,7 @@ def _differ(found: list[Any], at: int) -> bool:
 
 def _instruction_line(instructions: list[tuple[str, str, str]], at: int, window: str) -> str:
     if at >= len(instructions):
-        return f"none (in {window})"
+        return f"none ({window})"
     _, short, place = instructions[at]
     return f"{short} at {place}" if place else f"{short} in {window}"
 

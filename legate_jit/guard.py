@@ -20,7 +20,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, NoReturn
 
@@ -43,6 +43,8 @@ _HEARD = 0.2
 _LAST = 5
 _TIMED_OUT = 86
 _INTERRUPTED = 130
+#: where Python's own modules are
+_LIBRARY = os.path.dirname(os.__file__)
 #: what is done in a process that ends the job, before it does
 last_acts: list[Callable[[], None]] = []
 
@@ -88,6 +90,8 @@ class Guard:
         self._warn = _seconds("LEGATE_JIT_STALL_WARNING", 30.0)
         self._limit = _seconds("LEGATE_JIT_STALL_TIMEOUT", 0.0)
         self._met = False  # whether the ranks agreed on what is being done now
+        #: what stopped this rank inside a run that the others may be waiting in
+        self.stopped: BaseException | None = None
         self._failing = _thread.allocate_lock()
         self._exit: tuple[Any, Place] | None = None  # of the last sys.exit
         self._parent = os.getppid()
@@ -115,9 +119,7 @@ class Guard:
             return []
         if not self.recorder.flushing(w):
             return []
-        self.comm.doing = "flush"
-        held = self.recorder.agree_on_arrays(self.comm, _FLUSH, w.stores, self._point(_FLUSH, "a window run"))
-        self.comm.doing = ""
+        held = self._agree(_FLUSH, "a window run", w.stores)
         self._met = True
         return held
 
@@ -130,16 +132,41 @@ class Guard:
         if self.active and not self._met:
             self._agree(_READ, "reading an array")
 
-    def _agree(self, kind: int, what: str) -> None:
-        self.comm.doing = what
-        self.recorder.agree(self.comm, kind, self._point(kind, what))
-        self.comm.doing = ""
+    def stop(self, error: BaseException) -> None:
+        """A run of this rank was stopped; the others may wait in one of its exchanges."""
+        self.stopped, self.comm.awaited = error, -1
 
-    def _point(self, kind: int, what: str) -> Callable[[], tuple[str, int]]:
-        """This rank's point in words, and the status it wants to end with."""
+    def _agree(self, kind: int, what: str, stores: Sequence[Any] = ()) -> list[Any]:
+        comm = self.comm
+        comm.doing = what
+        point = self._point(what)
+        if self.stopped is not None or comm.awaited >= 0:  # then the others come here as well, soon, or never
+            comm.deadline = time.monotonic() + _GRACE
+        try:
+            held = self.recorder.agree_on_arrays(comm, kind, stores, point)
+        except Overdue as overdue:
+            self._fail_alone(overdue.peer)
+        self.stopped = comm.deadline = None
+        comm.doing = ""
+        return held
+
+    def _fail_alone(self, peer: int) -> NoReturn:
+        """This rank came where the others do not come: it ended, or something stopped it in what they go on with."""
+        rest, error = f", while rank {peer} goes on", self.stopped
+        if error is None or isinstance(error, SystemExit):
+            self.fail(_status(self._exit) or 1, self._ending() + rest)
+        self._fail_because(error, rest)
+
+    def _point(self, what: str) -> Callable[[], tuple[str, int]]:
+        """This rank's point in words, and the status it wants to end with. Where no line of the program is being run, the program
+        has ended, and handlers of `atexit` still compute: a status that only this rank has is not kept waiting."""
         place = user_place()
-        status = _status(self._exit) if kind == _END else 0
-        return lambda: (f"{what} at {place_text(place)}" if place[1] else what, status)
+        if place[1]:
+            return lambda: (f"{what} at {place_text(place)}", 0)
+        code = _status(self._exit)
+        if code and self.comm.deadline is None:
+            self.comm.deadline = time.monotonic() + _GRACE
+        return lambda: (self._ending(), code)
 
     # -- the end of the program --
 
@@ -154,21 +181,16 @@ class Guard:
         error = getattr(sys, "last_value", None)
         if error is not None and sys.excepthook != self.uncaught and not hasattr(sys, "ps1"):
             self.fail_with(error)  # somebody replaced the hook
-        code = _status(self._exit)
-        if code:
-            self.comm.deadline = time.monotonic() + _GRACE
         try:
-            self._agree(_END, self._ending(code))
-        except Overdue as overdue:
-            self.fail(code, f"{self._ending(code)}, while rank {overdue.peer} goes on")
+            self._agree(_END, self._ending())
         except Exception as error:
             self.fail_with(error)
         self.active = False
 
-    def _ending(self, code: int) -> str:
+    def _ending(self) -> str:
         if self._exit is None:
             return "end of the program"
-        return f"sys.exit({code}) at {place_text(self._exit[1])}"
+        return f"sys.exit({_status(self._exit)}) at {place_text(self._exit[1])}"
 
     # -- failure --
 
@@ -183,11 +205,14 @@ class Guard:
         """End the job because of an exception."""
         if isinstance(error, DivergenceError):
             self.fail(error.status, str(error), everywhere=True)
+        self._fail_because(error)
+
+    def _fail_because(self, error: BaseException, rest: str = "") -> NoReturn:
         code = _INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
         place = _origin(error) or user_place()
         where = f" at {place_text(place)}" if place[1] else ""
         text = "".join(traceback.format_exception(error)).rstrip()
-        self.fail(code, f"{type(error).__name__}{where}\n{text}")
+        self.fail(code, f"{type(error).__name__}{where}{rest}\n{text}")
 
     def fail(self, code: int, cause: str, everywhere: bool = False) -> NoReturn:
         """End all processes; the first rank that fails says why."""
@@ -236,6 +261,7 @@ class Guard:
         while self.active:
             time.sleep(_LOOK)
             if os.getppid() != self._parent:
+                self.active = False
                 os._exit(1)  # the launcher is gone, and nobody else would end this process
             peer, since = self.comm.awaited, self.comm.since
             if peer < 0 or not self.active:
@@ -277,10 +303,15 @@ class Guard:
 
 
 def _origin(error: BaseException) -> Place | None:
-    """The innermost line of the program that the exception went through."""
+    """The innermost line of the program that the exception went through. Python's own modules are not the program."""
     found = None
     for frame, line in traceback.walk_tb(error.__traceback__):
-        if place_of(frame)[0] == frame.f_code.co_filename:
+        file = frame.f_code.co_filename
+        if (
+            place_of(frame)[0] == file
+            and os.path.dirname(file) != _LIBRARY
+            and not file.startswith("<frozen")
+        ):
             found = (frame.f_code.co_filename, line)
     return found
 
@@ -350,9 +381,22 @@ def install() -> Guard | None:
         held = guard.flushing(runtime.window if w is None else w)
         try:
             flush(w)
+        except BaseException as error:
+            guard.stop(error)
+            raise
         finally:
             guard.flushed()
             held.clear()
+
+    resume = runtime.resume
+
+    def resuming(wanted: Sequence[Any] | None = None) -> None:
+        """`runtime.resume`, which may be stopped as well."""
+        try:
+            resume(wanted)
+        except BaseException as error:
+            guard.stop(error)
+            raise
 
     fence = runtime.fence
 
@@ -363,6 +407,7 @@ def install() -> Guard | None:
 
     guard.comm.meeting = guard.meeting
     runtime.flush = flushing
+    runtime.resume = resuming
     runtime.fence = fencing
     return guard
 
@@ -378,9 +423,9 @@ def _watch_the_program(guard: Guard) -> None:
     end = os._exit
 
     def ending(status: int) -> NoReturn:
-        """`os._exit`: launchers take status 0 for success, though the others wait for this rank."""
-        if guard.active and not status:
-            guard.fail(1, f"os._exit(0) at {place_text(user_place())}, while others go on")
+        """`os._exit`: the others would wait for this rank, and launchers take status 0 for success."""
+        if guard.active:
+            guard.fail(status or 1, f"os._exit({status}) at {place_text(user_place())}, while others go on")
         end(status)
 
     sys.exit = leaving

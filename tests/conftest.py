@@ -34,10 +34,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    dropped = [item for item in items if rank_counts.left_out(item)]
+    every_fault = "faults_all" in config.getoption("markexpr")
+    dropped = [item for item in items if rank_counts.left_out(item) or (_is_rare(item) and not every_fault)]
     if dropped:
         config.hook.pytest_deselected(items=dropped)
-        items[:] = [item for item in items if not rank_counts.left_out(item)]
+        left_out = set(dropped)
+        items[:] = [item for item in items if item not in left_out]
+
+
+def _is_rare(item: pytest.Item) -> bool:
+    mark = item.get_closest_marker("faults_all")
+    return mark is not None and not mark.kwargs.get("sample", False)
 
 
 @pytest.fixture(autouse=True)

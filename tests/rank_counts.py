@@ -6,6 +6,7 @@ among which even tiny arrays are dealt out. `--ranks 3` runs all of them on thre
 
 from __future__ import annotations
 
+import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ FOLDERS = ("api", "fuzz")
 COUNTS = (2, 3, 4, 7)
 #: one of so many tests is in the sample
 ONE_OF = 12
+#: modules in which SMALL is the size from which arrays are dealt out
+_ROOMS = ("legate_jit.ir.", "legate_jit.ranks")
 _HERE = Path(__file__).parent
 
 
@@ -72,11 +75,12 @@ def left_out(item: pytest.Item) -> bool:
 @contextmanager
 def virtual(count: int) -> Iterator[None]:
     """A world of so many virtual ranks, among which arrays of two elements are dealt out."""
-    rooms = (choose, ranks)
-    small = [room.SMALL for room in rooms]
+    small = choose.SMALL
+    rooms = [room for name, room in sys.modules.items() if name.startswith(_ROOMS) and hasattr(room, "SMALL")]
     legate.fence()
     runtime._plans.clear()
     for room in rooms:
+        assert small == room.SMALL
         room.SMALL = 2
     runtime.world = ranks.World(count, range(count), None)
     try:
@@ -84,6 +88,6 @@ def virtual(count: int) -> Iterator[None]:
         legate.fence()
     finally:
         runtime.world = None
-        for room, value in zip(rooms, small, strict=True):
-            room.SMALL = value
+        for room in rooms:
+            room.SMALL = small
         runtime._plans.clear()

@@ -9,7 +9,6 @@ import atexit
 import gc
 import os
 import sys
-import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -51,7 +50,7 @@ def _at_exit() -> None:
     try:
         finish()
     except Exception:
-        traceback.print_exc()
+        sys.excepthook(*sys.exc_info())
     gc.collect()
 
 

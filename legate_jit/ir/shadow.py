@@ -39,6 +39,8 @@ class _Shadow:
                 self.inputs[s.source][: s.nbytes] = k
         #: contents of `empty` arrays are read on purpose, and nothing in a schedule tells them apart
         self.written: set[int] = set()
+        #: a rank's part of an `empty` array that is written to may be one that nothing was written to
+        self.is_part = any(isinstance(s, Call) and s.spec.name == "fetch" for s in schedule.steps)
 
     def memory(self, storage: int) -> np.ndarray:
         s = self.schedule.storages[storage]
@@ -61,8 +63,7 @@ class _Shadow:
         for a in step.arguments:
             if a.storage >= 0:
                 at = a.offset + _offsets(a.type.shape, a.strides)
-                # a rank gives what it has, also the part of an `empty` array that nobody asked for
-                self.check_read(a.storage, at, a.type.dtype.itemsize, step, step.spec.name == "fetch")
+                self.check_read(a.storage, at, a.type.dtype.itemsize, step)
         for k, t in step.results:
             self.memory(k)[: t.nbytes] = k
             self.written.add(k)
@@ -77,13 +78,10 @@ class _Shadow:
             else:
                 self.memory(a.storage)[at.ravel()[:, None] + np.arange(a.type.dtype.itemsize)] = a.storage
 
-    def check_read(
-        self, storage: int, at: np.ndarray, item: int, what: object, undefined: bool = False
-    ) -> None:
-        """The storage holds its own value where it is read, or, if it may be `undefined`, nobody's."""
+    def check_read(self, storage: int, at: np.ndarray, item: int, what: object) -> None:
         owner = self.memory(storage)[at.ravel()[:, None] + np.arange(item)]
-        known = undefined or storage in self.written or self.schedule.storages[storage].source >= 0
-        require(known or not at.size, self.stage, what, f"storage {storage} is read before anything wrote it")  # fmt: skip
+        known = self.is_part or storage in self.written or self.schedule.storages[storage].source >= 0
+        require(known or not at.size, self.stage, what, f"storage {storage} is read before anything wrote it")
         foreign = (owner != storage) & (owner != -1)
         require(not foreign.any(), self.stage, what, f"storage {storage} is read where another value lies")
 

@@ -47,7 +47,7 @@ def test_divergence_names_the_lines() -> None:
     ended = faulty("if odd: x = x * 3")
     (cause,) = ended.causes
     assert f"rank 1: multiply(float64[1000]) -> float64[1000] with 3 at {_LINE}" in cause
-    assert "rank 0: none (in a window run at <string>:12)" in cause
+    assert "rank 0: none (a window run at <string>:12)" in cause
 
 
 def test_stall_says_who_waits_for_whom() -> None:
@@ -77,7 +77,7 @@ slow = pytest.mark.slow
         ("x = np.ones(1000 + world.rank)", 1, f"float64[1001] with np.float64(1.0) at {_LINE}"),
         ("if odd: float(x[3])", 1, f"at {_LINE}"),
         ("if odd: os._exit(0)", 1, f"os._exit(0) at {_LINE}, while others go on"),
-        ("if odd: os._exit(9)", 9, None),
+        ("if odd: os._exit(9)", 9, f"os._exit(9) at {_LINE}, while others go on"),
         ("if odd: os.kill(os.getpid(), signal.SIGKILL)", 9, None),
         ("if odd: os.kill(os.getpid(), signal.SIGSEGV)", 11, None),
         ("if odd: os.kill(os.getpid(), signal.SIGTERM)", 15, None),
