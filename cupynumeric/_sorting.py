@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from cupynumeric import _together
 from cupynumeric._array import ndarray
 from cupynumeric._calls import hosted, lazy, lift, lift_all, on_host, wrapped
 from cupynumeric._convert import host_view
-from legate_jit import irregular
+from legate_jit import irregular, runtime
 from legate_jit.ir import dtypes, infer
 
 __all__ = [
@@ -55,8 +56,34 @@ _unique = hosted(np.unique)
 @functools.wraps(np.unique)
 def unique(ar: Any, *args: Any, **kwargs: Any) -> Any:
     """The distinct elements in order; integers of a small range are counted instead of sorted."""
+    if runtime.world is not None:
+        found = _in_parts(ar, *args, **kwargs)
+        if found is not None:
+            return found
     counted = _counted(ar, *args, **kwargs) if isinstance(ar, ndarray) and ar.dtype.kind in "iu" else None
     return _unique(ar, *args, **kwargs) if counted is None else counted
+
+
+def _in_parts(
+    ar: Any,
+    return_index: bool = False,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    axis: Any = None,
+    *,
+    equal_nan: bool = True,
+    sorted: bool = True,
+) -> Any:
+    """`numpy.unique` of an array that lies in parts on several ranks, or None where it does not."""
+    if axis is not None or not equal_nan:
+        return None
+    results = _together.unique(ar, bool(return_index), bool(return_inverse), bool(return_counts))
+    if results is None:
+        return None
+    if return_inverse:
+        at = 1 + bool(return_index)
+        results[at] = results[at].reshape(ar.shape)
+    return tuple(results) if len(results) > 1 else results[0]
 
 
 def _counted(

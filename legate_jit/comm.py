@@ -191,8 +191,8 @@ class Comm:
         self.awaited, self.since = -1, 0.0
         self.doing = ""
         self.deadline: float | None = None
-        #: called before arrays are exchanged: here the ranks may agree that they all do so
-        self.meeting: Callable[[], None] | None = None
+        #: called before arrays are exchanged, with what for (or nothing): here the ranks may agree that they all do so
+        self.meeting: Callable[..., None] | None = None
         self._tree = _Tree(size)
         self._tags = 0
         self._exchanges: dict[Hashable, Exchange] = {}

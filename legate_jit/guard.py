@@ -20,6 +20,7 @@ import sys
 import threading
 import time
 import traceback
+import zlib
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, NoReturn
@@ -127,10 +128,10 @@ class Guard:
         """A window has run."""
         self._met = False
 
-    def meeting(self) -> None:
+    def meeting(self, what: str = "reading an array") -> None:
         """Arrays are about to be exchanged: all ranks are at the same point, as they know already inside a flush."""
         if self.active and not self._met:
-            self._agree(_READ, "reading an array")
+            self._agree(_READ + zlib.crc32(what.encode()), what)
 
     def stop(self, error: BaseException) -> None:
         """A run of this rank was stopped; the others may wait in one of its exchanges."""

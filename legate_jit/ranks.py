@@ -8,6 +8,7 @@ layouts and communication; no NumPy semantics and no code generation.
 from __future__ import annotations
 
 import functools
+import math
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -18,6 +19,8 @@ import numpy as np
 from legate_jit import collectives, tiers
 from legate_jit.backends import cpu, library, memory
 from legate_jit.backends.memory import Buffer
+from legate_jit.collectives.messages import all_gather, joined
+from legate_jit.collectives.tiles import Laid, Tile
 from legate_jit.comm import Comm
 from legate_jit.execute import Runnable
 from legate_jit.ir import layout, passes
@@ -125,6 +128,44 @@ class World:
         made.parts.update(parts)
         return made
 
+    def layout_of(self, buffer: Buffer) -> Layout | None:
+        """How an array is cut over the ranks; None if it is whole."""
+        dealt = buffer.dealt if isinstance(buffer, Whole) else buffer
+        return dealt.layout if isinstance(dealt, Dealt) and not dealt.layout.is_replicated else None
+
+    def together(
+        self, program: Callable[..., Sequence[Any]], inputs: Sequence[Input], name: str
+    ) -> list[Any]:
+        """The results of `program(comm, *parts)` on every rank, of arrays that are brought to lie as the inputs say. What it
+        gives as `Tile` or `Laid` is a `Dealt`. Every rank does it at the same time, and knows it by the name."""
+        made: dict[int, list[Any]] = {}
+
+        def body(rank: int) -> None:
+            comm = _current.comm
+            assert comm is not None
+            parts = [_brought(comm, *each) for each in inputs]
+            made[rank] = [_kept(comm, each) for each in program(comm, *parts)]
+
+        if self.comm is None or self.comm.meeting is None:
+            self.run(body)
+        else:
+            meeting = self.comm.meeting
+            meeting(name)
+            self.comm.meeting = None  # the ranks have met
+            try:
+                self.run(body)
+            finally:
+                self.comm.meeting = meeting
+        results: list[Any] = []
+        for k, first in enumerate(made[self.own[0]]):
+            if isinstance(first, Laid):
+                dealt = Dealt(array_type(first.layout.shape, first.part.dtype), first.layout)
+                dealt.parts = {rank: Buffer.wrap(made[rank][k].part) for rank in self.own}
+                results.append(dealt)
+            else:
+                results.append(first)
+        return results
+
     @staticmethod
     def _as(comm: Comm, program: Any) -> None:
         _current.comm = comm
@@ -132,6 +173,40 @@ class World:
             program(comm.rank)
         finally:
             _current.comm = None
+
+
+#: type, memory and wanted layout of an array
+Input = tuple[ArrayType, Buffer, Layout]
+
+
+def _brought(comm: Comm, type_: ArrayType, buffer: Buffer, wanted: Layout) -> np.ndarray:
+    """The rank's part of an array that is to lie as `wanted`."""
+    dealt = buffer.dealt if isinstance(buffer, Whole) else buffer
+    if not isinstance(dealt, Dealt) or dealt.layout.is_replicated:
+        whole = dealt.parts[comm.rank] if isinstance(dealt, Dealt) else dealt
+        box = wanted.box(comm.rank)
+        return whole.as_numpy(type_.shape, type_.dtype)[tuple(slice(lo, hi) for lo, hi in box)]
+    mine = _array(dealt, comm.rank)
+    if dealt.layout == wanted:
+        return mine
+    return comm.fetch(mine, _boxes(dealt.layout, None, comm.size), _boxes(wanted, None, comm.size))
+
+
+def _kept(comm: Comm, result: Any) -> Any:
+    """A result as it is kept: small arrays whole on every rank, the others in memory of their own."""
+    if isinstance(result, Tile):
+        result = Laid(layout.tiled(result.shape, 0, comm.size), result.part)
+        if math.prod(result.layout.shape) < SMALL:
+            boxes = [result.layout.box(k) for k in range(comm.size)]
+            counts = [b[0][1] - b[0][0] for b in boxes]
+            whole = joined(all_gather(comm, result.part, counts))
+            result = Laid(layout.replicated(result.layout.shape), whole)
+    if not isinstance(result, Laid):
+        return result
+    part = result.part
+    assert part.shape == layout.extents(result.layout.box(comm.rank))
+    own = part.flags.owndata and part.flags.c_contiguous and part.flags.writeable
+    return result._replace(part=part if own else np.array(part, order="C"))
 
 
 class _Current(threading.local):

@@ -504,6 +504,18 @@ def host(store: Store) -> np.ndarray:
     return store.buffer.as_numpy(store.type.shape, store.type.dtype, False)
 
 
+def settled(store: Store) -> Buffer:
+    """The store's memory, or its parts of several ranks, with its present value; flushes first."""
+    if store.value is not None:
+        flush()
+    if _suspended:
+        resume((store.buffer,))
+    assert store.buffer is not None
+    if poisoned:
+        poison.check(store.buffer)
+    return store.buffer
+
+
 def writable(store: Store) -> np.ndarray:
     """The store's contents as a writable NumPy array of the base shape, for changing them in place; flushes first.
 

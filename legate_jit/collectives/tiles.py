@@ -1,6 +1,6 @@
 """Even tiles: how results of a size that nobody knew before lie on the ranks.
 
-Cut along the first axis, in equal lengths but the last. Knows arrays and ranks only.
+Cut along the first axis, in equal lengths but the last. Knows arrays, ranks and layouts.
 """
 
 from __future__ import annotations
@@ -13,14 +13,22 @@ import numpy as np
 
 from legate_jit.collectives.messages import all_to_all, joined, totals
 from legate_jit.comm import Comm
+from legate_jit.ir.layout import Layout
 
-__all__ = ["Tile", "cut", "edges", "rebalanced", "starts_of"]
+__all__ = ["Laid", "Tile", "cut", "edges", "rebalanced", "starts_of"]
 
 
 class Tile(NamedTuple):
     """This rank's part of an array of `shape` that lies in even tiles (see `edges`)."""
 
     shape: tuple[int, ...]
+    part: np.ndarray
+
+
+class Laid(NamedTuple):
+    """This rank's part of an array that lies as the layout says."""
+
+    layout: Layout
     part: np.ndarray
 
 

@@ -1,0 +1,63 @@
+"""Together: what the ranks compute at once on arrays that lie in parts, because the shape of a result depends on values.
+
+A face asks `lies_in_parts` (one comparison where there is one rank), and then has a program of `legate_jit.collectives` run on
+the parts; results are stores whose arrays lie in parts. Knows stores and how they lie; no NumPy semantics.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from legate_jit import bodies, runtime
+from legate_jit.ir import choose, layout
+from legate_jit.ir.layout import Layout
+from legate_jit.store import Store
+
+__all__ = ["compute", "lies_in_parts", "worthwhile"]
+
+
+def lies_in_parts(store: Store) -> Layout | None:
+    """How the array of a store is cut over the ranks; None if it is whole. Flushes what large arrays wait for.
+
+    Every rank asks at the same time, and gets the same answer.
+    """
+    world = runtime.world
+    if world is None or store.type.size < choose.SMALL or bodies.running() is not None:
+        return None
+    found: Layout | None = world.layout_of(runtime.settled(store))
+    return found
+
+
+def compute(
+    program: Callable[..., Sequence[Any]],
+    stores: Sequence[Store],
+    wanted: Sequence[Layout | None] | None = None,
+    **options: Any,
+) -> list[Any]:
+    """The results of `program(comm, *parts, **options)`, which every rank runs on its parts of the stores.
+
+    wanted: how each array shall lie for the program; None: in even tiles along its first axis if it lies in parts (see
+    `collectives.tiles`), else whole on every rank. options: plain values, by whose `repr` the ranks see that they do the same.
+    The program must not change the parts. It gives the same number of results on every rank: a `Tile` or `Laid` becomes a store;
+    anything else must be the same on all ranks, and is handed on.
+    """
+    from legate_jit import ranks
+
+    world = runtime.world
+    inputs = []
+    for s, how in zip(stores, wanted or [None] * len(stores), strict=True):
+        cut = lies_in_parts(s) is not None
+        runtime.settled(s)
+        even = layout.tiled(s.type.shape, 0, world.size) if cut else layout.replicated(s.type.shape)
+        inputs.append((s.type, s.buffer, how or even))
+    given = [*(repr(s.type) for s in stores), *(f"{key}={option!r}" for key, option in options.items())]
+    name = f"{program.__name__}({', '.join(given)})"
+    results: list[Any] = world.together(functools.partial(program, **options), inputs, name)
+    return [runtime.buffer_store(x, x.type) if isinstance(x, ranks.Dealt) else x for x in results]
+
+
+def worthwhile(size: int) -> bool:
+    """Whether an array of `size` elements may lie in parts."""
+    return size >= choose.SMALL
