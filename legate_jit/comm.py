@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from legate_jit.exchange import SMALL, Box, Boxes, Exchange, split
+from legate_jit.staging import Staged
 
 __all__ = ["COMBINERS", "Comm", "LocalComm", "Overdue", "PeerLost", "Request", "Traffic"]
 
@@ -25,7 +26,7 @@ Operator = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 #: exchanges that `fetch` keeps prepared
 _KEPT = 512
-#: tags of what is not an exchange; exchanges have those from 16 on
+#: tags of what is not an exchange (5: staged fetches); exchanges have those from 16 on
 _OBJECT, _COMBINE, _BARRIER, _AGREE = 1, 2, 3, 4
 #: combined arrays of more bytes are cut among the ranks, if there are at most so many ranks
 _LARGE, _FEW = 1 << 18, 32
@@ -196,6 +197,7 @@ class Comm:
         self._tree = _Tree(size)
         self._tags = 0
         self._exchanges: dict[Hashable, Exchange] = {}
+        self._staged: dict[Hashable, list[Staged]] = {}
         self._links: dict[int, list[_Link]] = {}
         self._combinations: dict[Hashable, _Combination] = {}
 
@@ -221,6 +223,9 @@ class Comm:
         """Start a prepared message."""
         request: Request = message()
         return request
+
+    def forget(self, message: Any) -> None:
+        """A prepared message, which is not under way, is not needed any more."""
 
     #: largest tag
     last_tag = (1 << 15) - 1
@@ -303,6 +308,11 @@ class Comm:
             dtype = array.dtype
         if dtype is None:
             raise ValueError("a rank that holds no part of the array must say its dtype")
+        self.traffic.collectives += 1
+        return self.prepared(dtype, source, wanted).run(array, out)
+
+    def prepared(self, dtype: np.dtype, source: Sequence[Box], wanted: Sequence[Box]) -> Exchange:
+        """An exchange that all who ask for it share. Ranks ask for the same ones in the same order."""
         key = (dtype, tuple(source), tuple(wanted))
         exchange = self._exchanges.pop(key, None)
         if exchange is None:
@@ -310,8 +320,17 @@ class Comm:
             if len(self._exchanges) >= _KEPT:
                 del self._exchanges[next(iter(self._exchanges))]
         self._exchanges[key] = exchange  # at the end: the first one was used longest ago
-        self.traffic.collectives += 1
-        return exchange.run(array, out)
+        return exchange
+
+    def staged(self, key: Hashable) -> list[Staged]:
+        """The staged fetches of this kind that are not under way: whoever starts one takes it out, and puts it back."""
+        found = self._staged.pop(key, None)
+        if found is None:
+            found = []
+            if len(self._staged) >= _KEPT:
+                del self._staged[next(iter(self._staged))]
+        self._staged[key] = found
+        return found
 
     def combine(self, array: np.ndarray, op: str | Operator) -> np.ndarray:
         """The ranks' arrays (of one shape and dtype) combined element by element: the same bits on every rank.

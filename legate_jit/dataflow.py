@@ -15,7 +15,7 @@ from legate_jit.backends import threads
 from legate_jit.backends.memory import Buffer
 from legate_jit.ir import depend
 from legate_jit.ir.partition import Box
-from legate_jit.ir.steps import Launch, Schedule, Step, Task
+from legate_jit.ir.steps import Call, Launch, Schedule, Step, Task
 from legate_jit.points import Attempt, crew, is_short, quiet_blas, run_alone
 from legate_jit.points import attempt as begin
 
@@ -31,12 +31,21 @@ class Flow:
     def __init__(self, items: Sequence[Sequence[Step]], schedule: Schedule) -> None:
         self.items, self.schedule = items, schedule
         self.edges = depend.edges(items, schedule)
+        self._order_exchanges()
         self.followers: list[list[int]] = [[] for _ in items]
         for k, found in enumerate(self.edges):
             for earlier in found:
                 self.followers[earlier].append(k)
         self.sources = [k for k, found in enumerate(self.edges) if not found]
         self._boxes: dict[int, list[Box]] = {}  # by the launch's scalar slot
+
+    def _order_exchanges(self) -> None:
+        """Ranks exchange data in the order of the program, whichever point of a task ends first."""
+        last: list[int] = []
+        for k, (step, *_) in enumerate(self.items):
+            if isinstance(step, Call) and "what" in dict(step.spec.options):
+                self.edges[k] += last
+                last = [k]
 
     def boxes(self, task: Task) -> list[Box]:
         """The whole arguments of a launch of one point."""

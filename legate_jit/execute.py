@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -52,6 +52,10 @@ class _Progress:
 progress = _Progress()
 
 
+#: what runs a call in a way of its own (`run(buffers, scalars)`), or None for one that the library runs
+Bind = Callable[[Call], Any]
+
+
 class _Segment(NamedTuple):
     first: int
     last: int
@@ -75,6 +79,7 @@ class Runnable:
 
     __slots__ = (
         "_alone",
+        "_bind",
         "_boxes",
         "_direct",
         "_keep",
@@ -92,8 +97,9 @@ class Runnable:
         "schedule",
     )
 
-    def __init__(self, schedule: Schedule, target: Target) -> None:
+    def __init__(self, schedule: Schedule, target: Target, bind: Bind | None = None) -> None:
         self.schedule = schedule
+        self._bind = bind
         count = len(schedule.storages)
         words, formats = [], []
         at = count
@@ -113,7 +119,7 @@ class Runnable:
         self.launches = sum(isinstance(s, Launch) for s in schedule.steps)
         self.calls = len(schedule.steps) - self.launches
         self._keep: list[Any] = []
-        self.items: list[_Segment | Call | Task] = []
+        self.items: list[Any] = []  # _Segment, Task, Call, or what a call was bound to
         self._build(target)
         self.flow: Any = self._dataflow() if any(isinstance(s, Task) for s in schedule.steps) else None
         task = self.items[0] if len(self.items) == 1 else None
@@ -132,10 +138,11 @@ class Runnable:
 
         launches = [s for s in self.schedule.steps if isinstance(s, Launch)]
         records = list(_records(launches))
+        others = iter([s for s in self.schedule.steps if not isinstance(s, Launch)])
         groups = [
             [launch for record in records[i.first : i.last] for launch in record]
             if isinstance(i, _Segment)
-            else [i]
+            else [next(others)]
             for i in self.items
         ]
         return Flow(groups, self.schedule)
@@ -157,7 +164,8 @@ class Runnable:
                     start, work = self._close(start, number, work)
             else:
                 start, work = self._close(start, number, work)
-                self.items.append(step)
+                bound = self._bind(step) if self._bind is not None and isinstance(step, Call) else None
+                self.items.append(step if bound is None else bound)
         self._close(start, number, work)
         self._program = ctypes.addressof(program)
         only = self.items[0] if len(self.items) == 1 else None
@@ -309,8 +317,10 @@ class Execution:
                 self.position += 1
                 run_program(r._program, item.first, item.last, r._table_addr, item.release)
             else:
-                assert isinstance(item, Call)
-                self._call(item)
+                if item.__class__ is Call:
+                    self._call(item)
+                else:
+                    item.run(self.buffers, self.scalars)
                 self.position += 1
 
     def _run_flow(self) -> None:
@@ -338,9 +348,10 @@ class Execution:
             if k not in self._begun:  # once only, see `run`
                 self._begun.add(k)
                 threads.run_program(r._program, item.first, item.last, r._table_addr, item.release)
-        else:
-            assert isinstance(item, Call)
+        elif item.__class__ is Call:
             self._call(item)
+        else:
+            item.run(self.buffers, self.scalars)
 
     @property
     def finished(self) -> bool:

@@ -48,6 +48,11 @@ class MpiComm(Comm):
         request: Request = message
         return request
 
+    def forget(self, message: Any) -> None:
+        """MPI_Request_free."""
+        if not MPI.Is_finalized():
+            message.Free()
+
     def abort(self, code: int) -> None:
         """MPI_Abort of all processes. May return before they have ended, this one included."""
         MPI.COMM_WORLD.Abort(code)

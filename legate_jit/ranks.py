@@ -7,17 +7,15 @@ layouts and communication; no NumPy semantics and no code generation.
 
 from __future__ import annotations
 
-import functools
 import math
 import sys
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from legate_jit import collectives, tiers
-from legate_jit.backends import cpu, library, memory
+from legate_jit import exchanging, tiers
+from legate_jit.backends import cpu, memory
 from legate_jit.backends.memory import Buffer
 from legate_jit.collectives.messages import all_gather, joined
 from legate_jit.collectives.tiles import Laid, Tile
@@ -26,14 +24,16 @@ from legate_jit.execute import Runnable
 from legate_jit.ir import layout, passes
 from legate_jit.ir.build import decode
 from legate_jit.ir.choose import SMALL
-from legate_jit.ir.distribute import Combine, Fetch, distribute
-from legate_jit.ir.exchanges import Collective, neutral
-from legate_jit.ir.layout import Layout, Need, Window
+from legate_jit.ir.distribute import distribute
+from legate_jit.ir.layout import Layout
 from legate_jit.ir.node import ArrayType, Signature, array_type
 from legate_jit.ir.ops import Kind
+from legate_jit.ir.overlap import overlap
 from legate_jit.ir.simplify import simplify
 from legate_jit.store import Store
 from legate_jit.thread_comm import run_ranks
+
+_current = exchanging.current
 
 
 class Dealt(Buffer):
@@ -189,7 +189,9 @@ def _brought(comm: Comm, type_: ArrayType, buffer: Buffer, wanted: Layout) -> np
     mine = _array(dealt, comm.rank)
     if dealt.layout == wanted:
         return mine
-    return comm.fetch(mine, _boxes(dealt.layout, None, comm.size), _boxes(wanted, None, comm.size))
+    return comm.fetch(
+        mine, exchanging.boxes(dealt.layout, None, comm.size), exchanging.boxes(wanted, None, comm.size)
+    )
 
 
 def _kept(comm: Comm, result: Any) -> Any:
@@ -207,13 +209,6 @@ def _kept(comm: Comm, result: Any) -> Any:
     assert part.shape == layout.extents(result.layout.box(comm.rank))
     own = part.flags.owndata and part.flags.c_contiguous and part.flags.writeable
     return result._replace(part=part if own else np.array(part, order="C"))
-
-
-class _Current(threading.local):
-    comm: Comm | None = None
-
-
-_current = _Current()
 
 
 class RanksPlan:
@@ -246,8 +241,8 @@ class RanksPlan:
             mine = [
                 e and not (shared and how.is_replicated) for e, how in zip(exclusive, layouts, strict=True)
             ]
-            schedule = passes.compile_graph(local.graph, mine, decoded.scalars, len(self._inputs))
-            self._runnables[rank] = Runnable(schedule, target)
+            schedule = passes.compile_graph(local.graph, mine, decoded.scalars, len(self._inputs), overlap)
+            self._runnables[rank] = Runnable(schedule, target, exchanging.bind())
         self._outputs = [(r.type, how) for r, how in zip(graph.roots, local.layouts, strict=True)]
         self.traffic = sum(e.bytes for e in local.exchanges)
         self.notices = local.notices
@@ -360,53 +355,3 @@ def _gather(buffer: Dealt, world: World) -> Buffer:
 
 def _array(buffer: Dealt, rank: int) -> np.ndarray:
     return buffer.parts[rank].as_numpy(layout.extents(buffer.layout.box(rank)), buffer.type.dtype, False)
-
-
-# ---- the calls that exchange data --------------------------------------------------------------------------------
-
-
-@functools.lru_cache(maxsize=2048)
-def _boxes(source: Layout, wanted: Window | Need | None, ranks: int) -> tuple[Any, ...]:
-    return tuple((source if wanted is None else wanted).box(k) for k in range(ranks))
-
-
-@library.implementation("fetch")
-def _fetch(args: Sequence[Any], outs: Sequence[np.ndarray], options: dict[str, Any]) -> None:
-    what: Fetch = options["what"]
-    comm = _current.comm
-    assert comm is not None
-    source = _boxes(what.source, None, comm.size)
-    wanted = _boxes(what.source, what.wanted, comm.size)
-    comm.fetch(np.ascontiguousarray(args[0]), source, wanted, out=outs[0])
-
-
-@library.implementation("combine")
-def _combine(args: Sequence[Any], outs: Sequence[np.ndarray], options: dict[str, Any]) -> None:
-    what: Combine = options["what"]
-    comm = _current.comm
-    assert comm is not None
-    operator = getattr(np, what.op)
-    counting = _counting(what, comm.size)
-    mine = np.ascontiguousarray(args[0])
-    if len(counting) == comm.size and not what.before:
-        outs[0][...] = comm.combine(mine, operator)
-        return
-    every = comm.gather(mine)
-    ranks = [k for k in counting if k < comm.rank] if what.before else list(counting) or [0]
-    if not ranks:
-        outs[0][...] = neutral(what.op, mine.dtype)
-        return
-    outs[0][...] = functools.reduce(operator, [every[k] for k in ranks])
-
-
-@library.implementation("collective")
-def _collective(args: Sequence[Any], outs: Sequence[np.ndarray], options: dict[str, Any]) -> None:
-    what: Collective = options["what"]
-    comm = _current.comm
-    assert comm is not None
-    collectives.run(comm, args, outs, what)
-
-
-@functools.lru_cache(maxsize=2048)
-def _counting(what: Combine, ranks: int) -> tuple[int, ...]:
-    return tuple(k for k in range(ranks) if what.counts(k))

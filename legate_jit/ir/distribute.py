@@ -17,7 +17,7 @@ import numpy as np
 from legate_jit.ir import dtypes, index, layout
 from legate_jit.ir.build import CallSpec
 from legate_jit.ir.choose import Choice, choose, region_of, reshaped
-from legate_jit.ir.exchanges import Collective, Combine, Exchange, Fetch, neutral, what
+from legate_jit.ir.exchanges import STAGED, Collective, Combine, Exchange, Fetch, neutral, what
 from legate_jit.ir.index import Affine
 from legate_jit.ir.layout import Box, Layout, Need, Strip, Window
 from legate_jit.ir.needs import CallPlan, Needs
@@ -65,6 +65,7 @@ class _Distributor:
         self.local: dict[int, Node] = {}  # what the rank has of a value
         self.strips: dict[int, tuple[Node, ...]] = {}  # the same in strips, the middle first
         self.fetched: dict[tuple[int, Window], Node] = {}
+        self.groups: dict[int, int] = {}  # value -> its first fetch
         self.exchanges: list[Exchange] = []
         self.notices: list[str] = []
 
@@ -92,9 +93,14 @@ class _Distributor:
         """The type of the rank's part of a value."""
         return array_type(layout.extents(self.box(n)), n.dtype)
 
-    def fetch(self, x: Node, source: Layout, wanted: Window) -> Node:
-        """The rank's box of the array whose part is `x`."""
-        fetch = Fetch(len(self.exchanges), source, wanted)
+    def fetch(self, x: Node, source: Layout, wanted: Window, value: int = -1) -> Node:
+        """The rank's box of the array whose part is `x`, which is all the ranks have of a value of this number (if any)."""
+        number = group = len(self.exchanges)
+        if layout.received(source, wanted, self.ranks) * x.dtype.itemsize > STAGED:
+            group = -1
+        elif value >= 0:
+            group = self.groups.setdefault(value, number)
+        fetch = Fetch(number, source, wanted, group)
         self.exchanges.append(Exchange(fetch, layout.moved(source, wanted, self.ranks) * x.dtype.itemsize))
         type_ = array_type(layout.extents(wanted.box(self.rank)), x.dtype)
         return self.builder.make(OPS["call"], (x,), CallSpec("fetch", (("what", fetch),)), type_)
@@ -132,7 +138,7 @@ class _Distributor:
     def fetched_window(self, s: Node, window: Window) -> tuple[Node, Box]:
         key = (s.number, window)
         if key not in self.fetched:
-            self.fetched[key] = self.fetch(self.part_of(s), self.layouts[s.number], window)
+            self.fetched[key] = self.fetch(self.part_of(s), self.layouts[s.number], window, s.number)
         return self.fetched[key], window.box(self.rank)
 
     def part(self, s: Node, need: Need) -> Node:

@@ -17,14 +17,21 @@ from legate_jit.ir.node import Node
 from legate_jit.ir.ops import Kind
 from legate_jit.ir.rewrite import EXCHANGES
 
+#: a fetch by which no rank gets more bytes is staged: sent in one message with others of the same value, and begun early
+STAGED = 1 << 17
+
 
 class Fetch(NamedTuple):
     """The argument `what` of a call 'fetch': its operand is the rank's part of an array that lies as `source`, its result the box
-    `wanted.box(rank)` of that array. `number` counts the exchanges of the graph: they are carried out in its order."""
+    `wanted.box(rank)` of that array. `number` counts the exchanges of the graph: they are carried out in its order.
+
+    `group`: the number of the first fetch of those of one value that are begun together, all of them small; -1 for large ones.
+    """
 
     number: int
     source: Layout
     wanted: Window
+    group: int = -1
 
 
 class Combine(NamedTuple):
@@ -91,4 +98,4 @@ def neutral(op: str, dtype: np.dtype) -> bool | int | float:
             return False if dtype == dtypes.BOOL else 0
 
 
-__all__ = ["Collective", "Combine", "Exchange", "Fetch", "neutral", "what"]
+__all__ = ["STAGED", "Collective", "Combine", "Exchange", "Fetch", "neutral", "what"]

@@ -450,6 +450,15 @@ def moved(source: Layout, wanted: Window | Need, ranks: int) -> int:
 
 
 @_remembered
+def received(source: Layout, wanted: Window | Need, ranks: int) -> int:
+    """Elements that come from other ranks to the one that gets most (of some ranks when there are many)."""
+    if source.is_replicated:
+        return 0
+    boxes = [(wanted.box(r), source.box(r)) for r in samples(ranks)[0]]
+    return max(size(box) - size(intersection(box, own)) for box, own in boxes)
+
+
+@_remembered
 def is_local(source: Layout, need: Need, ranks: int) -> bool:
     """Whether every rank holds what it needs; a `False` may only mean that it was too much to check."""
     if source.is_replicated:
@@ -501,6 +510,7 @@ __all__ = [
     "localized",
     "moved",
     "normal",
+    "received",
     "replicated",
     "samples",
     "section",

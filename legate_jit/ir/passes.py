@@ -33,15 +33,22 @@ def compile_window(code: Sequence[Any], live: Sequence[int], exclusive: Sequence
     return compile_graph(graph, exclusive, decoded.scalars, inputs)
 
 
-def compile_graph(graph: Graph, exclusive: Sequence[bool], scalars: tuple[str, ...], inputs: int) -> Schedule:
-    """The schedule of a simplified graph with so many input buffers and scalars of these dtypes."""
+def compile_graph(
+    graph: Graph,
+    exclusive: Sequence[bool],
+    scalars: tuple[str, ...],
+    inputs: int,
+    reorder: Callable[[Schedule], Schedule] | None = None,
+) -> Schedule:
+    """The schedule of a simplified graph with so many input buffers and scalars of these dtypes; `reorder`: a last pass."""
     graph = split_updates(graph)
     _observe("pieces", graph)
     graph = lower(graph)
     _observe("lowered", graph)
     fused = fuse(graph)
     _observe("fused", fused)
-    result = chained(schedule(fused, exclusive, scalars, inputs))
+    result = schedule(fused, exclusive, scalars, inputs)
+    result = chained(result if reorder is None else reorder(result))
     _observe("schedule", result)
     return result
 

@@ -17,10 +17,11 @@ from legate_jit.ir.layout import Box, Layout
 from legate_jit.ir.lower import lower
 from legate_jit.ir.node import Node
 from legate_jit.ir.ops import Kind
+from legate_jit.ir.overlap import overlap
 from legate_jit.ir.pieces import split_updates
-from legate_jit.ir.rewrite import EXCHANGES, Graph
+from legate_jit.ir.rewrite import Graph
 from legate_jit.ir.schedule import schedule
-from legate_jit.ir.steps import Call
+from legate_jit.ir.steps import Call, Schedule
 from legate_jit.thread_comm import ThreadComm, run_ranks
 
 #: tests put another in its place
@@ -134,11 +135,30 @@ def compiled(graph: Graph, scalars: int) -> list[Any]:
     inputs = 1 + max((number_of(n) for n in graph.nodes if n.kind is Kind.BUFFER), default=-1)
     done = schedule(fused, [False] * inputs, tuple(kinds.get(k, "f8") for k in range(scalars)), inputs)
     verify.verify("schedule", done)
-    exchanges = []
-    for step in done.steps:
-        if isinstance(step, Call) and step.spec.name in EXCHANGES:
-            exchanges.append(dict(step.spec.options)["what"])
-    return exchanges
+    done = overlap(done)
+    verify.verify("schedule", done)
+    return starts(done)
+
+
+def starts(schedule: Schedule) -> list[Any]:
+    """What the ranks must do in the same order: begin groups of fetches, and the other exchanges."""
+    found: list[Any] = []
+    begun: set[int] = set()
+    finished: set[int] = set()
+    for step in schedule.steps:
+        options = dict(step.spec.options) if isinstance(step, Call) else {}
+        if "fetches" in options:
+            found.append(options["fetches"])
+            begun |= {f.number for f in options["fetches"]}
+        elif (exchange := options.get("what")) is None:
+            continue
+        elif isinstance(exchange, Fetch) and exchange.group >= 0:
+            assert exchange.number in begun and exchange.number not in finished
+            finished.add(exchange.number)
+        else:
+            found.append(exchange)
+    assert begun == finished
+    return found
 
 
 def carry_out(

@@ -1,0 +1,212 @@
+"""The steps of a rank's plan that exchange data: what `ir.exchanges` describes, carried out through the rank's `Comm`.
+
+A plan's steps are bound once: boxes, staging memory and views are looked up when a step is run for the first time, so that a
+replayed step costs its messages and copies only. Fetches that `ir.overlap` begins early are staged (`legate_jit.staging`); the
+others run where they stand. Knows layouts and communication; no NumPy semantics.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from legate_jit import collectives
+from legate_jit.backends import library
+from legate_jit.backends.memory import Buffer
+from legate_jit.comm import Comm
+from legate_jit.execute import array_of
+from legate_jit.ir.exchanges import Combine, Fetch, neutral
+from legate_jit.ir.layout import Layout, Need, Window
+from legate_jit.ir.steps import Argument, Call
+from legate_jit.staging import Memory, Staged
+
+__all__ = ["bind", "boxes", "current"]
+
+
+class _Current(threading.local):
+    comm: Comm | None = None
+
+
+#: the `Comm` of the rank that this thread runs
+current = _Current()
+
+
+def _comm() -> Comm:
+    comm = current.comm
+    assert comm is not None
+    return comm
+
+
+@functools.lru_cache(maxsize=2048)
+def boxes(source: Layout, wanted: Window | Need | None, ranks: int) -> tuple[Any, ...]:
+    """The boxes that the ranks hold of an array (`wanted` None) or want of it."""
+    return tuple((source if wanted is None else wanted).box(k) for k in range(ranks))
+
+
+@functools.lru_cache(maxsize=2048)
+def _counting(what: Combine, ranks: int) -> tuple[int, ...]:
+    return tuple(k for k in range(ranks) if what.counts(k))
+
+
+# ---- bound steps -------------------------------------------------------------------------------------------------
+
+
+def bind() -> Callable[[Call], Any]:
+    """For the steps of one plan, in order: something with `run(buffers, scalars)` for a step that is run so, else None."""
+    groups: dict[int, _Begin] = {}
+
+    def bound(step: Call) -> Any:
+        what = dict(step.spec.options).get("what")
+        if step.spec.name == "begin":
+            begin = _Begin(step)
+            for fetch in begin.fetches:
+                groups[fetch.number] = begin
+            return begin
+        if isinstance(what, Fetch):
+            group = groups.get(what.number)
+            return _Fetch(step) if group is None else _Finish(step, group)
+        if isinstance(what, Combine):
+            return _Combine(step, what)
+        return None
+
+    return bound
+
+
+class _Begin:
+    """The first half of some fetches of one array."""
+
+    __slots__ = ("_argument", "_comm", "_free", "fetches", "staged")
+
+    def __init__(self, step: Call) -> None:
+        self.fetches: tuple[Fetch, ...] = dict(step.spec.options)["fetches"]
+        (self._argument,) = step.arguments
+        self._comm: Comm | None = None
+        self._free: list[Staged] = []
+        self.staged: Staged | None = None
+
+    def run(self, buffers: Sequence[Buffer], scalars: Sequence[Any]) -> None:
+        """Send what the others need, and expect what they send."""
+        comm = _comm()
+        if comm.meeting is not None:
+            comm.meeting()
+        if comm is not self._comm:
+            self._prepare(comm)
+        staged = self._free.pop() if self._free else self._made(comm)
+        comm.traffic.collectives += 1
+        staged.start(buffers[self._argument.storage].addr)
+        self.staged = staged
+
+    def _prepare(self, comm: Comm) -> None:
+        self._comm = comm
+        first = self.fetches[0]
+        key = (first.source, tuple(f.wanted for f in self.fetches), self._argument)
+        self._free = comm.staged(key)
+
+    def _made(self, comm: Comm) -> Staged:
+        a = self._argument
+        first = self.fetches[0]
+        return Staged(
+            comm,
+            a.type.dtype,
+            Memory(a.type.shape, a.strides, a.offset),
+            boxes(first.source, None, comm.size),
+            [boxes(f.source, f.wanted, comm.size) for f in self.fetches],
+        )
+
+    def finish(self, k: int, address: int) -> None:
+        """The second half of the k-th fetch."""
+        staged = self.staged
+        assert staged is not None
+        staged.finish(k, address)
+        if not staged.left:
+            self.staged = None
+            self._free.append(staged)
+
+
+class _Finish:
+    """The second half of a fetch."""
+
+    __slots__ = ("_begin", "_number", "_result")
+
+    def __init__(self, step: Call, begin: _Begin) -> None:
+        ((self._result, _),) = step.results
+        self._begin = begin
+        self._number = begin.fetches.index(dict(step.spec.options)["what"])
+
+    def run(self, buffers: Sequence[Buffer], scalars: Sequence[Any]) -> None:
+        """Wait for what the others send, and put the box together."""
+        self._begin.finish(self._number, buffers[self._result].addr)
+
+
+class _Fetch:
+    """A fetch that is not begun early."""
+
+    __slots__ = ("_argument", "_comm", "_exchange", "_result", "_what")
+
+    def __init__(self, step: Call) -> None:
+        (self._argument,) = step.arguments
+        (self._result,) = step.results
+        self._what: Fetch = dict(step.spec.options)["what"]
+        self._comm: Comm | None = None
+        self._exchange: Any = None
+
+    def run(self, buffers: Sequence[Buffer], scalars: Sequence[Any]) -> None:
+        """Exchange."""
+        comm = _comm()
+        if comm is not self._comm:
+            what = self._what
+            source, wanted = boxes(what.source, None, comm.size), boxes(what.source, what.wanted, comm.size)
+            self._exchange = comm.prepared(self._argument.type.dtype, source, wanted)
+            self._comm = comm
+        if comm.meeting is not None:
+            comm.meeting()
+        comm.traffic.collectives += 1
+        storage, type_ = self._result
+        out = buffers[storage].as_numpy(type_.shape, type_.dtype, True)
+        self._exchange.run(np.ascontiguousarray(_array(self._argument, buffers, scalars)), out)
+
+
+class _Combine:
+    """Partial results become one."""
+
+    __slots__ = ("_arguments", "_counting", "_operator", "_result", "_what")
+
+    def __init__(self, step: Call, what: Combine) -> None:
+        self._arguments, self._what = step.arguments, what
+        (self._result,) = step.results
+        self._operator = getattr(np, what.op)
+        self._counting: tuple[int, ...] | None = None
+
+    def run(self, buffers: Sequence[Buffer], scalars: Sequence[Any]) -> None:
+        """Combine."""
+        comm, what = _comm(), self._what
+        if self._counting is None:
+            self._counting = _counting(what, comm.size)
+        counting = self._counting
+        storage, type_ = self._result
+        out = buffers[storage].as_numpy(type_.shape, type_.dtype, True)
+        mine = np.ascontiguousarray(_array(self._arguments[0], buffers, scalars))
+        if len(counting) == comm.size and not what.before:
+            out[...] = comm.combine(mine, self._operator)
+            return
+        every = comm.gather(mine)
+        ranks = [k for k in counting if k < comm.rank] if what.before else list(counting) or [0]
+        if not ranks:
+            out[...] = neutral(what.op, mine.dtype)
+            return
+        out[...] = functools.reduce(self._operator, [every[k] for k in ranks])
+
+
+@library.implementation("collective")
+def _collective(args: Sequence[Any], outs: Sequence[np.ndarray], options: dict[str, Any]) -> None:
+    collectives.run(_comm(), args, outs, options["what"])
+
+
+def _array(a: Argument, buffers: Sequence[Buffer], scalars: Sequence[Any]) -> np.ndarray:
+    if a.storage < 0:
+        return np.asarray(scalars[a.offset]).astype(a.type.dtype)
+    return array_of(a, buffers, False)
