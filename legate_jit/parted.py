@@ -151,6 +151,12 @@ def _with_rest(how: Layout, lead: int, rest: Sequence[int]) -> Layout:
     return how._replace(spans=(*how.spans[:lead], *(Span(n) for n in rest)))
 
 
+def _leading(given: Layout | None, lead: int) -> Layout | None:
+    """How the first axes lie, if only they are cut."""
+    cuts = () if given is None else given.cut_axes()
+    return given._replace(spans=given.spans[:lead]) if given is not None and cuts and cuts[-1] < lead else None
+
+
 def _laid(comm: Comm, part: np.ndarray, given: Layout | None, to: Layout) -> np.ndarray:
     """The rank's part of an array under another layout."""
     if given is None:
@@ -321,8 +327,8 @@ def select(x: Store, mask: Store) -> Store:
     rest = type_.shape[lead:]
     held, given = _layout(mask), _layout(x)
     first = held
-    if first is None and given is not None and given.cut_axes()[-1] < lead:
-        first = given._replace(spans=given.spans[:lead])
+    if first is None:
+        first = _leading(given, lead)
     of_mask = _by_rows(first, mask.type.shape, lead)
     of_x = _with_rest(of_mask, lead, rest)
 
@@ -495,8 +501,7 @@ def put(
     given = _layout(stored[0]) if stored else None
     how = rows.how
     if how is None and given is not None:  # all know where to, but not what
-        first = given._replace(spans=given.spans[:spread]) if given.cut_axes()[-1] < spread else None
-        how = _by_rows(first, shape, spread)
+        how = _by_rows(_leading(given, spread), shape, spread)
     target = _Target(table, lead)
     apply = _assign if write is None else write
 
