@@ -173,7 +173,7 @@ def _gather(array: ndarray, key: Any) -> ndarray | None:
 def _taken(array: ndarray, key: Any, indices: np.ndarray, axis: int) -> ndarray:
     """The gather of `indices` (the contents of `key`): at once if the array's values are there, else recorded."""
     n = array.shape[axis]
-    if array._store.value is None:
+    if array._store.value is None and runtime.world is None:
         store = irregular.take(host_view(array), indices, axis)
         if store is not None:
             return wrap(store)

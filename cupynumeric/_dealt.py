@@ -44,10 +44,12 @@ def whole(array: ndarray) -> Store:
 
 
 class Key(NamedTuple):
-    """An advanced key. `view`: of the array, its indexed axes first; `moved`: whether that is not the array itself; `arrays`: an
-    index array for each of these, which broadcast to `shape`; `axes`: what NumPy calls the axes in errors; `place`: where the
-    axes of `shape` go among those of the result."""
+    """An advanced key. `basic`: the view that its other elements make, of which axes `taken` are indexed; `view`: the same, these
+    axes first; `moved`: whether that is not the array itself; `arrays`: an index array for each of these, which broadcast
+    to `shape`; `axes`: what NumPy calls the axes in errors; `place`: where the axes of `shape` go among those of the result."""
 
+    basic: ndarray
+    taken: tuple[int, ...]
     view: ndarray
     moved: bool
     arrays: tuple[ndarray | np.ndarray, ...]
@@ -119,14 +121,13 @@ def parse(array: ndarray, key: Any) -> Key | None:
         return None
     together = special == list(range(special[0], special[-1] + 1))
     plain = all(isinstance(e, slice) and e == slice(None) for e in basic)
-    view = array if plain else array[tuple(basic)]
-    order = (*taken, *(d for d in range(view.ndim) if d not in taken))
-    moved = not plain or order != tuple(range(view.ndim))
-    if moved:
-        view = permuted(view, order)
+    seen = array if plain else array[tuple(basic)]
+    order = (*taken, *(d for d in range(seen.ndim) if d not in taken))
+    moved = not plain or order != tuple(range(seen.ndim))
+    view = permuted(seen, order) if moved else seen
     if not math.prod(shape) or not view.size:
         return None
-    return Key(view, moved, tuple(arrays), shape, tuple(axes), place if together else 0)
+    return Key(seen, tuple(taken), view, moved, tuple(arrays), shape, tuple(axes), place if together else 0)
 
 
 def _elements(array: ndarray, key: Any) -> list[Any] | None:
@@ -207,6 +208,8 @@ def _gathered(key: Key) -> ndarray | None:
         return None
     if known and rows <= FEW and size >= parted.small():
         found = _row_by_row(key)
+    elif key.lead == 1:
+        return _taken(key)
     else:
         table = whole(key.view)
         found = wrap(parted.take(table, _indices(key), key.shape, key.axes))
@@ -216,6 +219,29 @@ def _gathered(key: Key) -> ndarray | None:
     back = tuple(order.index(d) for d in range(len(order)))
     made: ndarray = permuted(found, back).copy()
     return made
+
+
+def _taken(key: Key) -> ndarray:
+    """The gather along one axis, recorded: what moves is chosen when it is planned."""
+    from cupynumeric._advanced import check_bounds, gather
+
+    (index,), (axis,) = key.arrays, key.taken
+    n = key.basic.shape[axis]
+    if isinstance(index, ndarray) and is_dealt(index):
+        parted.check(index._store if index._lens is None else whole(index), n, key.axes[0])
+    else:
+        host = host_view(index) if isinstance(index, ndarray) else index
+        check_bounds(host, n, key.axes[0])
+        index = lift(host)
+    found = gather(key.basic, index, axis)
+    if axis == key.place:
+        return found
+    order = list(range(found.ndim))
+    spread = order[axis : axis + len(key.shape)]
+    del order[axis : axis + len(key.shape)]
+    order[key.place : key.place] = spread
+    turned: ndarray = permuted(found, order).copy()
+    return turned
 
 
 def _row_by_row(key: Key) -> ndarray:

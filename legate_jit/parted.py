@@ -27,7 +27,7 @@ from legate_jit.ir.node import array_type
 from legate_jit.ranks import Dealt, Whole
 from legate_jit.store import Store, release
 
-__all__ = ["is_dealt", "place", "positions", "put", "places", "repeat", "select", "small", "take"]
+__all__ = ["check", "is_dealt", "place", "positions", "put", "places", "repeat", "select", "small", "take"]
 
 #: an index along one axis: for all elements, known to all ranks, or dealt out
 Index = int | np.ndarray | Store
@@ -80,14 +80,12 @@ def _together(program: Callable[..., Any], *stores: Store) -> dict[int, Any]:
     held = {rank: [_part(s, rank) for s in stores] for rank in world.own}
     found: dict[int, Any] = {}
 
-    def body(rank: int) -> None:
-        comm = ranks._current.comm
-        assert comm is not None
+    def body(comm: Comm) -> None:
         if comm.meeting is not None:
             comm.meeting()
-        found[rank] = program(comm, *held[rank])
+        found[comm.rank] = program(comm, *held[comm.rank])
 
-    world.run(body)
+    world.each(body)
     return found
 
 
@@ -143,7 +141,7 @@ def _edges(how: Layout, lead: int) -> list[int]:
     """Where the rows of each rank begin among those of the first `lead` axes."""
     (axis,) = how.cut_axes()
     inner = math.prod(how.shape[axis + 1 : lead])
-    return [how.spans[axis].edge(k) * inner for k in range(_size() + 1)]
+    return [edge * inner for edge in how.spans[axis].edges()]
 
 
 def _with_rest(how: Layout, lead: int, rest: Sequence[int]) -> Layout:
@@ -154,7 +152,9 @@ def _with_rest(how: Layout, lead: int, rest: Sequence[int]) -> Layout:
 def _leading(given: Layout | None, lead: int) -> Layout | None:
     """How the first axes lie, if only they are cut."""
     cuts = () if given is None else given.cut_axes()
-    return given._replace(spans=given.spans[:lead]) if given is not None and cuts and cuts[-1] < lead else None
+    return (
+        given._replace(spans=given.spans[:lead]) if given is not None and cuts and cuts[-1] < lead else None
+    )
 
 
 def _laid(comm: Comm, part: np.ndarray, given: Layout | None, to: Layout) -> np.ndarray:
@@ -318,6 +318,14 @@ def take(table: Store, indices: Sequence[Index], shape: tuple[int, ...], axes: S
 
     found = _checked(_together(program, table, *rows.stores), rows)
     return _store(result, type_.dtype, None if goal is None else _with_rest(goal, len(shape), rest), found)
+
+
+def check(index: Store, n: int, axis: int) -> None:
+    """IndexError, as NumPy's, for the first index outside [-n, n) of a dealt array, on every rank."""
+    _compute([index])
+    rows = _Rows([index], index.type.shape, (n,), (axis,))
+    if rows.known is None:
+        _checked(_together(lambda comm, part: rows.numbers(comm, [part])[1], index), rows)
 
 
 def select(x: Store, mask: Store) -> Store:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from legate_jit.backends import library
-from legate_jit.collectives import implementation, sorting, transforms
+from legate_jit.collectives import gathers, implementation, sorting, transforms
 from legate_jit.comm import Comm
 from legate_jit.ir.exchanges import Collective
 
@@ -53,3 +53,34 @@ def _fft(comm: Comm, parts: Sequence[np.ndarray], outs: Sequence[np.ndarray], wh
 
 def _transformed(name: str, x: np.ndarray, n: int, axis: int, norm: Any) -> np.ndarray:
     return library.transformed(x, name, {"n": n, "axis": axis, "norm": norm})
+
+
+@implementation("take")
+def _take(comm: Comm, parts: Sequence[np.ndarray], outs: Sequence[np.ndarray], what: Collective) -> None:
+    """Rows of a table that is cut along option `axis`, by indices in range that may count from its end."""
+    (table, indices), (of_table, of_indices), (out,) = parts, what.operands, outs
+    axis = int(dict(what.options)["axis"])
+    span, spread = of_table.spans[axis], indices.ndim
+    edges = [span.edge(k) for k in range(comm.size + 1)]
+    part = np.moveaxis(table, axis, 0)
+    cut = what.result.cut_axes()[0] - axis if what.result.cut_axes() else 0
+    goal = what.result.spans[axis : axis + spread]
+    if of_indices.grid and of_indices.spans[cut].edges() != goal[cut].edges():
+        source = [of_indices.box(k) for k in range(comm.size)]
+        wanted = [what.result.box(k)[axis : axis + spread] for k in range(comm.size)]
+        indices = comm.fetch(np.ascontiguousarray(indices), source, wanted)
+    lines = np.moveaxis(indices, cut, 0)
+    where = lines.reshape(-1).astype(np.int64)
+    where[where < 0] += span.extent
+    if of_indices.grid:
+        rows = gathers.gather(comm, part, edges, where)
+    elif what.result.grid:
+        inner = where.size // max(len(lines), 1)
+        rows = gathers.gather_known(comm, part, edges, where, [edge * inner for edge in goal[cut].edges()])
+    else:
+        rows = gathers.gather_same(comm, part, edges, where)
+    shape = (goal[cut].extent if not what.result.grid else out.shape[axis + cut], *lines.shape[1:])
+    found = rows.reshape((*shape, *part.shape[1:]))
+    at = [axis + d for d in (cut, *(d for d in range(spread) if d != cut))]
+    rest = [d for d in range(out.ndim) if d not in at]
+    out[...] = found.transpose(np.argsort((*at, *rest)))

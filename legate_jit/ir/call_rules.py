@@ -200,8 +200,21 @@ def transformed(call: Node) -> tuple[int, ...]:
     return tuple(d % len(call.shape) for d in ((axes,) if isinstance(axes, int) else axes))
 
 
+def _gathering(call: Node, options: dict[str, Any]) -> tuple[Form, ...]:
+    """Rows of a table that is cut, by indices that are cut or that all ranks know; a small result is for everybody."""
+    indices, axis = call.src[1], int(options["axis"])
+    rows, asked = call.type.nbytes, indices.type.nbytes
+    cut = [
+        Form("take", (axis, of), axis + k, rows + (asked if of >= 0 else 0))
+        for k in range(indices.type.ndim)
+        for of in (k, -1)
+    ]
+    return (*cut, Form("take", (axis, -1), -1, 0, rows // 2))
+
+
 _COLLECTIVES: dict[str, Callable[[Node, dict[str, Any]], tuple[Form, ...]]] = {
     "sort": _ordering,
     "argsort": _ordering,
     "fft": _turning,
+    "take": _gathering,
 }

@@ -45,6 +45,10 @@ class Span(NamedTuple):
             return self.extent
         return min(max(-(-(j * self.tile + self.start) // self.div), 0), self.extent)
 
+    def edges(self) -> list[int]:
+        """Where every block begins, and where the last one ends."""
+        return [self.edge(j) for j in range(self.blocks + 1)]
+
     def block(self, coordinate: int) -> tuple[int, int]:
         """What the coordinate has of the axis."""
         j = self.blocks - 1 - coordinate if self.reverse else coordinate

@@ -269,6 +269,36 @@ def test_nothing_is_made_whole(
     runtime._plans.clear()
 
 
+@pytest.mark.parametrize("count", [2, 4])
+def test_what_moves_is_least(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    """Of a large table the rows asked for, of a small one all, of columns nothing."""
+    legate.fence()
+    monkeypatch.setattr(runtime, "world", ranks.World(count, range(count), None))
+    x, y = np.arange(100_000.0) + 1, np.arange(400_000.0).reshape(100_000, 4)
+    few, many = np.arange(40_000) * 7 % 100_000, np.arange(300_000) % 3
+    table = np.arange(40_000.0)
+    legate.fence()
+
+    def moved(program: Callable[[], Any]) -> tuple[int, Any]:
+        runtime._plans.clear()
+        found = program()
+        legate.fence()
+        return sum(p.traffic for p in runtime._plans.values() if isinstance(p, ranks.RanksPlan)), found
+
+    share = 1 - 1 / count
+    at_most, found = moved(lambda: x[few])
+    assert at_most <= 2 * 8 * 40_000 * share
+    assert isinstance(found._store.buffer, ranks.Dealt)
+    at_most, found = moved(lambda: table[many])
+    assert at_most == min(8 * 40_000 * (count - 1), int(2 * 8 * 300_000 * share))
+    at_most, found = moved(lambda: y[:, [2, 0, 3]])
+    assert at_most == 0
+    at_most, found = moved(lambda: x[[5, 70_000, -1]])
+    assert 0 < at_most <= 3 * 8 * (count - 1)
+    onp.testing.assert_array_equal(found, [6.0, 70_001.0, 100_000.0])
+    runtime._plans.clear()
+
+
 @st.composite
 def keys(draw: st.DrawFn, shape: tuple[int, ...]) -> tuple[Any, ...]:
     """An advanced key: index arrays that broadcast, slices, numbers, new axes, an ellipsis; numbers out of range are rare."""
