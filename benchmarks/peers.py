@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -113,6 +114,8 @@ def with_torch_compile(kernel: Kernel, data: Data) -> Call | None:
         return None
     import torch
 
+    # torch.compile looks for this namespace as a module, which it is no more: every kernel would fail
+    sys.modules.setdefault("numpy.emath", numpy.emath)
     compiled: Callable[..., Result] = torch.compile(lambda *arrays: kernel.run(numpy, *arrays))
     return lambda: compiled(*data)
 
