@@ -18,7 +18,7 @@ from cupynumeric._convert import host_view
 from cupynumeric._layout import layout
 from cupynumeric._replay import replayed
 from legate_jit import runtime
-from legate_jit.ir import dtypes
+from legate_jit.ir import choose, dtypes
 from legate_jit.ir.node import Signature
 
 __all__ = ["dot", "inner", "kron", "outer", "tensordot", "trace", "vdot"]
@@ -63,11 +63,16 @@ runtime.bounded.append((_small, 10_000))
 
 def _made(sig: Signature, a: ndarray, b: ndarray) -> ndarray:
     """The product that `sig` stands for, recorded unless it is small and its operands wait for nothing."""
-    if sig in _small and a._store.value is None and b._store.value is None:
+    if sig in _small and a._store.value is None and b._store.value is None and not _in_parts(a, b):
         store, out = runtime.fresh(sig.type)
         np.matmul(host_view(a), host_view(b), out=out)
         return wrap(store)
     return recorded(sig, _elementwise.source(a), _elementwise.source(b))
+
+
+def _in_parts(a: ndarray, b: ndarray) -> bool:
+    """Whether an operand may lie in parts on several ranks."""
+    return runtime.world is not None and max(a._store.type.size, b._store.type.size) >= choose.SMALL
 
 
 def _better_reduced(a: ndarray, b: ndarray) -> bool:

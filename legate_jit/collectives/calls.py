@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from legate_jit.backends import library
-from legate_jit.collectives import gathers, implementation, sorting, transforms
+from legate_jit.backends import blas, library
+from legate_jit.collectives import gathers, implementation, products, sorting, transforms
 from legate_jit.comm import Comm
 from legate_jit.ir.exchanges import Collective
 
@@ -84,3 +84,10 @@ def _take(comm: Comm, parts: Sequence[np.ndarray], outs: Sequence[np.ndarray], w
     at = [axis + d for d in (cut, *(d for d in range(spread) if d != cut))]
     rest = [d for d in range(out.ndim) if d not in at]
     out[...] = found.transpose(np.argsort((*at, *rest)))
+
+
+@implementation("matmul")
+def _matmul(comm: Comm, parts: Sequence[np.ndarray], outs: Sequence[np.ndarray], what: Collective) -> None:
+    a, b = (part.astype(what.dtype, copy=False) for part in parts)
+    of_a, of_b, result = ([how.box(k) for k in range(comm.size)] for how in (*what.operands, what.result))
+    products.multiply(comm, a, b, (of_a, of_b, result), outs[0], blas.matmul)

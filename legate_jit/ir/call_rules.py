@@ -58,6 +58,13 @@ def contraction(call: Node) -> tuple[tuple[int, ...], str] | None:
     return (a.type.ndim - 1, max(b.type.ndim - 2, 0)), combine
 
 
+def in_steps(call: Node) -> bool:
+    """Whether a call is a product of two matrices that may be summed in steps, as the collective 'matmul'."""
+    if not isinstance(call.arg, CallSpec) or call.arg.name != "matmul":
+        return False
+    return call.dtype.kind in "fc" and call.dtype.itemsize > 2 and all(s.type.ndim == 2 for s in call.src)
+
+
 def _elementwise(call: Node, options: dict[str, Any]) -> Axes:
     """Operands broadcast against the result."""
     result = call.shape

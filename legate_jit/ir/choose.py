@@ -198,7 +198,7 @@ class _Chooser:
         """Operands of a call that can be cut, and what cutting the axes that cannot would move."""
         axes = call_rules.axes_of(n)
         mine = self.classes[self.find(n.number)]
-        summed, combined = call_rules.contraction(n), 2 * (self.ranks - 1) * n.type.nbytes
+        products = self.products(n)
         for d, free in enumerate(axes):
             if free is None:
                 mine.penalty[d] += n.type.nbytes
@@ -212,12 +212,30 @@ class _Chooser:
                 self.add("turn", s, n, call_rules.transformed(n))
             theirs = self.classes[self.find(s.number)]
             for d in range(s.type.ndim):
-                moved = (
-                    min(s.type.nbytes, combined)
-                    if summed is not None and d == summed[0][k]
-                    else s.type.nbytes
-                )
-                theirs.penalty[d] += 0 if d in data else moved
+                if products is not None and d in products[k]:
+                    theirs.penalty[d] += products[k][d]
+                elif d not in data:
+                    theirs.penalty[d] += s.type.nbytes
+
+    def products(self, n: Node) -> tuple[dict[int, int], dict[int, int]] | None:
+        """What a matrix product moves, by the axis along which either operand is cut: the other operand to all who have rows, or
+        columns, of it; or partial results. An operand may also be dealt out anew."""
+        summed = call_rules.contraction(n)
+        if summed is None:
+            return None
+        (inner_a, inner_b), _ = summed
+        a, b = (s.type.nbytes if s.type.size >= SMALL else 0 for s in n.src)
+        others, never = self.ranks - 1, 1 << 62
+        rows = others * b if n.src[0].type.ndim > 1 else never
+        columns = others * a if n.src[1].type.ndim > 1 else never
+        inner = 2 * others * n.type.nbytes
+        first = {inner_a: min(inner, columns, a + rows)}
+        second = {inner_b: min(inner, rows, b + columns)}
+        if rows != never:
+            first[inner_a - 1] = min(rows, columns, a + inner)
+        if columns != never:
+            second[inner_b + 1] = min(columns, rows, b + inner)
+        return first, second
 
     # -- choosing --
 
@@ -327,7 +345,7 @@ class _Chooser:
         candidates = self.suggestions(k, c)
         if c.stored:
             candidates = [x for x in candidates if x.imbalance() <= UNEVEN]
-        if not candidates or any(c.penalty):
+        if not candidates or any(c.penalty) or any(link.kind == "call" for link in c.links):
             candidates.extend(self.fresh(c))
         costs = [self.cost(k, c, x) * _share(x) for x in candidates]
         return candidates[costs.index(min(costs))]

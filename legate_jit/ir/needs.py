@@ -18,6 +18,8 @@ from legate_jit.ir.rewrite import Graph
 
 #: a part is computed in strips when it is at least so many times as long as they are
 LONG = 8
+#: operands of products of which a rank needs at most so many bytes are fetched at once
+PANEL = 1 << 24
 #: needs of one array are tried together with so many others
 _TRIED = 4
 
@@ -203,17 +205,19 @@ def _as(s: Node, wanted: Layout) -> tuple[Node, Need]:
 
 class CallPlan(NamedTuple):
     """How a call is computed: the layout of what ranks compute, the layouts of its operands, and the MAP op that combines partial
-    results ('': they are parts of the result); or the `form` in which the ranks compute it together."""
+    results ('': they are parts of the result); or the `form` in which the ranks compute it together. `panels`: bytes of what
+    they fetch then in steps."""
 
     computed: Layout
     operands: tuple[Layout, ...]
     combine: str = ""
     form: call_rules.Form | None = None
+    panels: int = 0
 
     def exchanged(self, ranks: int) -> int:
         """Bytes that computing together moves, all ranks together."""
-        if self.form is None:
-            return 0
+        if self.form is None or self.panels:
+            return self.panels
         return self.form.moved * (ranks - 1) // ranks + 2 * (ranks - 1) * self.form.combined
 
 
@@ -236,7 +240,24 @@ def call_plan(n: Node, wanted: Layout, given: Sequence[Layout], ranks: int) -> C
             plans[whole] = None  # everyone has everything: no byte need move
     if not plans:
         return whole
-    return min(plans, key=lambda plan: _moved(n, plan, wanted, given, ranks))
+    return _in_steps(n, min(plans, key=lambda plan: _moved(n, plan, wanted, given, ranks)), given, ranks)
+
+
+def _in_steps(n: Node, plan: CallPlan, given: Sequence[Layout], ranks: int) -> CallPlan:
+    """The same plan, but what is fetched comes in steps if it is much more than a rank has."""
+    if plan.combine or plan.form is not None or not call_rules.in_steps(n):
+        return plan
+    large, panels = False, 0
+    for s, of, to in zip(n.src, given, plan.operands, strict=True):
+        if of.is_pinned:
+            return plan
+        panels += s.dtype.itemsize * layout.moved(of, Need(to, index.identity(s.shape)), ranks)
+        most = max(layout.size(to.box(r)) for r in layout.samples(ranks)[0]) * s.dtype.itemsize
+        large |= of.grid != () and most > max(PANEL, 2 * s.type.nbytes // ranks)
+    if not large or not panels:
+        return plan
+    operands = tuple(of if of.grid else to for of, to in zip(given, plan.operands, strict=True))
+    return CallPlan(plan.computed, operands, form=call_rules.Form("matmul", (), -1, 0), panels=panels)
 
 
 def _computable(
@@ -248,6 +269,9 @@ def _computable(
     for k, of in enumerate(given):
         candidates.append(of.picked([-1 if a is None else a[k] for a in axes], n.shape))
     candidates.extend(layout.tiled(n.shape, d, ranks) for d in free if n.shape[d] >= ranks)
+    if len(free) > 1:
+        blocks = dict(zip(free[-2:], choose.factors(ranks, 2), strict=True))
+        candidates.append(layout.gridded(n.shape, tuple(blocks.get(d, 1) for d in range(len(n.shape)))))
     for found in candidates:
         if (
             found is not None
