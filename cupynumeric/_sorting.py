@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -38,12 +39,7 @@ if hasattr(np, "in1d"):
     in1d = hosted(np.in1d)  # noqa: NPY201
     __all__ += ["in1d"]
 
-intersect1d = hosted(np.intersect1d)
-isin = hosted(np.isin)
-setdiff1d = hosted(np.setdiff1d)
-setxor1d = hosted(np.setxor1d)
 sort_complex = hosted(np.sort_complex)
-union1d = hosted(np.union1d)
 unique_all = hosted(np.unique_all)
 unique_counts = hosted(np.unique_counts)
 unique_inverse = hosted(np.unique_inverse)
@@ -51,6 +47,50 @@ unique_values = hosted(np.unique_values)
 
 
 _unique = hosted(np.unique)
+
+
+def _set_operation(name: str) -> Callable[..., Any]:
+    """A set operation of NumPy on two arrays."""
+    on_whole = hosted(getattr(np, name))
+
+    @functools.wraps(getattr(np, name))
+    def operation(ar1: Any, ar2: Any, *args: Any, **kwargs: Any) -> Any:
+        if runtime.world is not None and not args and not kwargs:
+            found = _together.sets(name, ar1, ar2)
+            if found is not None:
+                return found
+        return on_whole(ar1, ar2, *args, **kwargs)
+
+    operation.__module__ = "cupynumeric"
+    return operation
+
+
+intersect1d = _set_operation("intersect1d")
+setdiff1d = _set_operation("setdiff1d")
+setxor1d = _set_operation("setxor1d")
+union1d = _set_operation("union1d")
+_isin = hosted(np.isin)
+
+
+@functools.wraps(np.isin)
+def isin(
+    element: Any, test_elements: Any, assume_unique: bool = False, invert: bool = False, *, kind: Any = None
+) -> Any:
+    """Whether each element is among the test elements."""
+    if runtime.world is not None:
+        pair = lift_all(element, test_elements)
+        found = None if pair is None or kind == "table" else _among(pair[0], pair[1], bool(invert))
+        if found is not None:
+            return found
+    return _isin(element, test_elements, assume_unique, invert, kind=kind)
+
+
+def _among(x: ndarray, test: ndarray, invert: bool) -> Any:
+    """`numpy.isin` over several ranks: each rank has the test elements, or those that are equal meet."""
+    found = _together.isin(x, test, invert)
+    if found is not None or not x.ndim:
+        return found
+    return lazy("numpy", (x, test.reshape(-1)), x.shape, dtypes.BOOL, function="isin", invert=invert)
 
 
 @functools.wraps(np.unique)

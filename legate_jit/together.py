@@ -15,7 +15,7 @@ from legate_jit.ir import choose, layout
 from legate_jit.ir.layout import Layout
 from legate_jit.store import Store
 
-__all__ = ["compute", "lies_in_parts", "worthwhile"]
+__all__ = ["compute", "lies_in_parts", "tiles", "worthwhile"]
 
 
 def lies_in_parts(store: Store) -> Layout | None:
@@ -48,14 +48,18 @@ def compute(
     world = runtime.world
     inputs = []
     for s, how in zip(stores, wanted or [None] * len(stores), strict=True):
-        cut = lies_in_parts(s) is not None
-        runtime.settled(s)
-        even = layout.tiled(s.type.shape, 0, world.size) if cut else layout.replicated(s.type.shape)
-        inputs.append((s.type, s.buffer, how or even))
+        if how is None:
+            how = layout.replicated(s.type.shape) if lies_in_parts(s) is None else tiles(s)
+        inputs.append((s.type, runtime.settled(s), how))
     given = [*(repr(s.type) for s in stores), *(f"{key}={option!r}" for key, option in options.items())]
     name = f"{program.__name__}({', '.join(given)})"
     results: list[Any] = world.together(functools.partial(program, **options), inputs, name)
     return [runtime.buffer_store(x, x.type) if isinstance(x, ranks.Dealt) else x for x in results]
+
+
+def tiles(store: Store) -> Layout:
+    """Even tiles of a store's array along its first axis."""
+    return layout.tiled(store.type.shape, 0, runtime.world.size)
 
 
 def worthwhile(size: int) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from legate_jit.backends import blas, library
-from legate_jit.collectives import gathers, implementation, products, sorting, transforms
+from legate_jit.collectives import gathers, implementation, products, searching, sorting, transforms
 from legate_jit.comm import Comm
 from legate_jit.ir.exchanges import Collective
 
@@ -91,3 +91,20 @@ def _matmul(comm: Comm, parts: Sequence[np.ndarray], outs: Sequence[np.ndarray],
     a, b = (part.astype(what.dtype, copy=False) for part in parts)
     of_a, of_b, result = ([how.box(k) for k in range(comm.size)] for how in (*what.operands, what.result))
     products.multiply(comm, a, b, (of_a, of_b, result), outs[0], blas.matmul)
+
+
+@implementation("count")
+def _count(comm: Comm, parts: Sequence[np.ndarray], outs: Sequence[np.ndarray], what: Collective) -> None:
+    outs[0][...] = searching.count(comm, *_of_one_type(parts), dict(what.options)["side"])
+
+
+@implementation("search")
+def _search(comm: Comm, parts: Sequence[np.ndarray], outs: Sequence[np.ndarray], what: Collective) -> None:
+    outs[0][...] = searching.search(comm, *_of_one_type(parts), dict(what.options)["side"])
+
+
+def _of_one_type(parts: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Table and needles as NumPy compares them."""
+    common = np.result_type(*parts)
+    table, needles = (np.ascontiguousarray(x, common) for x in parts)
+    return table, needles

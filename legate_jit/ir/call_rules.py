@@ -20,18 +20,20 @@ Axes = tuple[tuple[int, ...] | None, ...]
 class Form(NamedTuple):
     """A way in which the ranks compute a call together, as `name` in the table of the collectives. `operands`: the axis along
     which each operand is cut (-1: it is whole on every rank); `result`: the same of the result. `moved`: bytes that change
-    their rank if all of them do; `combined`: bytes of partial results that every rank has."""
+    their rank if all of them do; `combined`: bytes of partial results that every rank has. `like`: the operand as which the
+    result lies (-1: in even tiles)."""
 
     name: str
     operands: tuple[int, ...]
     result: int
     moved: int
     combined: int = 0
+    like: int = -1
 
 
 def collectives(call: Node) -> tuple[Form, ...]:
     """The ways in which the ranks can compute a call together. Every one is right for operands that are cut as it says into
-    ordered ranges, one for each rank, of any sizes (some may be empty); the result lies in even tiles."""
+    ordered ranges, one for each rank, of any sizes (some may be empty)."""
     spec = call.arg
     if not isinstance(spec, CallSpec):
         return ()
@@ -148,7 +150,7 @@ def _regroup(call: Node, options: dict[str, Any]) -> Axes:
 
 def _numpy(call: Node, options: dict[str, Any]) -> Axes:
     """Any function of NumPy: those known to work element by element."""
-    if options["function"] == "digitize":
+    if options["function"] in ("digitize", "isin"):
         return tuple((d, -1) for d in range(len(call.shape)))
     return (None,) * len(call.shape)
 
@@ -177,8 +179,18 @@ def _ordering(call: Node, options: dict[str, Any]) -> tuple[Form, ...]:
     (s,), spec = call.src, call.arg
     assert isinstance(spec, CallSpec)
     axis = int(options["axis"]) % s.type.ndim
-    carried = call.dtype.itemsize * s.type.size if spec.name == "argsort" else 0
-    return (Form(spec.name, (axis,), axis, s.type.nbytes + carried),)
+    # sorted is partitioned: what that leaves out, merging the pieces, is the smaller part of the work
+    places = spec.name.startswith("arg")
+    moved = s.type.nbytes + (call.type.nbytes if places else 0)
+    return (Form("argsort" if places else "sort", (axis,), axis, moved),)
+
+
+def _searching(call: Node, options: dict[str, Any]) -> tuple[Form, ...]:
+    """Places in a table that is cut: needles that every rank has are counted by all of them; or each goes where its place is."""
+    needles = call.src[1].type
+    counted = Form("count", (0, -1), -1, 0, call.type.nbytes)
+    sent = needles.nbytes + call.type.nbytes
+    return (counted, *(Form("search", (0, d), d, sent, like=1) for d in range(needles.ndim)))
 
 
 def _turning(call: Node, options: dict[str, Any]) -> tuple[Form, ...]:
@@ -222,6 +234,9 @@ def _gathering(call: Node, options: dict[str, Any]) -> tuple[Form, ...]:
 _COLLECTIVES: dict[str, Callable[[Node, dict[str, Any]], tuple[Form, ...]]] = {
     "sort": _ordering,
     "argsort": _ordering,
+    "partition": _ordering,
+    "argpartition": _ordering,
+    "searchsorted": _searching,
     "fft": _turning,
     "take": _gathering,
 }

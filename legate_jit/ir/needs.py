@@ -321,7 +321,8 @@ def _together(n: Node, form: call_rules.Form, given: Sequence[Layout], ranks: in
         of if axis >= 0 and _ranges(of, axis, ranks) else _cut(s.shape, axis, ranks)
         for s, of, axis in zip(n.src, given, form.operands, strict=True)
     )
-    return CallPlan(_cut(n.shape, form.result, ranks), operands, form=form)
+    computed = operands[form.like] if form.like >= 0 else _cut(n.shape, form.result, ranks)
+    return CallPlan(computed, operands, form=form)
 
 
 def _cut(shape: tuple[int, ...], axis: int, ranks: int) -> Layout:

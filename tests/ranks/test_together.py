@@ -11,7 +11,7 @@ from ranks.launch import job, succeeds
 from ranks.test_sorting import DTYPES, SIZES, SPREADS, values, with_nan
 
 import cupynumeric
-from legate_jit import ranks
+from legate_jit import ranks, runtime
 
 World = Callable[[int], None]
 
@@ -57,11 +57,76 @@ def test_unique_of_views_and_of_several_axes(dealt: World) -> None:
     same(cupynumeric.unique(ours * np.nan, equal_nan=False), np.unique(x * np.nan, equal_nan=False))
 
 
+def pair(np: Any, n: int, m: int, dtype: str) -> tuple[Any, Any]:
+    """Two arrays with elements in common, several times."""
+    x, y = (((np.arange(k) * by) % 1009 // 7).astype(dtype) for k, by in ((n, 7919), (m, 7907)))
+    if dtype == "f8":
+        x[::3] = np.nan
+        y[::5] = np.nan
+    return x, y
+
+
+PAIRS = [(2, 2), (3, 9), (60, 8), (8, 60), (150, 200)]
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("dtype", ["f8", "i4", "c8"])
+def test_sets(dealt: World, size: int, dtype: str) -> None:
+    dealt(size)
+
+    def program(np: Any, x: Any, y: Any) -> tuple[Any, ...]:
+        return (
+            np.union1d(x, y), np.intersect1d(x, y), np.setdiff1d(x, y), np.setxor1d(x, y), np.isin(x, y),
+            np.isin(x.reshape(1, -1), y, invert=True), np.isin(x, y.real.astype("f4")), np.isin(x, [3, 5]),
+        )  # fmt: skip
+
+    for n, m in PAIRS:
+        same(program(cupynumeric, *pair(cupynumeric, n, m, dtype)), program(np, *pair(np, n, m, dtype)))
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("dtype", ["f8", "i4", "c8"])
+def test_searching(dealt: World, size: int, dtype: str) -> None:
+    dealt(size)
+
+    def program(np: Any, x: Any, y: Any, side: Any) -> tuple[Any, ...]:
+        table = np.sort(x)
+        return (
+            np.searchsorted(table, y, side), np.searchsorted(table, y.reshape(1, -1)[:, ::-1], side),
+            np.searchsorted(table, table[:1], side), np.searchsorted(np.sort(y), x.astype("c16"), side),
+        )  # fmt: skip
+
+    for n, m in PAIRS:
+        for side in ("left", "right"):
+            ours = program(cupynumeric, *pair(cupynumeric, n, m, dtype), side)
+            same(ours, program(np, *pair(np, n, m, dtype), side))
+    assert not [p.notices for p in runtime._plans.values() if isinstance(p, ranks.RanksPlan) and p.notices]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_sorting_arrays_in_parts(dealt: World, size: int) -> None:
+    dealt(size)
+
+    def program(np: Any) -> tuple[Any, ...]:
+        x = (np.arange(600.0) * 7919) % 1009
+        rows, wide = x.reshape(2, 300), np.arange(150).reshape(3, 50)[:, ::-1] * 1.0
+        return (
+            np.sort(x), np.argsort(x[::-1], kind="stable"),
+            np.sort(rows, axis=1), np.sort(rows, axis=0), np.sort(rows, axis=None),
+            np.sort(wide) + 1, np.argsort(wide.T, axis=0, stable=True), np.sort(x[5:400:3]), np.sort(x)[10:20] * 2,
+            np.sort(np.partition(x, 77)[:77]), np.partition(x, 77)[77], np.sort(x[np.argpartition(x, (5, 90))[6:90]]),
+        )  # fmt: skip
+
+    for _ in range(2):  # the second run finds its plans
+        same(program(cupynumeric), program(np))
+    assert not [p.notices for p in runtime._plans.values() if isinstance(p, ranks.RanksPlan) and p.notices]
+
+
 @pytest.mark.parametrize("count", [2, 4])
 def test_under_mpiexec(count: int) -> None:
     program = """
         import numpy, cupynumeric
-        from legate_jit import ranks
+        from legate_jit import ranks, runtime
 
         def program(np):
             x = (np.arange(200_000.0) * 7919) % 100_003
