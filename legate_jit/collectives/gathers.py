@@ -15,18 +15,12 @@ import numpy as np
 from legate_jit.collectives import messages
 from legate_jit.comm import Comm
 
-__all__ = ["Edges", "even", "gather", "gather_known", "gather_same", "scatter", "scatter_known"]
+__all__ = ["Edges", "gather", "gather_known", "gather_same", "scatter", "scatter_known"]
 
 #: where the rows of each rank begin, and where the last one's end
 Edges = Sequence[int]
 #: writes rows to a part: the part, where (numbers in the part), and the rows (as many, or one for all)
 Writer = Callable[[np.ndarray, np.ndarray, np.ndarray], None]
-
-
-def even(rows: int, ranks: int) -> list[int]:
-    """The edges of an even tiling: tiles of one length but the last."""
-    tile = max(1, -(-rows // ranks))
-    return [min(k * tile, rows) for k in range(ranks + 1)]
 
 
 def _owners(where: np.ndarray, edges: Edges) -> np.ndarray:

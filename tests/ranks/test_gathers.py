@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 
-from legate_jit.collectives import gathers, selections
+from legate_jit.collectives import gathers, indices, selections, tiles
 from legate_jit.thread_comm import ThreadComm, run_ranks
 
 SIZES = [1, 2, 3, 4, 7]
@@ -118,30 +119,6 @@ def test_every_write_counts_in_the_order_of_the_numbers(size: int, operator: np.
     np.testing.assert_array_equal(found, expected)
 
 
-@pytest.mark.parametrize("total", [0, 1, 2, 20, 1001])
-def test_parts_of_any_lengths_are_dealt_out_evenly(size: int, total: int) -> None:
-    rows = RNG.normal(size=(total, 2))
-    edges = uneven(total, size)
-    counts = np.diff(edges).tolist()
-
-    def program(comm: ThreadComm) -> tuple[np.ndarray, np.ndarray]:
-        part = parts(rows, edges, comm.rank)
-        return selections.evenly(comm, part, counts), selections.everywhere(comm, part, counts)
-
-    goal = gathers.even(total, size)
-    for rank, (mine, every) in enumerate(run_ranks(size, program)):
-        np.testing.assert_array_equal(mine, parts(rows, goal, rank))
-        np.testing.assert_array_equal(every, rows)
-
-
-def test_elements_that_are_dealt_evenly_already_do_not_travel() -> None:
-    def program(comm: ThreadComm) -> int:
-        selections.evenly(comm, np.zeros(4 if comm.rank == 2 else 5), [5, 5, 4])
-        return comm.traffic.messages
-
-    assert run_ranks(3, program) == [0, 0, 0]
-
-
 @pytest.mark.parametrize("given", [1, 5, 400])
 @pytest.mark.parametrize("dealt", [False, True])
 def test_place(size: int, given: int, dealt: bool) -> None:
@@ -161,10 +138,63 @@ def test_place(size: int, given: int, dealt: bool) -> None:
 
 
 @pytest.mark.parametrize("make", [lambda: RNG.random((9, 5)) < 0.4, lambda: np.zeros(12, bool)])
-def test_positions(size: int, make: Callable[[], np.ndarray]) -> None:
+def test_selections_lie_evenly(size: int, make: Callable[[], np.ndarray]) -> None:
     mask = make()
+    rows = RNG.normal(size=(*mask.shape, 2))
     edges = uneven(len(mask), size)
-    found = [
-        selections.positions(parts(mask, edges, r), (edges[r], *[0] * (mask.ndim - 1))) for r in range(size)
-    ]
-    np.testing.assert_array_equal(np.concatenate(found), np.argwhere(mask))
+    starts = [(edges[r], *[0] * (mask.ndim - 1)) for r in range(size)]
+
+    def program(comm: ThreadComm) -> list[Any]:
+        part, holds = parts(rows, edges, comm.rank), parts(mask, edges, comm.rank)
+        return [
+            *selections.select(comm, part, holds),
+            *selections.argwhere(comm, holds, starts),
+            *selections.nonzero(comm, holds, starts),
+        ]
+
+    expected = [rows[mask], np.argwhere(mask), *np.nonzero(mask)]
+    goal = tiles.edges(len(expected[0]), size).tolist()
+    for rank, found in enumerate(run_ranks(size, program)):
+        for tile, whole in zip(found, expected, strict=True):
+            assert tile.shape == whole.shape
+            np.testing.assert_array_equal(tile.part, parts(whole, goal, rank))
+
+
+def test_repeat(size: int) -> None:
+    rows, counts = RNG.normal(size=(20, 2)), RNG.integers(0, 5, 20)
+    edges = uneven(20, size)
+
+    def program(comm: ThreadComm) -> Any:
+        part, own = parts(rows, edges, comm.rank), parts(counts, edges, comm.rank)
+        bad = own.copy()
+        bad[:1] = -1
+        return selections.repeat(comm, part, own)[0], selections.repeat(comm, part, bad)
+
+    found = run_ranks(size, program)
+    np.testing.assert_array_equal(
+        np.concatenate([tile.part for tile, _ in found]), np.repeat(rows, counts, axis=0)
+    )
+    assert all(bad == [selections.NEGATIVE] for _, bad in found)
+
+
+def test_the_first_bad_index_is_the_same_for_all(size: int) -> None:
+    """Of the first index array that has any, the lowest position."""
+    first, second = np.zeros(30, np.int8), np.arange(30) - 15
+    second[[7, 22]] = 16, -17
+    edges = uneven(30, size)
+
+    def program(comm: ThreadComm) -> Any:
+        own = [parts(a, edges, comm.rank) for a in (first, second)]
+        bad = indices.numbers(own, (4, 16), own[0].shape)[1]
+        return indices.agreed(comm, bad, edges[comm.rank])
+
+    assert run_ranks(size, program) == [indices.Bad(1, 7, 16)] * size
+
+
+def test_indices_become_numbers_of_rows() -> None:
+    given = [np.array([[0], [-1]], np.int8), 2, np.array([3, 3, 0], np.uint64)]
+    found, bad = indices.numbers(given, (4, 3, 5), (2, 3))
+    np.testing.assert_array_equal(
+        found, np.ravel_multi_index(([[0], [3]], 2, [3, 3, 0]), (4, 3, 5)).reshape(-1)
+    )
+    assert bad is None

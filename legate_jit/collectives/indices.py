@@ -1,0 +1,49 @@
+"""Index arrays: from NumPy's, which may count from the end and be out of range, to numbers of rows of a table.
+
+Of a rank's part of the indices; and how the ranks agree on the first index that is out of range. Knows arrays only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from legate_jit.collectives import messages
+from legate_jit.comm import Comm
+
+__all__ = ["Bad", "agreed", "numbers"]
+
+
+class Bad(NamedTuple):
+    """An index out of range: of which of the index arrays, where in it, and the number."""
+
+    which: int
+    position: int
+    number: int
+
+
+def numbers(
+    indices: Sequence[int | np.ndarray], extents: Sequence[int], shape: tuple[int, ...]
+) -> tuple[np.ndarray, Bad | None]:
+    """The rows, in C order of the axes of `extents`, that indices along these axes mean: a vector of int64, one for each element
+    of `shape`, which the indices broadcast to. And the first index that is out of range."""
+    found = np.zeros(1, np.int64)
+    for which, (index, n) in enumerate(zip(indices, extents, strict=True)):
+        vector = np.broadcast_to(np.asarray(index), shape).reshape(-1).astype(np.int64)
+        wrong = (vector >= n) | (vector < -n)
+        if wrong.any():
+            at = int(wrong.argmax())
+            return vector, Bad(which, at, int(vector[at]))
+        vector[vector < 0] += n
+        found = found * n + vector
+    return found, None
+
+
+def agreed(comm: Comm, bad: Bad | None, before: int) -> Bad | None:
+    """The first of what the ranks found, in the order of index arrays and of elements, of which `before` are lower ranks'."""
+    told = (-1, 0, 0) if bad is None else bad._replace(position=before + bad.position)
+    every = messages.all_gather(comm, np.array([told], np.int64), [1] * comm.size)
+    found = sorted(Bad(*map(int, row[0])) for row in every if row[0, 0] >= 0)
+    return found[0] if found else None
