@@ -2,7 +2,8 @@
 
 `irregular`, over ranks: chooses how operands are to lie and has the ranks run programs of `legate_jit.collectives` on their
 parts; results lie evenly in parts, small ones whole everywhere. Whether an index is out of range is agreed on before anybody
-raises, so that all ranks raise the same. Loaded only where there are ranks. Knows layouts and stores; no graphs and no NumPy faces.
+raises, so that all ranks raise the same. Loaded only where there are ranks.
+Knows layouts and stores; no graphs and no NumPy faces.
 """
 
 from __future__ import annotations
