@@ -20,7 +20,7 @@ from legate_jit import world
 from legate_jit.comm import Comm
 from legate_jit.files.shards import agreed, from_first, same
 
-__all__ = ["replace", "replaced_here", "sweep"]
+__all__ = ["replace", "replace_folder", "replaced_here", "sweep"]
 
 T = TypeVar("T")
 #: what this process would leave behind if it ended now
@@ -46,10 +46,31 @@ def replace(
     _begun.discard(temporary)
 
 
+def replace_folder(
+    comm: Comm,
+    path: str,
+    begin: Callable[[str], None],
+    write: Callable[[Comm, str], None],
+    *what: object,
+) -> None:
+    """`replace` for a folder: rank 0 makes it with `begin(name)`, all ranks fill it with `write(comm, name)`."""
+    same(comm, path, *what)
+    temporary, _ = from_first(comm, lambda: _begin(path, begin, folder=True))
+    _begun.add(temporary)
+    try:
+        agreed(comm, lambda: write(comm, temporary))
+        from_first(comm, lambda: _sync(temporary))
+        from_first(comm, lambda: _finish(temporary, path))
+    except BaseException:
+        _remove(temporary)
+        raise
+    _begun.discard(temporary)
+
+
 @contextlib.contextmanager
-def replaced_here(path: str, folder: bool = False) -> Iterator[str]:
-    """The name of a file (or an empty folder) to be written by this process alone; it takes the place of `path` at the end."""
-    temporary, _ = _begin(path, os.mkdir if folder else lambda name: None)
+def replaced_here(path: str) -> Iterator[str]:
+    """The name of a file to be written by this process alone; it takes the place of `path` at the end."""
+    temporary, _ = _begin(path, lambda name: None)
     try:
         yield temporary
         _sync(temporary)
@@ -66,15 +87,15 @@ def sweep() -> None:
         _remove(name)
 
 
-def _begin(path: str, begin: Callable[[str], T]) -> tuple[str, T]:
+def _begin(path: str, begin: Callable[[str], T], folder: bool = False) -> tuple[str, T]:
     """A new file (or folder, if `begin` makes one) beside `path`, with the permissions it shall have, and what `begin`
     returned."""
     target = os.path.realpath(path)
-    folder, name = os.path.split(target)
-    temporary = os.path.join(folder, f".{secrets.token_hex(4)}-{name}")
+    where, name = os.path.split(target)
+    temporary = os.path.join(where, f".{secrets.token_hex(4)}-{name}")
     _begun.add(temporary)
     try:
-        if os.path.isdir(target) and begin is not os.mkdir:
+        if os.path.isdir(target) and not folder:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
         result = begin(temporary)
         if not os.path.lexists(temporary):
@@ -107,7 +128,7 @@ def _finish(temporary: str, path: str) -> None:
         _exchange_folders(temporary, target)
     else:
         os.replace(temporary, target)
-    _sync(os.path.dirname(target))
+    _sync_one(os.path.dirname(target))
 
 
 def _sync(name: str) -> None:

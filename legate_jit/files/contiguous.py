@@ -15,12 +15,24 @@ import numpy as np
 from legate_jit.backends.memory import Buffer
 from legate_jit.comm import Comm
 from legate_jit.files import atomic, blocks
-from legate_jit.files.shards import Shards, brought, from_first, lines, make, make_of, pieces, run, typed
+from legate_jit.files.shards import (
+    Shards,
+    agreed,
+    brought,
+    from_first,
+    lines,
+    make,
+    make_of,
+    pieces,
+    run,
+    same,
+    typed,
+)
 from legate_jit.ir import layout
 from legate_jit.ir.layout import Box
 from legate_jit.store import Store
 
-__all__ = ["elements", "mapped", "put", "read", "write"]
+__all__ = ["elements", "mapped", "overwrite", "put", "read", "write"]
 
 #: runs of fewer bytes are not written one by one
 SHORT = 1 << 16
@@ -40,6 +52,22 @@ def write(path: str, shards: Shards, begin: Callable[[str], int], *what: object)
             *what,
         )
     )
+
+
+def overwrite(path: str, shards: Shards) -> None:
+    """Write an array over the first bytes of a file that is there, as it is: an error leaves some of it."""
+
+    def program(comm: Comm) -> None:
+        same(comm, path, shards.shape, shards.dtype.str)
+
+        def write() -> None:
+            with open(path, "rb+", buffering=0) as file:
+                put(comm, file.fileno(), 0, shards)
+
+        agreed(comm, lambda: os.stat(path))
+        agreed(comm, write)
+
+    run(program)
 
 
 def put(comm: Comm, file: int, at: int, shards: Shards) -> None:
