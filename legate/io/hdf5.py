@@ -27,7 +27,9 @@ def to_file(array: Any, path: Any, dataset_name: str) -> None:
     """
     store = as_logical_store(array)
     shards = shards_of(store)
-    hdf5.write(path_of(path), dataset_name, store.extents, store._dtype, shards)
+    if store._type is not None:
+        raise ValueError(f"unsupported HDF5 datatype {store.type}")
+    hdf5.write(path_of(path), dataset_name, shards)
 
 
 def from_file(path: Any, dataset_name: str) -> LogicalStore:

@@ -33,10 +33,9 @@ class MissingDatasetError(KeyError, ValueError):
         return str(self.args[0])
 
 
-def write(path: str, name: str, shape: tuple[int, ...], dtype: np.dtype, shards: Shards) -> None:
-    """Make a file with the one dataset `name` of `shape` and `dtype`, whose bytes `shards` has; it takes the place of what
-    was at `path`. Folders that are missing are made. ValueError for a path that is a folder's and for a name that cannot
-    be."""
+def write(path: str, name: str, shards: Shards) -> None:
+    """Make a file with the one dataset `name`, the array; it takes the place of what was at `path`. Missing folders are made.
+    ValueError for a path that is a folder's and for a name that cannot be."""
 
     def prepare() -> None:
         if os.path.isdir(path) or not os.path.basename(path):
@@ -47,7 +46,7 @@ def write(path: str, name: str, shape: tuple[int, ...], dtype: np.dtype, shards:
 
     def begin(temporary: str) -> int:
         with h5py.File(temporary, "x") as file:
-            space = h5py.h5s.create_simple(shape) if shape else h5py.h5s.create(h5py.h5s.SCALAR)
+            space = h5py.h5s.create_simple(shards.shape) if shards.shape else h5py.h5s.create(h5py.h5s.SCALAR)
             how = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
             how.set_layout(h5py.h5d.CONTIGUOUS)
             how.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
@@ -55,7 +54,7 @@ def write(path: str, name: str, shape: tuple[int, ...], dtype: np.dtype, shards:
             links = h5py.h5p.create(h5py.h5p.LINK_CREATE)
             links.set_create_intermediate_group(True)
             links.set_char_encoding(h5py.h5t.CSET_UTF8)
-            kind = h5py.h5t.py_create(dtype, logical=True)
+            kind = h5py.h5t.py_create(shards.dtype, logical=True)
             made = h5py.h5d.create(file.id, name.encode(), kind, space, how, links)
             return made.get_offset() or 0  # none of an array without elements
 

@@ -12,7 +12,9 @@ import pytest
 import legate
 import legate.core as lg
 from legate.core import get_legate_runtime
+from legate.core.experimental.io import file_handle, tile, zarr
 from legate.core.task import PyTask, task
+from legate.io import hdf5
 
 NAMES = {
     "legate": "__version__ get_legate_runtime fence",
@@ -35,6 +37,10 @@ NAMES = {
         task PyTask VariantInvoker InputStore OutputStore ReductionStore ADD MUL MAX MIN OR AND XOR InputArray OutputArray
         ReductionArray""",
     "legate.timing": "time PyTime",
+    "legate.io.hdf5": "from_file from_file_batched to_file",
+    "legate.core.experimental.io.file_handle": "FileHandle OpenFlag from_file to_file",
+    "legate.core.experimental.io.tile": "from_tiles from_tiles_by_offsets to_tiles",
+    "legate.core.experimental.io.zarr": "read_array write_array",
     "legate.util.benchmark": "benchmark_log BenchmarkLog BenchmarkLogFromFilename",
     "legate.util.info": "info",
     "legate.util.has_started": "runtime_has_started",
@@ -121,6 +127,17 @@ SIGNATURES: list[tuple[Any, str]] = [
     (lg.track_provenance, "nested=False"),
     (lg.offload_to, "obj *target"),
     (lg.types.struct_type, "field_types align=True"),
+    (hdf5.to_file, "array path dataset_name"),
+    (hdf5.from_file, "path dataset_name"),
+    (hdf5.from_file_batched, "path dataset_name chunk_size"),
+    (file_handle.FileHandle, "file flags='r'"),
+    (file_handle.FileHandle.read, "ty"),
+    (file_handle.FileHandle.write, "array"),
+    (tile.to_tiles, "path array tile_shape tile_start=None"),
+    (tile.from_tiles, "path shape array_type tile_shape tile_start=None"),
+    (tile.from_tiles_by_offsets, "path shape type offsets tile_shape"),
+    (zarr.write_array, "ary dirpath chunks=None"),
+    (zarr.read_array, "dirpath"),
 ]
 
 

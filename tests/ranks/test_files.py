@@ -11,15 +11,21 @@ from typing import Any
 import h5py
 import numpy as onp
 import pytest
+import zarr as theirs
 from ranks.launch import job, succeeds
 
 import cupynumeric as np
 import legate
+from legate.core import types as ty
+from legate.core.experimental.io import zarr
+from legate.core.experimental.io.file_handle import FileHandle
+from legate.core.experimental.io.tile import from_tiles, to_tiles
 from legate.io import hdf5
 from legate_jit import ranks as world
 from legate_jit import runtime
 from legate_jit.backends import memory
-from legate_jit.files import blocks, contiguous, shards, streams
+from legate_jit.comm import Comm
+from legate_jit.files import blocks, contiguous, shards, streams, zarrs
 from legate_jit.ir import choose, layout
 
 SIZES = [2, 3, 4, 7]
@@ -121,6 +127,54 @@ def test_hdf5_chunks_filters_and_batches(size: int, tmp_path: Path) -> None:
         m, n = part.extents
         seen[i : i + m, j : j + n] = onp.asarray(np.asarray(part)) + 1
     onp.testing.assert_array_equal(seen, a + 1)
+
+
+@pytest.mark.parametrize("tile", [(60, 24), (20, 24), (60, 4), (10, 8), (1, 24), (7, 5)])
+def test_tiles_and_zarr(size: int, tmp_path: Path, tile: tuple[int, int]) -> None:
+    x = np.arange(60 * 24.0).reshape(60, 24) + 1
+    x[5] = -0.0
+    columns = x.T.copy().T
+    expected = onp.asarray(x)
+    for given in (x, columns, x[:, ::-1][:, ::-1]):
+        zarr.write_array(given, tmp_path / "z", tile)
+        assert theirs.open_array(tmp_path / "z").chunks == tile
+        found = np.asarray(zarr.read_array(tmp_path / "z"))
+        assert is_dealt(found)
+        assert onp.asarray(found).tobytes() == expected.tobytes()
+        if tile != (7, 5):
+            to_tiles(tmp_path / "t", given, tile, (1, 2))
+            tiles = np.asarray(from_tiles(tmp_path / "t", x.shape, ty.float64, tile, (1, 2)))
+            assert is_dealt(tiles)
+            assert onp.asarray(tiles).tobytes() == expected.tobytes()
+    assert names(tmp_path) == (["z"] if tile == (7, 5) else ["t", "z"])
+
+
+def test_chunks_that_are_chosen_are_the_ranks_own(
+    size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is sent for writing an array that is dealt out evenly, in chunks of less than a part."""
+    x = np.arange(7000.0).reshape(700, 10) + 1
+    legate.fence()
+    monkeypatch.setattr(zarrs, "CHUNK", 5000)
+    monkeypatch.setattr(Comm, "exchange", None)
+    zarr.write_array(x, tmp_path / "z")
+    array = theirs.open_array(tmp_path / "z")
+    assert array.chunks[0] * 80 <= 5000 and array.chunks[1] == 10
+    onp.testing.assert_array_equal(array[...], onp.asarray(x))
+
+
+def test_raw_handles(size: int, tmp_path: Path) -> None:
+    x = arrays()["rows"]
+    with FileHandle(tmp_path / "x", "w+") as file:
+        file.write(x)
+        file.write(x[:2] * 3)
+        found = np.asarray(file.read(ty.float64))
+    assert is_dealt(found)
+    expected = onp.asarray(x).copy()
+    expected[:2] *= 3
+    onp.testing.assert_array_equal(onp.asarray(found), expected.ravel())
+    with pytest.raises(FileNotFoundError):
+        FileHandle(tmp_path / "none")
 
 
 def test_raw_files_text_and_archives(size: int, tmp_path: Path) -> None:
