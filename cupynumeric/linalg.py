@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.linalg import LinAlgError
 
-from cupynumeric import _elementwise, _fallback, _products, _reduce, _reductions, _ufunc
+from cupynumeric import _elementwise, _factored, _fallback, _products, _reduce, _reductions, _ufunc
 from cupynumeric._array import ndarray
 from cupynumeric._calls import cast, deliver, hosted, lift, lift_all, on_host, wrapped
 from cupynumeric._convert import host_view
+from legate_jit import runtime
 from legate_jit.ir import dtypes
 from legate_jit.ir.ops import OPS
 
@@ -60,28 +61,30 @@ __all__ = [
     "vector_norm",
 ]
 
-cholesky = hosted(np.linalg.cholesky)
-cond = hosted(np.linalg.cond)
-det = hosted(np.linalg.det)
-eig = hosted(np.linalg.eig)
-eigh = hosted(np.linalg.eigh)
-eigvals = hosted(np.linalg.eigvals)
-eigvalsh = hosted(np.linalg.eigvalsh)
-inv = hosted(np.linalg.inv)
-lstsq = hosted(np.linalg.lstsq)
-matrix_rank = hosted(np.linalg.matrix_rank)
-pinv = hosted(np.linalg.pinv)
-qr = hosted(np.linalg.qr)
-slogdet = hosted(np.linalg.slogdet)
-svd = hosted(np.linalg.svd)
-svdvals = hosted(np.linalg.svdvals)
+_each = _factored.each
+cholesky = _factored.over_ranks(np.linalg.cholesky, _factored.cholesky)
+cond = _factored.over_ranks(np.linalg.cond, _factored.cond)
+det = _factored.over_ranks(np.linalg.det, _factored.det)
+eig = _factored.over_ranks(np.linalg.eig, _each("eig"))
+eigh = _factored.over_ranks(np.linalg.eigh, _each("eigh", "UPLO"))
+eigvals = _factored.over_ranks(np.linalg.eigvals, _each("eigvals"))
+eigvalsh = _factored.over_ranks(np.linalg.eigvalsh, _each("eigvalsh", "UPLO"))
+inv = _factored.over_ranks(np.linalg.inv, _factored.inverse)
+lstsq = _factored.over_ranks(np.linalg.lstsq, _factored.lstsq)
+matrix_rank = _factored.over_ranks(np.linalg.matrix_rank, _each("matrix_rank", "tol", "hermitian"))
+pinv = _factored.over_ranks(np.linalg.pinv, _each("pinv", "rcond", "hermitian"))
+qr = _factored.over_ranks(np.linalg.qr, _factored.qr)
+slogdet = _factored.over_ranks(np.linalg.slogdet, _factored.slogdet)
+svd = _factored.over_ranks(np.linalg.svd, _factored.svd)
+svdvals = _factored.over_ranks(np.linalg.svdvals, _factored.svdvals)
 tensorinv = hosted(np.linalg.tensorinv)
 tensorsolve = hosted(np.linalg.tensorsolve)
+_solve = _factored.over_ranks(np.linalg.solve, _factored.solve)
 
 
 def solve(a: Any, b: Any, out: Any = None) -> Any:
     """The x of a @ x = b, for stacks of square matrices; LinAlgError when one is singular."""
-    return deliver(on_host(np.linalg.solve, lift(a), lift(b)), out)
+    return deliver(_solve(lift(a), lift(b)), out)
 
 
 # ---- products ----------------------------------------------------------------------------------------------------
@@ -302,6 +305,12 @@ def _matrix_norm(a: ndarray, ord: Any, axes: tuple[int, ...], keepdims: bool) ->
         done = _extreme(sums, ord, over, True)
         kept = tuple(n for d, n in enumerate(a.shape) if d not in axes)
         return done if keepdims else done.reshape(kept)
+    if a.ndim == 2 and ord in (2, -2, "nuc"):
+        found = _factored.singular_values(a, False)
+        if found is not None:
+            (s,) = found
+            done = s.sum() if ord == "nuc" else s[0] if ord == 2 else s[-1]
+            return done.reshape((1, 1)) if keepdims else done
     return on_host(np.linalg.norm, a, ord, axes, keepdims)
 
 
@@ -336,7 +345,17 @@ def solve_triangular(
 
     Only the named triangle of `a` is read. LinAlgError when it is singular, ValueError for wrong shapes.
     """
-    m, rhs = (np.asarray(host_view(lift(x))) for x in (a, b))
+    if trans not in (0, 1, 2, "N", "T", "C"):
+        raise ValueError(f"trans must be one of 0, 1, 2, 'N', 'T', 'C', not {trans!r}")
+    a, b = lift(a), lift(b)
+    adjoint, conjugate = trans not in (0, "N"), trans in (2, "C")
+    if runtime.world is not None and isinstance(a, ndarray):
+        if check_finite and not all(np.asarray(_ufunc.isfinite(x).all()) for x in (a, b)):
+            raise ValueError("array must not contain infs or NaNs")
+        found = _factored.solve_triangular(a, b, lower, unit_diagonal, adjoint, conjugate)
+        if found is not None:
+            return found
+    m, rhs = (np.asarray(host_view(x)) for x in (a, b))
     if m.ndim < 2 or m.shape[-1] != m.shape[-2]:
         raise ValueError("expected square matrix")
     vector = rhs.ndim == m.ndim - 1
@@ -347,11 +366,9 @@ def solve_triangular(
     t = np.tril(m) if lower else np.triu(m)
     if unit_diagonal:
         t[..., range(t.shape[-1]), range(t.shape[-1])] = 1
-    if trans in (1, 2, "T", "C"):
+    if adjoint:
         t = np.swapaxes(t, -1, -2)
-        t = t.conj() if trans in (2, "C") else t
-    elif trans not in (0, "N"):
-        raise ValueError(f"trans must be one of 0, 1, 2, 'N', 'T', 'C', not {trans!r}")
+        t = t.conj() if conjugate else t
     done = np.linalg.solve(t, rhs[..., None] if vector else rhs)
     return wrapped(done[..., 0] if vector else done)
 
@@ -360,10 +377,10 @@ def cho_factor(
     a: Any, lower: bool = False, overwrite_a: bool = False, check_finite: bool = True
 ) -> tuple[Any, bool]:
     """The Cholesky factor of a, for `cho_solve`: the factor and whether it is the lower one."""
-    m = host_view(lift(a))
-    if check_finite and not np.isfinite(m).all():
+    m = lift(a)
+    if check_finite and not np.asarray(_ufunc.isfinite(m).all()):
         raise ValueError("array must not contain infs or NaNs")
-    return wrapped(np.linalg.cholesky(m, upper=not lower)), lower
+    return cholesky(m, upper=not lower), lower
 
 
 def cho_solve(
@@ -436,9 +453,15 @@ def _taylor(a: np.ndarray) -> np.ndarray:
 
 def tssvd(a: Any) -> tuple[Any, Any, Any]:
     """The thin singular value decomposition of a tall and skinny matrix: u (M, N), s (N,), vh (N, N)."""
-    m = host_view(lift(a))
-    if m.ndim != 2:
-        raise LinAlgError(f"{m.ndim}-dimensional array given. Array must be two-dimensional")
+    x = lift(a)
+    if x.ndim != 2:
+        raise LinAlgError(f"{x.ndim}-dimensional array given. Array must be two-dimensional")
+    found = (
+        _factored.singular_values(x, True) if isinstance(x, ndarray) and x.shape[0] >= x.shape[1] else None
+    )
+    if found is not None:
+        return tuple(found)
+    m = host_view(x)
     q, r = np.linalg.qr(m)
     u, s, vh = np.linalg.svd(r, full_matrices=False)
     return wrapped(q @ u), wrapped(s), wrapped(vh)

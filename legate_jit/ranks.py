@@ -246,8 +246,7 @@ class RanksPlan:
         self._outputs = [(r.type, how) for r, how in zip(graph.roots, local.layouts, strict=True)]
         self.traffic = sum(e.bytes for e in local.exchanges)
         self.notices = local.notices
-        if 0 in world.own:
-            _tell(self.notices)
+        tell(world, self.notices)
         first = len(self._inputs)
         self.schedule = tiers.Outputs(tuple(range(first, first + len(self._outputs))))
         some = self._runnables[world.own[0]]
@@ -269,11 +268,11 @@ class RanksPlan:
 _told: set[str] = set()
 
 
-def _tell(notices: Sequence[str]) -> None:
+def tell(world: World, notices: Sequence[str]) -> None:
     """Say once for each operation that it is computed whole on every rank, and how many bytes that moves."""
     for notice in notices:
         name = notice.partition(" ")[0]
-        if name not in _told:
+        if name not in _told and 0 in world.own:
             _told.add(name)
             print(f"[legate-jit] {notice}", file=sys.stderr)
 

@@ -15,7 +15,7 @@ from legate_jit.ir import choose, layout
 from legate_jit.ir.layout import Layout
 from legate_jit.store import Store
 
-__all__ = ["compute", "lies_in_parts", "tiles", "worthwhile"]
+__all__ = ["compute", "gathering", "lies_in_parts", "tiles", "worthwhile"]
 
 
 def lies_in_parts(store: Store) -> Layout | None:
@@ -60,6 +60,15 @@ def compute(
 def tiles(store: Store) -> Layout:
     """Even tiles of a store's array along its first axis."""
     return layout.tiled(store.type.shape, 0, runtime.world.size)
+
+
+def gathering(name: str, store: Store) -> None:
+    """Say, once for every name, that all of an array is about to be gathered, if it lies in parts."""
+    if lies_in_parts(store):
+        from legate_jit import ranks
+
+        nbytes = (runtime.world.size - 1) * store.type.nbytes
+        ranks.tell(runtime.world, [f"{name} runs whole on every rank: {nbytes} bytes gathered"])
 
 
 def worthwhile(size: int) -> bool:
