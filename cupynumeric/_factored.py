@@ -23,6 +23,10 @@ from legate_jit.store import Store
 __all__ = ["inverse", "over_ranks", "singular_values", "solve", "solve_triangular"]
 
 _SINGULAR = "Singular matrix"
+#: square matrices of fewer elements are gathered: blocks of columns that travel one by one would take longer
+LEAST = 1 << 19
+#: what an attempt gives for such a matrix
+SMALL = NotImplemented
 
 
 def over_ranks(
@@ -38,9 +42,10 @@ def over_ranks(
             x = lift(args[0])
             if isinstance(x, ndarray) and x.ndim >= 2 and together.worthwhile(x.size):
                 found = attempt(x, *args[1:], **kwargs)
-                if found is not None:
+                if found is not None and found is not SMALL:
                     return found
-                together.gathering(name, plain(x))
+                if found is None:
+                    together.gathering(name, plain(x))
         return usual(*args, **kwargs)
 
     call.__module__ = "cupynumeric"
@@ -56,6 +61,11 @@ def _common(*xs: ndarray) -> np.dtype | None:
     """The dtype in which NumPy computes; None if it does not."""
     found = [dtypes.FLOAT64 if x.dtype.kind in "biu" else x.dtype for x in xs]
     return None if dtypes.FLOAT16 in found else np.result_type(*found)
+
+
+def _blocks(x: ndarray, *others: Any) -> Any:
+    """As `_in_parts`, for what is done by blocks of columns: `SMALL` for matrices that are too small for that."""
+    return SMALL if runtime.world is not None and x.size < LEAST else _in_parts(x, *others)
 
 
 def _in_parts(x: Any, *others: Any) -> list[Store] | None:
@@ -96,9 +106,9 @@ def solve(a: ndarray, b: Any) -> Any:
     if not _square(a) or not _matching(a, b):
         return None
     n, count = len(a), b.size // len(a)
-    stores = _in_parts(a, b.reshape((n, count)))
-    if stores is None:
-        return None
+    stores = _blocks(a, b.reshape((n, count)))
+    if stores is None or stores is SMALL:
+        return stores
     regular, x = _computed(linear.solve, stores, n=n, count=count)
     if not regular:
         raise LinAlgError(_SINGULAR)
@@ -109,9 +119,9 @@ def inverse(a: ndarray) -> Any:
     """The inverse; LinAlgError on all ranks if there is none."""
     if a.ndim > 2:
         return _stacked("inv", a)
-    stores = _in_parts(a) if _square(a) else None
-    if stores is None:
-        return None
+    stores = _blocks(a) if _square(a) else None
+    if stores is None or stores is SMALL:
+        return stores
     regular, x = _computed(linear.inverse, stores, n=len(a))
     if not regular:
         raise LinAlgError(_SINGULAR)
@@ -123,9 +133,9 @@ def solve_triangular(a: ndarray, b: Any, lower: bool, unit: bool, adjoint: bool,
     if not _square(a) or not _matching(a, b):
         return None
     n, count = len(a), b.size // len(a)
-    stores = _in_parts(a, b.reshape((n, count)))
-    if stores is None:
-        return None
+    stores = _blocks(a, b.reshape((n, count)))
+    if stores is None or stores is SMALL:
+        return stores
     regular, x = _computed(
         linear.triangular,
         stores,
@@ -145,9 +155,9 @@ def slogdet(a: ndarray) -> Any:
     """Sign (or phase) and logarithm of the absolute value of the determinant."""
     if a.ndim > 2:
         return _stacked("slogdet", a)
-    stores = _in_parts(a) if _square(a) else None
-    if stores is None:
-        return None
+    stores = _blocks(a) if _square(a) else None
+    if stores is None or stores is SMALL:
+        return stores
     diagonal, odd = _computed(linear.eliminated, stores, n=len(a))
     sizes = np.abs(diagonal)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -161,8 +171,8 @@ def det(a: ndarray) -> Any:
     if a.ndim > 2:
         return _stacked("det", a)
     found = slogdet(a)
-    if found is None:
-        return None
+    if found is None or found is SMALL:
+        return found
     sign, logarithm = (np.asarray(x) for x in found)
     with np.errstate(over="ignore"):
         return wrapped((sign * np.exp(logarithm)).astype(sign.dtype)[()])
@@ -172,9 +182,9 @@ def cholesky(a: ndarray, /, *, upper: bool = False) -> Any:
     """The Cholesky factor; LinAlgError on all ranks if a is not positive definite."""
     if a.ndim > 2:
         return _stacked("cholesky", a, upper=upper)
-    stores = _in_parts(a) if _square(a) else None
-    if stores is None:
-        return None
+    stores = _blocks(a) if _square(a) else None
+    if stores is None or stores is SMALL:
+        return stores
     definite, factor = _computed(linear.cholesky, stores, n=len(a), upper=upper)
     if not definite:
         raise LinAlgError("Matrix is not positive definite")
@@ -188,10 +198,13 @@ def qr(a: ndarray, mode: str = "reduced") -> Any:
     """Q and R, or R alone."""
     if a.ndim > 2 and mode in ("reduced", "complete", "r"):
         return _stacked("qr", a, mode=mode)
-    stores = _in_parts(a) if a.ndim == 2 and mode in ("reduced", "complete", "r") else None
-    if stores is None:
+    if a.ndim != 2 or mode not in ("reduced", "complete", "r"):
         return None
     m, n = a.shape
+    tree = mode != "complete" and linear.is_tall(m, n, runtime.world.size)
+    stores = _in_parts(a) if tree else _blocks(a)
+    if stores is None or stores is SMALL:
+        return stores
     found = _computed(linear.orthogonal, stores, m=m, n=n, mode=mode)
     return found[0] if mode == "r" else type(np.linalg.qr(np.eye(1)))(*found)
 

@@ -353,7 +353,7 @@ def solve_triangular(
         if check_finite and not all(np.asarray(_ufunc.isfinite(x).all()) for x in (a, b)):
             raise ValueError("array must not contain infs or NaNs")
         found = _factored.solve_triangular(a, b, lower, unit_diagonal, adjoint, conjugate)
-        if found is not None:
+        if found is not None and found is not _factored.SMALL:
             return found
     m, rhs = (np.asarray(host_view(x)) for x in (a, b))
     if m.ndim < 2 or m.shape[-1] != m.shape[-2]:

@@ -13,11 +13,18 @@ from ranks.launch import succeeds
 
 import cupynumeric as np
 import legate
+from cupynumeric import _factored
 from legate_jit import ranks
 
 SIZES = [2, 3, 7]
 DTYPES = ["f4", "f8", "c16"]
 Dealt = Callable[[int], None]
+
+
+@pytest.fixture(autouse=True)
+def blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even small matrices are factored by blocks of columns."""
+    monkeypatch.setattr(_factored, "LEAST", 2)
 
 
 def values(dtype: str, *shape: int) -> onp.ndarray:
@@ -192,6 +199,19 @@ def test_what_is_gathered_is_told(dealt: Dealt, capsys: pytest.CaptureFixture[st
     )
 
 
+def test_small_matrices_are_gathered(
+    dealt: Dealt, monkeypatch: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Silently: it is the faster way. Tall ones are not: only triangles travel."""
+    monkeypatch.setattr(_factored, "LEAST", 401)
+    dealt(3)
+    x = ours(onp.eye(20))
+    assert not in_parts(np.linalg.inv(x)) and not in_parts(np.linalg.cholesky(x))
+    near(np.linalg.det(x), 1.0, "f8")
+    assert in_parts(np.linalg.qr(ours(values("f8", 90, 4))).Q)
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize("name", ["cholesky", "solve", "inv", "qr", "svd", "det"])
 def test_nobody_has_all(dealt: Dealt, name: str) -> None:
     """Sixteen ranks together take less memory than five times a matrix (twelve with a second one, with temporaries and messages
@@ -217,7 +237,9 @@ def test_real_ranks() -> None:
     program = """
         import numpy as onp
         import cupynumeric as np
-        from legate_jit.ir import choose
+        from cupynumeric import _factored
+
+        _factored.LEAST = 2
 
         n = 240
         r = onp.random.default_rng(1)
