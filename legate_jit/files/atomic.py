@@ -6,6 +6,7 @@ What was begun is removed when an error ends it, and by the guard when it ends t
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import ctypes
 import errno
@@ -23,8 +24,9 @@ from legate_jit.files.shards import agreed, from_first, same
 __all__ = ["replace", "replace_folder", "replaced_here", "sweep"]
 
 T = TypeVar("T")
-#: what this process would leave behind if it ended now
+#: what this process would leave behind if it ended now, and which process that is: forked children leave it alone
 _begun: set[str] = set()
+_process = os.getpid()
 
 
 def replace(
@@ -83,7 +85,7 @@ def replaced_here(path: str) -> Iterator[str]:
 
 def sweep() -> None:
     """Remove what was begun: the process is about to end."""
-    for name in list(_begun):
+    for name in list(_begun) if os.getpid() == _process else ():
         _remove(name)
 
 
@@ -92,7 +94,7 @@ def _begin(path: str, begin: Callable[[str], T], folder: bool = False) -> tuple[
     returned."""
     target = os.path.realpath(path)
     where, name = os.path.split(target)
-    temporary = os.path.join(where, f".{secrets.token_hex(4)}-{name}")
+    temporary = os.path.join(where, f".{secrets.token_hex(4)}-{name[-100:]}")  # formats go by the ending
     _begun.add(temporary)
     try:
         if os.path.isdir(target) and not folder:
@@ -185,10 +187,11 @@ def _swapped(one: str, other: str) -> bool:
 
 
 def _before_the_end() -> None:
-    from legate_jit import guard
+    atexit.register(sweep)  # of what an interruption left in the middle of removing it
+    if world.guarded:
+        from legate_jit import guard
 
-    guard.last_acts.append(sweep)
+        guard.last_acts.append(sweep)
 
 
-if world.guarded:
-    _before_the_end()
+_before_the_end()

@@ -68,8 +68,10 @@ def header(path: str, limit: int) -> Header | None:
             except (ValueError, EOFError):
                 return None
             at = file.tell()
-            if not dtypes.is_supported(dtype) or not blocks.fits(
-                file.fileno(), at, math.prod(shape) * dtype.itemsize
+            if (
+                min(shape, default=0) < 0
+                or not dtypes.is_supported(dtype)
+                or not blocks.fits(file.fileno(), at, math.prod(shape) * dtype.itemsize)
             ):
                 return None
             return Header(shape, dtypes.canonical(dtype), bool(fortran), at)
