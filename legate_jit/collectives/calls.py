@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from legate_jit.backends import blas, library
-from legate_jit.collectives import gathers, implementation, products, searching, sorting, transforms
+from legate_jit.collectives import gathers, halos, implementation, products, searching, sorting, transforms
 from legate_jit.comm import Comm
 from legate_jit.ir.exchanges import Collective
+from legate_jit.ir.layout import Layout
 
 
 def _by_lines(
@@ -108,3 +109,28 @@ def _of_one_type(parts: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     common = np.result_type(*parts)
     table, needles = (np.ascontiguousarray(x, common) for x in parts)
     return table, needles
+
+
+@implementation("convolve")
+def _convolve(comm: Comm, parts: Sequence[np.ndarray], outs: Sequence[np.ndarray], what: Collective) -> None:
+    long, short = (0, 1) if what.operands[0].grid else (1, 0)
+    _slid(comm, parts[long], parts[short], what.operands[long], outs[0], what)
+
+
+@implementation("correlate")
+def _correlate(comm: Comm, parts: Sequence[np.ndarray], outs: Sequence[np.ndarray], what: Collective) -> None:
+    _slid(comm, parts[0], parts[1][::-1].conj(), what.operands[0], outs[0], what)
+
+
+def _slid(
+    comm: Comm, part: np.ndarray, weights: np.ndarray, lying: Layout, out: np.ndarray, what: Collective
+) -> None:
+    """The part of a convolution that a mode of NumPy's asks for."""
+    beyond = len(weights) - 1
+    start = {"full": 0, "same": beyond // 2, "valid": beyond}[dict(what.options)["mode"]]
+    source, wanted = ([how.box(k) for k in range(comm.size)] for how in (lying, what.result))
+    halos.convolve(comm, part, weights, source, wanted, start, out, _whole_convolution)
+
+
+def _whole_convolution(x: np.ndarray, v: np.ndarray, out: np.ndarray) -> None:
+    library.TABLE["convolve"]((x, v), (out,), {"mode": "full"})

@@ -231,12 +231,24 @@ def _gathering(call: Node, options: dict[str, Any]) -> tuple[Form, ...]:
     return (*cut, Form("take", (axis, -1), -1, 0, rows // 2))
 
 
+def _sliding(call: Node, options: dict[str, Any]) -> tuple[Form, ...]:
+    """A long vector with a short one, which every rank has: what results reach beyond a rank's part comes from its neighbors."""
+    assert isinstance(call.arg, CallSpec)
+    x, v = (s.type.size for s in call.src)
+    if x < v and call.arg.name == "correlate":
+        return ()
+    halo = (min(x, v) - 1) * call.dtype.itemsize
+    return (Form(call.arg.name, (0, -1) if x >= v else (-1, 0), 0, 0, halo // 2),)
+
+
 _COLLECTIVES: dict[str, Callable[[Node, dict[str, Any]], tuple[Form, ...]]] = {
     "sort": _ordering,
     "argsort": _ordering,
     "partition": _ordering,
     "argpartition": _ordering,
     "searchsorted": _searching,
+    "convolve": _sliding,
+    "correlate": _sliding,
     "fft": _turning,
     "take": _gathering,
 }

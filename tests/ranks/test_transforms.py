@@ -94,3 +94,31 @@ def test_batches_move_nothing(size: int) -> None:
     legate.fence()
     assert plans() and all(p.traffic == 0 for p in plans())
     assert isinstance(f._store.buffer, world.Dealt) and isinstance(g._store.buffer, world.Dealt)
+
+
+@pytest.mark.parametrize("mode", ["full", "same", "valid"])
+@pytest.mark.parametrize("name", ["convolve", "correlate"])
+@pytest.mark.parametrize("dtypes", ["f4 f8", "i4 i8", "c16 c16"])
+def test_sliding(size: int, name: str, mode: str, dtypes: str) -> None:
+    """Of a long vector and short weights; values are exact."""
+    for n, m in ((200, 1), (200, 4), (201, 7), (30, 30), (20, 55)):
+        a, b = ((onp.arange(k) * 7 % 11 - 5).astype(t) for k, t in zip((n, m), dtypes.split(), strict=True))
+        if dtypes[0] == "c":
+            a, b = a * (1 + 2j), b * (2 - 1j)
+        x, v = np.array(a) * 1, np.array(b) * 1
+        expected, found = getattr(onp, name)(a, b, mode), getattr(np, name)(x, v, mode)
+        assert found.dtype == expected.dtype
+        onp.testing.assert_array_equal(onp.asarray(found), expected)
+
+
+def test_sliding_moves_halos(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    for room in (choose, world):
+        monkeypatch.setattr(room, "SMALL", 100)
+    x, v = np.arange(4200.0), np.ones(9)
+    legate.fence()
+    runtime._plans.clear()
+    y = np.convolve(x, v, "same")
+    legate.fence()
+    (plan,) = plans()
+    assert plan.traffic == (size - 1) * 8 * 8 and not plan.notices
+    assert y._store.buffer.layout == x._store.buffer.layout
