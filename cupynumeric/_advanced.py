@@ -6,10 +6,11 @@ bounds. Everything else is carried out at once by NumPy on the store's own memor
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -34,6 +35,8 @@ from legate_jit.ir import dtypes, infer
 from legate_jit.ir.build import CallSpec
 from legate_jit.ir.node import array_type
 from legate_jit.ir.ops import OPS
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 #: gathers of fewer elements are carried out at once: recording them would cost more
 SMALL_GATHER = 512
@@ -134,6 +137,28 @@ def _dealt() -> ModuleType:
     from cupynumeric import _dealt as room
 
     return room
+
+
+def _picking() -> ModuleType:
+    """The functions of this room where there are several ranks."""
+    from cupynumeric import _picking as room
+
+    return room
+
+
+def over_ranks(function: F) -> F:
+    """A public function that has, where there are several ranks, another form of the same name for what lies in parts."""
+    name = function.__name__
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if runtime.world is not None:
+            found = getattr(_picking(), name)(*args, **kwargs)
+            if found is not None:
+                return found
+        return function(*args, **kwargs)
+
+    return call  # type: ignore[return-value]
 
 
 def _is_gather(array: ndarray, key: ndarray) -> bool:
@@ -264,6 +289,7 @@ def _select(array: ndarray, key: Any, item: Any) -> bool:
 # ---- functions ----------------------------------------------------------------------------------------------------
 
 
+@over_ranks
 @drop_in
 def take(a: Any, indices: Any, axis: Any = None, out: Any = None, mode: str = "raise") -> Any:
     """Elements at `indices` along an axis (of the flattened array by default)."""
@@ -334,6 +360,7 @@ def _nonzero_mask(a: Any) -> np.ndarray | None:
     return mask if mask.flags.c_contiguous else None
 
 
+@over_ranks
 def compress(condition: Any, a: Any, axis: Any = None, out: Any = None) -> Any:
     """Elements (or slices along an axis) where the condition holds."""
     mask, x = condition, a
@@ -349,6 +376,8 @@ def put(a: Any, ind: Any, v: Any, mode: str = "raise") -> None:
     """`a.flat[ind] = v`."""
     if not isinstance(a, (ndarray, np.ndarray)):
         raise TypeError(f"argument 1 must be numpy.ndarray, not {type(a).__name__}")
+    if runtime.world is not None and isinstance(a, ndarray) and _picking().put(a, ind, v, mode):
+        return
     if isinstance(a, ndarray) and mode == "raise" and _put_at_once(a, to_numpy_tree(ind), to_numpy_tree(v)):
         return
     _in_place(np.put, a, ind, v, mode=mode)
@@ -384,16 +413,23 @@ def putmask(a: Any, mask: Any, values: Any) -> None:
         ):
             write_where(a, mask, values)
             return
+    if runtime.world is not None and isinstance(a, ndarray) and _picking().putmask(a, mask, values):
+        return
     _in_place(np.putmask, a, mask, values)
 
 
 def place(arr: Any, mask: Any, vals: Any) -> None:
     """Where the mask holds, the next elements of `vals` replace those of `arr`."""
+    if runtime.world is not None and isinstance(arr, ndarray) and _picking().place(arr, mask, vals):
+        return
     _in_place(np.place, arr, mask, vals)
 
 
 def put_along_axis(arr: Any, indices: Any, values: Any, axis: Any) -> None:
     """Values written at matching one-dimensional positions along an axis."""
+    ours = runtime.world is not None and isinstance(arr, ndarray)
+    if ours and _picking().put_along_axis(arr, indices, values, axis):
+        return
     _in_place(np.put_along_axis, arr, indices, values, axis)
 
 

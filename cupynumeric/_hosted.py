@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from cupynumeric._advanced import over_ranks
 from cupynumeric._array import ndarray
 from cupynumeric._convert import hosted, lift, to_numpy_tree
 
-choose = hosted("choose")
-extract = hosted("extract")
-take_along_axis = hosted("take_along_axis")
+choose = over_ranks(hosted("choose"))
+extract = over_ranks(hosted("extract"))
+take_along_axis = over_ranks(hosted("take_along_axis"))
 ix_ = hosted("ix_")
 unravel_index = hosted("unravel_index")
 ravel_multi_index = hosted("ravel_multi_index")

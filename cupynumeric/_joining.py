@@ -271,6 +271,12 @@ def delete(arr: Any, obj: Any, axis: Any = None) -> Any:
     axis = normalize_axis_index(operator.index(axis), x.ndim)
     n = x.shape[axis]
     lead = (slice(None),) * axis
+    if runtime.world is not None and isinstance(obj, (list, tuple, np.ndarray, ndarray)):
+        from cupynumeric import _picking
+
+        found = _picking.delete(x, obj, axis)
+        if found is not None:
+            return found
     runs = _runs_without(n, obj)
     if runs is None or len(runs) > MANY_PIECES:
         from cupynumeric._advanced import take
@@ -437,6 +443,12 @@ def repeat(a: Any, repeats: Any, axis: Any = None) -> Any:
     """Each element repeated, along an axis (of the flattened array by default)."""
     x = lift(a)
     if not isinstance(repeats, (int, np.integer)) or isinstance(repeats, bool):
+        if runtime.world is not None:
+            from cupynumeric import _picking
+
+            found = _picking.repeat(x, repeats, axis)
+            if found is not None:
+                return found
         return by_numpy(np.repeat, (x, repeats, axis), {})
     if axis is None:
         x, axis = ravel_array(x), 0

@@ -120,7 +120,7 @@ def _together(name: str, program: Callable[..., Sequence[Any]], *inputs: _Input)
 
 
 class _Indices:
-    """Index arrays along the first axes of a table, of extents `extents`; `axes`: what errors call these axes.
+    """Index arrays along axes of extents `extents`; `axes`: what errors call these axes.
 
     known: the numbers of all rows, if all ranks know them; else `how` says in which layout the ranks have the index arrays of
     shape `shape`, and `inputs` are those that lie in parts.
@@ -337,14 +337,17 @@ def put(
     axes: Sequence[int],
     values: Store | np.ndarray,
     write: Writer | None = None,
+    flat: bool = False,
 ) -> None:
-    """Write to the elements of a table at indices along its first axes, as `take` reads them, in the order of the indices.
+    """Write to the elements of a table at indices along its first axes, as `take` reads them, in the order of the indices. With
+    `flat`: at an index into all of its elements.
 
     values: a store of shape (*shape, *rest), or an array of shape `rest` for all. write: `ufunc.at`, or something like it; by
     default elements are assigned to, and the last write wins. IndexError as NumPy's, before anything is written.
     """
-    lead, spread, of_table = len(index), len(shape), table.type
-    given = _Indices(index, shape, of_table.shape[:lead], axes)
+    spread, of_table = len(shape), table.type
+    lead = of_table.ndim if flat else len(index)
+    given = _Indices(index, shape, (of_table.size,) if flat else of_table.shape[:lead], axes)
     rest = of_table.shape[lead:]
     how = given.how
     if how is None and isinstance(values, Store) and _layout(values) is not None:

@@ -19,6 +19,19 @@ def _take(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -> 
         np.take(args[0], args[1], axis=options["axis"], out=outs[0], mode="wrap")
 
 
+@implementation("take_along_axis")
+def _take_along_axis(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -> None:
+    """(array, indices in [-n, n)), of one shape but along the axis."""
+    outs[0][...] = np.take_along_axis(args[0], args[1].astype(np.int64, copy=False), options["axis"])
+
+
+@implementation("put_along_axis")
+def _put_along_axis(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -> None:
+    """(array, indices in [-n, n), values of their shape); the last of several values for an element is written."""
+    outs[0][...] = args[0]
+    np.put_along_axis(outs[0], args[1].astype(np.int64, copy=False), args[2], options["axis"])
+
+
 @implementation("concatenate")
 def _concatenate(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -> None:
     np.concatenate(args, axis=options["axis"], out=outs[0], casting="unsafe")

@@ -138,6 +138,12 @@ def _take(call: Node, options: dict[str, Any]) -> Axes:
     return (*before, *((-1, k) for k in range(spread)), *after)
 
 
+def _along_axis(call: Node, options: dict[str, Any]) -> Axes:
+    """Matching lines along an axis: all operands are cut alike along the others."""
+    operands = len(call.src)
+    return tuple(None if d == options["axis"] else (d,) * operands for d in range(len(call.shape)))
+
+
 def _concatenate(call: Node, options: dict[str, Any]) -> Axes:
     return tuple(None if d == options["axis"] else (d,) * len(call.src) for d in range(len(call.shape)))
 
@@ -168,6 +174,8 @@ _RULES: dict[str, Callable[[Node, dict[str, Any]], Axes]] = {
     "searchsorted": _needles,
     "fft": _transform,
     "take": _take,
+    "take_along_axis": _along_axis,
+    "put_along_axis": _along_axis,
     "concatenate": _concatenate,
     "regroup": _regroup,
     "numpy": _numpy,

@@ -248,7 +248,96 @@ def test_ufunc_at(size: int, name: str) -> None:
     check(lambda np, *a: (program(np, *a),) if name == "small target" else (program(np, *a), ())[1], *arrays)
 
 
-@pytest.mark.parametrize("name", [*READS, *WRITES])
+FUNCTIONS: dict[str, tuple[Callable[..., Any], tuple[onp.ndarray, ...]]] = {
+    "take": (lambda np, x, i: (np.take(x, i), x.take([3, -1]), np.take(x, 7), x.take(-2)), (X, N)),
+    "take, axis": (lambda np, y, k: (np.take(y, k, axis=1), np.take(y, 3, 1), np.take(y, k), y.take(5, 0)), (Y, K)),
+    "take, modes": (
+        lambda np, y, j: (np.take(y, j * 9, mode="wrap"), np.take(y, j * 9, 0, mode="clip"), np.take(y, 99, 1, mode="wrap")),
+        (Y, J),
+    ),
+    "compress": (lambda np, x: (np.compress(x > 9, x), np.compress([True, False, True], x), x.compress(x > 99)), (X,)),
+    "compress, axis": (
+        lambda np, y: (np.compress(y[:, 0] > 9, y, 0), y.compress(y[3] > 30, 1), np.compress([0, 1, 1], y, axis=1)),
+        (Y,),
+    ),
+    "extract": (lambda np, y: (np.extract(y % 3 == 0, y), np.extract(y % 5, y)), (Y,)),
+    "repeat": (lambda np, x, i: (np.repeat(x[:40], i % 3), np.repeat(x[:3], [2, 0, 1]), x.repeat(2)), (X, N)),
+    "repeat, axis": (lambda np, y: (np.repeat(y, y[:, 1] % 3, axis=0), y.repeat(y[2] % 4, 1), np.repeat(y, [3])), (Y,)),
+    "choose": (lambda np, j, k: (np.choose(j % 3, [j, k * 2.5, 7]), (j % 2).choose([k, j])), (J, K)),
+    "choose, modes": (lambda np, j, k: (np.choose(j, [j, k], mode="wrap"), np.choose(j, [j, k], mode="clip")), (J, K)),
+    "take_along_axis": (
+        lambda np, j, k: (
+            np.take_along_axis(j, k % 4, 0), np.take_along_axis(j, k % 6, 1), np.take_along_axis(j, k[:, :1] % 6, axis=1),
+            np.take_along_axis(j, np.argsort(j, axis=1), axis=1), np.take_along_axis(j, k[0], None),
+        ),
+        (J, K),
+    ),
+    "take_along_axis, line": (lambda np, x, i: np.take_along_axis(x, i, 0), (X, N)),
+    "delete": (lambda np, x, i: (np.delete(x, i), np.delete(x, [3, 3, -1]), np.delete(x, x > 7)), (X, N)),
+    "delete, axis": (lambda np, y, j, k: (np.delete(y, j[0], axis=0), np.delete(y, k[0], 1)), (Y, J, K)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions(size: int, name: str) -> None:
+    program, arrays = FUNCTIONS[name]
+    check(program, *arrays)
+
+
+CHANGES: dict[str, tuple[Callable[..., Any], tuple[onp.ndarray, ...]]] = {
+    "put": (lambda np, x, i: (np.put(x, i, i * 0.5), x.put([3, 4, 3], [1, 2, 3]), x.put(i % 4, 8)), (X, N)),
+    "put, repeated": (lambda np, x, i: (np.put(x, i, [1, 2, 3]), np.put(x, i[:5] % 60, i)), (X, N)),
+    "put, modes": (
+        lambda np, x, i: (np.put(x, i * 5, i, mode="wrap"), np.put(x, i * 5, -1.5, mode="clip")),
+        (X, N),
+    ),
+    "put, matrix": (lambda np, y, j: (np.put(y, j * 5, j), np.put(y[2:, 1:3], j % 20, j + 1)), (Y, J)),
+    "put, range": (lambda np, x, i: np.put(x, i + 50, 1.0), (X, N)),
+    "place": (lambda np, y: (np.place(y, y > 40, y[0]), np.place(y, y % 2 == 0, [-1, -2, -3])), (Y,)),
+    "place, dealt": (lambda np, x, i: np.place(x, x > 4, i * 0.25), (X, N)),
+    "place, nothing": (lambda np, x: (np.place(x, x > 99, []), np.place(x, x > 4, [])), (X,)),
+    "place, view": (lambda np, y: np.place(y.T[1:, ::-2], y.T[1:, ::-2] > 9, [5, 6]), (Y,)),
+    "putmask": (lambda np, y: (np.putmask(y, y > 40, y * 2), np.putmask(y, y % 2 == 0, [-1, -2, -3])), (Y,)),
+    "putmask, longer": (
+        lambda np, x, i: (np.putmask(x[:20], x[:20] > 3, i), np.putmask(x, x > 9, i % 7)),
+        (X, N),
+    ),
+    "put_along_axis": (
+        lambda np, j, k: (
+            np.put_along_axis(j, k % 6, k * 100, 1),
+            np.put_along_axis(j, k[:1] % 4, 77, axis=0),
+        ),
+        (J, K),
+    ),
+    "put_along_axis, line": (lambda np, x, i: np.put_along_axis(x, i, i * 2, 0), (X, N)),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_functions_that_write(size: int, name: str) -> None:
+    program, arrays = CHANGES[name]
+    check(lambda np, *a: (program(np, *a), ())[1], *arrays)
+
+
+WRONG: dict[str, tuple[Callable[..., Any], tuple[onp.ndarray, ...]]] = {
+    "take": (lambda np, x, i: np.take(x, i + 30), (X, N)),
+    "take, axis": (lambda np, y, j: np.take(y, j, axis=1), (Y, J)),
+    "repeat": (lambda np, x, i: np.repeat(x[:40], i), (X, N)),
+    "choose": (lambda np, j, k: np.choose(j, [j, k]), (J, K)),
+    "take_along_axis": (lambda np, j, k: np.take_along_axis(j, k * 3, axis=1), (J, K)),
+    "take_along_axis, shapes": (lambda np, j, k: np.take_along_axis(j, k[:3], axis=1), (J, K)),
+    "compress": (lambda np, y: np.compress(y[:, 0] > 3, y, axis=1), (Y,)),
+    "delete": (lambda np, x, i: np.delete(x, i * 9), (X, N)),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_errors_of_functions(size: int, name: str) -> None:
+    program, arrays = WRONG[name]
+    check(program, *arrays)
+
+
+@pytest.mark.parametrize("name", [*READS, *WRITES, *FUNCTIONS, *CHANGES])
 def test_nothing_is_made_whole(
     monkeypatch: pytest.MonkeyPatch, gathered: list[tuple[int, ...]], name: str
 ) -> None:
@@ -258,7 +347,7 @@ def test_nothing_is_made_whole(
         monkeypatch.setattr(room, "SMALL", 2)
     monkeypatch.setattr(runtime, "world", ranks.World(3, range(3), None))
     runtime._plans.clear()
-    program, arrays = (READS | WRITES)[name]
+    program, arrays = (READS | WRITES | FUNCTIONS | CHANGES)[name]
     found = [dealt(a) for a in arrays]
     try:
         program(np, *found)
