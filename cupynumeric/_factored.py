@@ -255,6 +255,43 @@ def cond(x: ndarray, p: Any = None) -> Any:
     return s[-1] / s[0] if p == -2 else s[0] / s[-1]
 
 
+def matrix_rank(A: ndarray, tol: Any = None, hermitian: bool = False, *, rtol: Any = None) -> Any:
+    """How many singular values of a tall or wide matrix are not negligible."""
+    if A.ndim > 2:
+        return each("matrix_rank", "tol", "hermitian")(A, tol, hermitian, rtol=rtol)
+    numbers = all(x is None or isinstance(x, (int, float)) for x in (tol, rtol))
+    found = singular_values(A, False) if numbers and not hermitian and None in (tol, rtol) else None
+    if found is None:
+        return None
+    s = np.asarray(found[0])
+    if tol is None:
+        tol = s.max() * (max(A.shape) * np.finfo(s.dtype).eps if rtol is None else rtol)
+    return wrapped(np.count_nonzero(s > tol))
+
+
+def pinv(a: ndarray, rcond: Any = None, hermitian: bool = False, *, rtol: Any = np._NoValue) -> Any:
+    """The pseudo-inverse of a tall or wide matrix."""
+    if a.ndim > 2:
+        given = {} if rtol is np._NoValue else {"rtol": rtol}
+        return each("pinv", "rcond", "hermitian")(a, rcond, hermitian, **given)
+    if hermitian or (rcond is not None and rtol is not np._NoValue):
+        return None
+    cut = rcond if rcond is not None else 1e-15 if rtol is np._NoValue else rtol
+    found = singular_values(a, True) if cut is None or isinstance(cut, (int, float)) else None
+    if found is None:
+        return None
+    u, s, vh = found
+    values = np.asarray(s)
+    cut = max(a.shape) * np.finfo(values.dtype).eps if cut is None else cut
+    with np.errstate(divide="ignore"):
+        turned = np.where(values > cut * values.max(), 1 / values, 0).astype(values.dtype)
+    return (_conjugated(vh) * turned) @ _conjugated(u)
+
+
+def _conjugated(x: ndarray) -> Any:
+    return (x.conj() if x.dtype.kind == "c" else x).transpose()
+
+
 def lstsq(a: ndarray, b: Any, rcond: Any = None) -> Any:
     """Solution, residuals, rank and singular values of a tall system."""
     b = lift(b)

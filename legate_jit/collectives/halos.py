@@ -25,8 +25,8 @@ def convolve(
     out: np.ndarray,
     full: Full,
 ) -> None:
-    """This rank's results wanted[rank], into `out`, of the convolution of a vector, of which it has source[rank], with weights that
-    every rank has. Result 0 is number `start` of the full convolution."""
+    """This rank's results wanted[rank], into `out`, of the convolution of a vector, of which it has source[rank], with weights
+    that every rank has. Result 0 is number `start` of the full convolution."""
     count = max(hi for ((_, hi),) in source)
     reach = len(weights) - 1
     needed = []

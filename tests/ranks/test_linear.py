@@ -42,6 +42,7 @@ def ours(x: onp.ndarray) -> Any:
 
 
 def in_parts(x: Any) -> bool:
+    legate.fence()
     return isinstance(x._store.buffer, ranks.Dealt) and not x._store.buffer.layout.is_replicated
 
 
@@ -130,9 +131,15 @@ def test_tall(dealt: Dealt, size: int, dtype: str, capsys: pytest.CaptureFixture
         for order in (2, -2, "nuc"):
             near(np.linalg.norm(given, order), onp.linalg.norm(theirs, order), dtype)
         near(np.linalg.cond(given), onp.linalg.cond(theirs), dtype)
+        for options in ({}, {"rtol": None}, {"rcond": 0.8}):
+            inverse = np.linalg.pinv(given, **options)
+            assert in_parts(inverse)
+            near(inverse, onp.linalg.pinv(theirs, **options), dtype)
     near(np.linalg.tssvd(x)[1], onp.linalg.svdvals(a), dtype)
     weak = a.copy()
     weak[:, 5] = weak[:, 0] * 2  # of rank 5
+    assert int(np.linalg.matrix_rank(x)) == int(np.linalg.matrix_rank(x, rtol=1e-3)) == 6
+    assert int(np.linalg.matrix_rank(ours(weak))) == 5 and int(np.linalg.matrix_rank(x, 1e6)) == 0
     for system, theirs in ((x, a), (ours(weak), weak)):
         for rhs, right in ((y, b), (y[:, 0], b[:, 0])):
             expected = onp.linalg.lstsq(theirs, right, 1e-4)
