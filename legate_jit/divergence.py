@@ -8,6 +8,7 @@ each instruction's line is remembered; in a steady loop only the line that flush
 from __future__ import annotations
 
 import hashlib
+import marshal
 import re
 import sys
 import zlib
@@ -88,6 +89,17 @@ def _about(tape: tuple[Any, ...]) -> tuple[int, bool]:
     return _number_of(repr(text)), large
 
 
+def _scalars_digest(scalars: Sequence[Any]) -> int:
+    """Numbers by their bits, other things by what they are."""
+    try:
+        text = marshal.dumps(
+            scalars, 2
+        )  # this version writes equal lists alike, whoever else refers to what is in them
+    except ValueError:  # NumPy's numbers are bytes to marshal; launches of tasks are nothing it knows
+        return _number_of(_scalars_text(scalars))
+    return int.from_bytes(hashlib.blake2b(text, digest_size=7).digest(), "little")
+
+
 def _unwanted_refcount() -> int:
     """What sys.getrefcount says, in a comprehension, of a store only a list refers to."""
     stores = [object()]
@@ -132,7 +144,7 @@ class Recorder:
             self._seen_in_a_row += 1
         digest, large = found
         if w.scalars:
-            digest += _number_of(_scalars_text(w.scalars))
+            digest += _scalars_digest(w.scalars)
         self.digest = (self.digest * 1_000_003 + digest) % _PRIME
         self._log.append(_Flushed(self.digest, user_place(), self.count))
         self._details.append(_Details(self.count, w.code, tuple(w.scalars)))

@@ -79,7 +79,7 @@ def bind() -> Callable[[Call], Any]:
 class _Begin:
     """The first half of some fetches of one array."""
 
-    __slots__ = ("_argument", "_comm", "_free", "fetches", "staged")
+    __slots__ = ("_argument", "_comm", "_free", "fetches", "finishes", "staged")
 
     def __init__(self, step: Call) -> None:
         self.fetches: tuple[Fetch, ...] = dict(step.spec.options)["fetches"]
@@ -87,6 +87,8 @@ class _Begin:
         self._comm: Comm | None = None
         self._free: list[Staged] = []
         self.staged: Staged | None = None
+        #: steps that finish something
+        self.finishes = 0
 
     def run(self, buffers: Sequence[Buffer], scalars: Sequence[Any]) -> None:
         """Send what the others need, and expect what they send."""
@@ -97,7 +99,7 @@ class _Begin:
             self._prepare(comm)
         staged = self._free.pop() if self._free else self._made(comm)
         comm.traffic.collectives += 1
-        staged.start(buffers[self._argument.storage].addr)
+        staged.start(buffers[self._argument.storage].addr, self.finishes)
         self.staged = staged
 
     def _prepare(self, comm: Comm) -> None:
@@ -135,6 +137,7 @@ class _Finish:
     def __init__(self, step: Call, begin: _Begin) -> None:
         ((self._result, _),) = step.results
         self._begin = begin
+        begin.finishes += 1
         self._number = begin.fetches.index(dict(step.spec.options)["what"])
 
     def run(self, buffers: Sequence[Buffer], scalars: Sequence[Any]) -> None:

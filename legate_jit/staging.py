@@ -113,14 +113,15 @@ class Staged:
             at += size
         return flat
 
-    def start(self, address: int) -> None:
-        """Begin all fetches of the array that lies at an address, which must not be changed until they are finished."""
+    def start(self, address: int, finishes: int) -> None:
+        """Begin all fetches of the array that lies at an address, which must not be changed until so many of them have been
+        finished; results that nobody wants here need not be."""
         comm = self.comm
         found = self._from.get(address)
         if found is None:
             found = self._look_from(address)
         pairs, self._array = found
-        self._at, self.left = address, len(self.shapes)
+        self._at, self.left = address, finishes
         self._receiving = [(comm.begin(m.prepared), m.peer) for m in self._receives]
         for to, part in pairs:
             to[...] = part
@@ -129,7 +130,7 @@ class Staged:
             comm.traffic.add(m.memory.nbytes)
 
     def finish(self, k: int, address: int) -> None:
-        """Put the result of fetch k at an address, in C order; each fetch once."""
+        """Put the result of fetch k at an address, in C order; each fetch at most once."""
         comm = self.comm
         while self._receiving:
             comm.wait_one(*self._receiving[-1])

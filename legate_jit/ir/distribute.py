@@ -124,6 +124,8 @@ class _Distributor:
         strip = self.needs.strip(n)
         assert strip is not None
         for part, x in zip(strip.all(), self.strips[n.number], strict=True):
+            if not x.type.size:
+                continue
             here = layout.localized(region, part.of(self.layouts[n.number], self.rank), box)
             target = self.builder.make(OPS["update"], (target, x), here, target.type)
         return target
@@ -285,7 +287,11 @@ class _Distributor:
         region, box = region_of(n), self.box(n)
         if value.number in self.strips and self.needs.fits(value, wanted):
             return self.written(self.part(old, need), value, region, box)
-        here = layout.localized(region, layout.section(region, box), box)
+        section = layout.section(region, box)
+        if not layout.size(section) and need.layout == self.layouts[n.number]:
+            self.part(value, wanted)  # for its exchanges
+            return self.part(old, need)
+        here = layout.localized(region, section, box)
         return self.builder.make(n.op, (self.part(old, need), self.part(value, wanted)), here, self.type(n))
 
     def generate(self, n: Node, box: Box) -> Node:

@@ -66,15 +66,12 @@ def sweeps(x: Any) -> Any:
 @pytest.mark.parametrize("rank", [0, 1, 2])
 def test_the_middle_is_computed_while_halos_travel(rank: int) -> None:
     found = names(scheduled(sweeps, 3, rank))
-    assert found.count("begin") == 2 and found.count("fetch") == 4
+    assert found.count("begin") == 2 and found.count("fetch") == (4 if rank == 1 else 2)
     first = found.index("begin")
     assert "large" in found[first : found.index("fetch")]
     second = found.index("begin", first + 1)
-    ends = [k for k, name in enumerate(found) if name == "fetch"]
-    assert (
-        "large" in found[second : ends[2]]
-    )  # an empty fetch of the first sweep may come as late as it likes
-    assert ends[0] < second < ends[2]
+    last = len(found) - 1 - found[::-1].index("fetch")
+    assert "large" in found[second:last] and found.index("fetch") < second
 
 
 def edges(x: Any) -> Any:

@@ -62,7 +62,7 @@ def test_every_rank_gets_its_boxes(ranks: int, dtype: str, rows: int) -> None:
                 memory = Memory(part.shape, strides)
                 staged[strides] = Staged(comm, part.dtype, memory, source, wanted)
             outs = [np.zeros(extents(w[comm.rank]), dtype) for w in wanted]
-            staged[strides].start(address(part))
+            staged[strides].start(address(part), 5)
             for i in (3, 1, 4, 0, 2):
                 staged[strides].finish(i, address(outs[i]))
             assert staged[strides].left == 0
@@ -84,7 +84,7 @@ def test_one_message_to_each_rank() -> None:
         staged = Staged(comm, part.dtype, contiguous(part.shape, 8), source, wanted)
         outs = [np.zeros(extents(w[comm.rank])) for w in wanted]
         for _ in range(3):
-            staged.start(address(part))
+            staged.start(address(part), len(outs))
             for k, out in enumerate(outs):
                 staged.finish(k, address(out))
         return comm.traffic.messages, comm.traffic.nbytes
@@ -104,7 +104,7 @@ def test_other_exchanges_while_one_is_under_way() -> None:
         outs = [np.zeros(1) for _ in parts]
         both = [Staged(comm, np.dtype("f8"), contiguous((1,), 8), source, wanted) for _ in parts]
         for staged, part in zip(both, parts, strict=True):
-            staged.start(address(part))
+            staged.start(address(part), 1)
         total = comm.combine(np.array([comm.rank * 1.0]), np.add)
         for staged, out in reversed(list(zip(both, outs, strict=True))):
             staged.finish(0, address(out))
