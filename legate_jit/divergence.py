@@ -89,7 +89,7 @@ def _about(tape: tuple[Any, ...]) -> tuple[int, bool]:
     return _number_of(repr(text)), large
 
 
-def _scalars_digest(scalars: Sequence[Any]) -> int:
+def _scalars_digest(scalars: list[Any]) -> int:
     """Numbers by their bits, other things by what they are."""
     try:
         text = marshal.dumps(

@@ -7,6 +7,7 @@ apply; each box then gets one update with the composed expression. Graph to grap
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass
 from itertools import pairwise, product
 
@@ -21,6 +22,8 @@ from legate_jit.ir.rewrite import Builder, Graph, reachable
 MAX_BOXES = 27
 #: arrays smaller than this are better updated part by part
 MIN_SIZE = 4096
+#: so many updates after a version may look at it
+_AHEAD = 8
 
 Box = tuple[tuple[int, int], ...]
 
@@ -30,6 +33,9 @@ class _Chain:
     base: Node
     updates: tuple[Node, ...]  # in program order
     private: frozenset[Node]  # values of which the base is made that nobody else reads
+    direct: frozenset[
+        Node
+    ]  # updates of elements that none before them wrote: there the base is still the current value
 
 
 def split_updates(graph: Graph) -> Graph:
@@ -66,22 +72,35 @@ def _chains(graph: Graph) -> list[_Chain]:
                 old.kind is not Kind.UPDATE
                 or old in roots
                 or not _boxable(old)
-                or not _private(old, first, users)
+                or not _private(old, updates, users)
             ):
                 break
             updates.append(old)
         if len(updates) > 1 and _reads_identically(updates[-1]):
             taken.update(updates)
             base = updates[-1].src[0]
-            found.append(_Chain(base, tuple(reversed(updates)), _made_for(base, updates[-1], users, roots)))
+            direct = _direct(updates)
+            private = _made_for(base, updates, direct, users, roots)
+            found.append(_Chain(base, tuple(reversed(updates)), private, direct))
     return found
 
 
-def _made_for(base: Node, first: Node, users: dict[Node, int], roots: set[Node]) -> frozenset[Node]:
+def _direct(updates: list[Node]) -> frozenset[Node]:
+    """Of some updates, the last one first, those of elements that none before them writes: the first one and a few."""
+    regions = [index.bounding_box(_view(u)) for u in reversed(updates[-_AHEAD:])]
+    return frozenset(
+        u
+        for k, (u, r) in enumerate(zip(reversed(updates[-_AHEAD:]), regions, strict=True))
+        if not any(_overlap(r, q) for q in regions[:k])
+    )
+
+
+def _made_for(
+    base: Node, updates: list[Node], direct: frozenset[Node], users: dict[Node, int], roots: set[Node]
+) -> frozenset[Node]:
     """Elementwise values that exist only to become the base: they are computed box by box, inside the boxes' kernels."""
-    reads = _reads(first, base) or []
     private: set[Node] = set()
-    stack = [base] if users.get(base, 0) == 1 + len(set(reads)) else []
+    stack = [base] if _private(base, updates, users, direct) else []
     while stack:
         n = stack.pop()
         if n.kind is Kind.MAP and n not in roots and n not in private:
@@ -95,13 +114,25 @@ def _boxable(n: Node) -> bool:
     return isinstance(view, Affine) and all(step == 1 and axis >= 0 for _, step, axis in view.axes)
 
 
-def _private(old: Node, update: Node, users: dict[Node, int]) -> bool:
-    """Whether only `update` looks at `old`, at no element but the one it writes."""
-    reads = _reads(update, old)
-    if reads is None:
-        return False
-    movers = {m for m in reads if m.kind is Kind.MOVE}
-    return users.get(old, 0) == 1 + len(movers) and all(m.arg == update.arg for m in movers)
+def _private(
+    old: Node, updates: list[Node], users: dict[Node, int], direct: frozenset[Node] | None = None
+) -> bool:
+    """Whether only the updates after it, given the last one first, look at `old`, at no element but those they write, which are
+    in it as the ones between left them."""
+    wanted = users.get(old, 0) - 1
+    if direct is None:
+        direct = _direct(updates) if wanted > 1 else frozenset(updates[-1:])
+    later, movers = set(updates), set[Node]()
+    for u in reversed(updates[-_AHEAD:]):
+        reads = _reads(u, old, later)
+        if reads is None or (reads and u not in direct):
+            return False
+        if any(m.kind is not Kind.MOVE or m.arg != u.arg for m in reads):
+            return False
+        movers.update(reads)
+        if len(movers) == wanted:
+            return True
+    return False
 
 
 def _reads_identically(update: Node) -> bool:
@@ -110,14 +141,15 @@ def _reads_identically(update: Node) -> bool:
     return reads is not None and all(m.kind is Kind.MOVE and m.arg == update.arg for m in reads)
 
 
-def _reads(update: Node, old: Node) -> list[Node] | None:
-    """Nodes of the update's value that read `old` directly; None when that cannot be told."""
+def _reads(update: Node, old: Node, others: Set[Node] = frozenset()) -> list[Node] | None:
+    """Nodes of the update's value that read `old` directly; None when that cannot be told. What is read of the `others`, versions
+    that came after it, does not count."""
     found: dict[Node, None] = {}
     seen: set[Node] = set()
     stack = [update.src[1]]
     while stack:
         n = stack.pop()
-        if n in seen or n.number < old.number:
+        if n in seen or n.number < old.number or n in others:
             continue
         seen.add(n)
         if n is old or len(seen) > 500:
@@ -185,9 +217,13 @@ def _overlapping(regions: list[Box]) -> bool:
     """Whether some element is written more than once, so that sweeping once saves something."""
     for k, r in enumerate(regions):
         for q in regions[:k]:
-            if all(max(lo, lo2) < min(hi, hi2) for (lo, hi), (lo2, hi2) in zip(r, q, strict=True)):
+            if _overlap(r, q):
                 return True
     return False
+
+
+def _overlap(a: Box, b: Box) -> bool:
+    return all(max(lo, lo2) < min(hi, hi2) for (lo, hi), (lo2, hi2) in zip(a, b, strict=True))
 
 
 def _inside(box: Box, region: Box) -> bool:
@@ -200,7 +236,8 @@ class _Composer:
     def __init__(self, b: Builder, chain: _Chain, new: list[Node], box: Box, applied: list[Node]) -> None:
         self.b, self.new, self.box, self.applied = b, new, box, applied
         self.shape = tuple(hi - lo for lo, hi in box)
-        self.base, self.first, self.at_first = chain.base, chain.updates[0], False
+        self.base, self.direct, self.at_base = chain.base, chain.direct, False
+        self.region: object = None
         self.versions = {chain.base, *chain.updates}
         self.dependent: dict[Node, bool] = dict.fromkeys(chain.private, True)
         self.versions.discard(chain.base)
@@ -210,7 +247,8 @@ class _Composer:
 
     def value(self) -> Node:
         for u in self.applied:
-            self.at_first = u is self.first
+            self.at_base = u in self.direct
+            self.region = u.arg
             view = _view(u)
             shift = tuple(
                 (lo - start, 1, axis) for (lo, _), (start, _, axis) in zip(self.box, view.axes, strict=True)
@@ -250,7 +288,8 @@ class _Composer:
 
     def at_hand(self, n: Node, v: Affine) -> Node | None:
         # A later update may read the base as well, anywhere: that is the value before the chain, not the current one.
-        if n.kind is Kind.MOVE and n.src[0] in self.versions and (self.at_first or n.src[0] is not self.base):
+        current = n.src[0] is not self.base or (self.at_base and n.arg == self.region) if n.src else False
+        if n.kind is Kind.MOVE and n.src[0] in self.versions and current:
             return self.current
         if n.kind in (Kind.SCALAR, Kind.CONST):
             return self.new[n.number]
