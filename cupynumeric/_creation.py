@@ -59,11 +59,13 @@ def shape_of(shape: Any, dtype: Any = np.int8) -> tuple[int, ...]:
 
 
 def _probe(shape: tuple[int, ...], dtype: np.dtype) -> None:
-    """NumPy's ValueError or MemoryError for arrays that cannot exist."""
+    """NumPy's ValueError or MemoryError for arrays that cannot exist; where there are ranks, no more than one's share must."""
     size = dtype.itemsize
     for n in shape:
         size *= n
-    if size > PROBE_BYTES or len(shape) > 32:
+    if size > PROBE_BYTES and runtime.world is not None:
+        np.empty(runtime.world.share(size), np.uint8)
+    elif size > PROBE_BYTES or len(shape) > 32:
         np.empty(shape, dtype)
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from legate_jit.exchange import SMALL, Box, Boxes, Exchange, split
 from legate_jit.staging import Staged
 
-__all__ = ["COMBINERS", "Comm", "LocalComm", "Overdue", "PeerLost", "Request", "Traffic"]
+__all__ = ["COMBINERS", "Comm", "LocalComm", "Overdue", "PeerLost", "Request", "Traffic", "combining"]
 
 Operator = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -168,6 +168,18 @@ class _Tree:
         while len(level) > 1:
             level = [op(level[k], level[k + 1]) for k in range(0, len(level), 2)]
         return level[0]
+
+
+def combining(rank: int, size: int, elements: int, itemsize: int) -> tuple[int, int]:
+    """The messages that a rank sends to `combine` an array, and their bytes."""
+    if size == 1:
+        return 0, 0
+    if elements * itemsize > _LARGE and 2 < size <= _FEW:
+        share = -(-elements // size)
+        own = min(max(elements - rank * share, 0), share)
+        return 2 * (size - 1), itemsize * (elements - own + (size - 1) * own)
+    sends = sum(step.sends for step in _Tree(size).steps(rank))
+    return sends, sends * elements * itemsize
 
 
 # ---- ranks ----------------------------------------------------------------------------------------------------------

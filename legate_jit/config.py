@@ -11,6 +11,10 @@ Knows names and their values, not what they do.
 | LEGATE_JIT_VERIFY | 0, 1 | check the result of every compiler pass |
 | LEGATE_JIT_TIER0 | 0, 1 | interpret small windows the first times they are seen (default 1) |
 | LEGATE_JIT_VIRTUAL_RANKS | 1..8 | deal arrays out to so many ranks that are threads of this process: for trying programs |
+| LEGATE_JIT_SIMULATE_RANKS | a number | run nothing, plan for so many ranks, and report at the end what they would do |
+| LEGATE_JIT_SIMULATE_READS | a number | what reads of arrays give in a simulation (default 0) |
+| LEGATE_JIT_SIMULATE_REPORT | a path | where the report of a simulation goes as JSON |
+| LEGATE_JIT_MACHINE | a path | JSON file that describes the machine of a simulation |
 
 LEGATE_CONFIG and its variables are kept here as text; `resources` reads them, which few programs need.
 """
@@ -40,6 +44,10 @@ class Config:
     verify: bool = False
     tier0: bool = True
     virtual_ranks: int = 1
+    simulated_ranks: int = 0
+    simulated_reads: float = 0.0
+    simulation_report: str = ""
+    machine: str = ""
 
     @property
     def watching(self) -> bool:
@@ -81,7 +89,26 @@ def from_environment(environment: Mapping[str, str]) -> Config:
         verify=_choice(environment, "LEGATE_JIT_VERIFY", ("0", "1")) == "1",
         tier0=_choice(environment, "LEGATE_JIT_TIER0", ("1", "0")) == "1",
         virtual_ranks=int(_choice(environment, "LEGATE_JIT_VIRTUAL_RANKS", VIRTUAL)),
+        simulated_ranks=_count(environment, "LEGATE_JIT_SIMULATE_RANKS"),
+        simulated_reads=_number(environment, "LEGATE_JIT_SIMULATE_READS"),
+        simulation_report=environment.get("LEGATE_JIT_SIMULATE_REPORT", ""),
+        machine=environment.get("LEGATE_JIT_MACHINE", ""),
     )
+
+
+def _count(environment: Mapping[str, str], name: str) -> int:
+    text = environment.get(name, "")
+    if text and not (text.isdecimal() and int(text)):
+        raise ValueError(f"{name} must be a positive number, not {text!r}")
+    return int(text or 0)
+
+
+def _number(environment: Mapping[str, str], name: str) -> float:
+    text = environment.get(name, "")
+    try:
+        return float(text or 0)
+    except ValueError:
+        raise ValueError(f"{name} must be a number, not {text!r}") from None
 
 
 def _choice(environment: Mapping[str, str], name: str, values: tuple[str, ...]) -> str:

@@ -118,6 +118,7 @@ class Watcher:
         self.planning = 0.0
         self.lines: list[str] = []  # of steps, printed below their flush
         self.place: Place = ("?", 0)
+        self.rank = ""  # whose plan is made, where there are several
         self.window = runtime.window
         self.flush, self.plan, self.compiled = runtime.flush, runtime._plan, runtime._compiled
 
@@ -190,7 +191,10 @@ class Watcher:
 
     def observe(self, stage: str, result: Any) -> None:
         """Print what was asked for of a compiler stage."""
-        if stage == "graph":
+        if stage == "rank":
+            self.rank = f" on rank {result}"
+        elif stage == "graph":
+            self.rank = ""
             self.head(stage, lambda: dump.graph_text(result, self.places))
         elif stage in dump.GRAPHS:
             self.head(stage, lambda: dump.graph_text(result))
@@ -205,7 +209,7 @@ class Watcher:
     def head(self, stage: str, text: Callable[[], str]) -> None:
         """A stage with its headline, if it is wanted."""
         if stage in self.stages:
-            title = f"window {runtime.counters.plans} {stage}"
+            title = f"window {runtime.counters.plans} {stage}{self.rank}"
             self.write(dump.headline(title, place_text(self.place)) + "\n" + text())
 
     def code(self, stage: str, schedule: Any) -> str:

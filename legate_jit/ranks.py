@@ -24,12 +24,13 @@ from legate_jit.execute import Runnable
 from legate_jit.ir import layout, passes
 from legate_jit.ir.build import decode
 from legate_jit.ir.choose import SMALL
-from legate_jit.ir.distribute import distribute
+from legate_jit.ir.distribute import Distributed, distribute
 from legate_jit.ir.layout import Layout
 from legate_jit.ir.node import ArrayType, Signature, array_type
 from legate_jit.ir.ops import Kind
 from legate_jit.ir.overlap import overlap
 from legate_jit.ir.simplify import simplify
+from legate_jit.ir.steps import Schedule
 from legate_jit.store import Store
 from legate_jit.thread_comm import run_ranks
 
@@ -42,7 +43,7 @@ class Dealt(Buffer):
     __slots__ = ("layout", "parts", "type")
 
     def __init__(self, type_: ArrayType, how: Layout) -> None:
-        super().__init__(0, type_.nbytes, None)
+        super().__init__(0, type_.nbytes // math.prod(how.grid), None)  # of a rank: what keeping it costs
         self.type, self.layout = type_, how
         self.parts: dict[int, Buffer] = {}
 
@@ -60,6 +61,9 @@ class Whole(Buffer):
 class World:
     """The ranks of this job, and which of them this process is. `comm`: its end of the communication; None for virtual ranks."""
 
+    #: whether there are no such ranks, and arrays have no contents: `simulation`
+    is_simulated = False
+
     def __init__(self, size: int, own: Sequence[int], comm: Comm | None) -> None:
         self.size, self.own, self.comm = size, tuple(own), comm
 
@@ -69,6 +73,10 @@ class World:
             self._as(self.comm, program)
         else:
             run_ranks(self.size, lambda comm: self._as(comm, program))
+
+    def share(self, nbytes: int) -> int:
+        """What this process keeps of an array of so many bytes that is dealt out."""
+        return nbytes if self.comm is None else -(-nbytes // self.size)
 
     def key(self, key: tuple[Any, ...], inputs: list[Buffer]) -> tuple[Any, ...]:
         """A window's key, with how its inputs lie. What lies whole on this process becomes ordinary memory."""
@@ -81,12 +89,15 @@ class World:
                 layouts.append(None)
                 continue
             free[k] = free[k] and all(_others(dealt, r) == 0 for r in self.own)
-            if dealt.layout.is_replicated:
-                inputs[k] = dealt.parts[self.own[0]]
-                layouts.append(None)
-            else:
-                layouts.append(dealt.layout)
+            inputs[k], how = self.lying(buffer, dealt)
+            layouts.append(how)
         return (code, values, tuple(free), tuple(layouts))
+
+    def lying(self, buffer: Buffer, dealt: Dealt) -> tuple[Buffer, Layout | None]:
+        """What a window takes for the buffer of an array that is or was dealt out, and what its plan depends on."""
+        if dealt.layout.is_replicated:
+            return dealt.parts[self.own[0]], None
+        return buffer, dealt.layout
 
     def plan(self, key: Any, compiled: Callable[[Any], Any]) -> Any:
         """The plan of a window: as on one rank if all it holds is small and whole everywhere."""
@@ -94,13 +105,21 @@ class World:
         sizes = [sig.type.size for sig in key[0] if isinstance(sig, Signature)]
         if max(sizes, default=0) < SMALL and not any(layouts):
             return tiers.plan(tuple(usual), compiled)
-        return RanksPlan(tuple(usual), layouts, self, cpu)
+        return self.spread(tuple(usual), layouts)
+
+    def spread(self, key: Any, given: Sequence[Layout | None]) -> Any:
+        """The plan of a window whose arrays lie in parts."""
+        return RanksPlan(key, given, self, cpu)
 
     def settle(self, store: Store) -> None:
         """Let the store hold all of its array in one memory. Every rank does it at the same time."""
         buffer = store.buffer
         if isinstance(buffer, Dealt):
-            store.buffer = gathered(buffer, self)
+            store.buffer = self.whole(buffer)
+
+    def whole(self, buffer: Dealt) -> Buffer:
+        """All of an array, in the memory of this process."""
+        return gathered(buffer, self)
 
     def own_whole(self, store: Store) -> None:
         """`settle`, and forget the parts: the memory is about to be changed by hand."""
@@ -211,6 +230,31 @@ def _kept(comm: Comm, result: Any) -> Any:
     return result._replace(part=part if own else np.array(part, order="C"))
 
 
+class Recorded:
+    """A recorded window on so many ranks, of any of which the part can be planned. `given`: how its inputs lie (None: whole)."""
+
+    def __init__(self, key: Any, given: Sequence[Layout | None], size: int) -> None:
+        code, live, self._exclusive = key
+        decoded = decode(code)
+        self._scalars, self._size = decoded.scalars, size
+        self.values = len(decoded.values)
+        self.inputs = [n.type for n in decoded.values if n.kind is Kind.BUFFER]
+        self.layouts = [how or layout.replicated(t.shape) for how, t in zip(given, self.inputs, strict=True)]
+        graph = decoded.graph(live)
+        passes.observe("graph", graph)
+        self.graph = simplify(graph)
+        passes.observe("simplified", self.graph)
+
+    def on(self, rank: int, free: Sequence[bool] | None = None) -> tuple[Distributed, Schedule]:
+        """The graph and the schedule of one rank. free: which inputs it may overwrite if nobody else has them (None: all)."""
+        passes.observe("rank", rank)
+        local = distribute(self.graph, self.layouts, self._size, rank)
+        exclusive = [e and f for e, f in zip(self._exclusive, free or self._exclusive, strict=True)]
+        return local, passes.compile_graph(
+            local.graph, exclusive, self._scalars, len(self.inputs), overlap
+        )
+
+
 class RanksPlan:
     """A window's plans, one for each rank of this process."""
 
@@ -227,22 +271,16 @@ class RanksPlan:
     )
 
     def __init__(self, key: Any, given: Sequence[Layout | None], world: World, target: Any) -> None:
-        code, live, exclusive = key
-        decoded = decode(code)
-        graph = simplify(decoded.graph(live))
-        self._world = world
-        self._inputs = [n.type for n in decoded.values if n.kind is Kind.BUFFER]
+        window = Recorded(key, given, world.size)
+        self._world, self._inputs = world, window.inputs
         self._runnables: dict[int, Runnable] = {}
-        layouts = [how or layout.replicated(t.shape) for how, t in zip(given, self._inputs, strict=True)]
         shared = len(world.own) > 1
         for rank in world.own:
-            local = distribute(graph, layouts, world.size, rank)
             # virtual ranks look into one memory of what is whole everywhere: nobody may overwrite it
-            mine = [
-                e and not (shared and how.is_replicated) for e, how in zip(exclusive, layouts, strict=True)
-            ]
-            schedule = passes.compile_graph(local.graph, mine, decoded.scalars, len(self._inputs), overlap)
+            free = [not (shared and how.is_replicated) for how in window.layouts]
+            local, schedule = window.on(rank, free)
             self._runnables[rank] = Runnable(schedule, target, exchanging.bind())
+        graph = window.graph
         self._outputs = [(r.type, how) for r, how in zip(graph.roots, local.layouts, strict=True)]
         self.traffic = sum(e.bytes for e in local.exchanges)
         self.notices = local.notices

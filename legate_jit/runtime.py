@@ -715,6 +715,10 @@ if guarded:
     watching: Any = guard.install()
     if watching is not None:
         world = ranks.World(watching.comm.size, [watching.comm.rank], watching.comm)
+elif config.simulated_ranks:
+    from legate_jit.simulation import report
+
+    world = report.begin(config)
 elif config.virtual_ranks > 1:
     from legate_jit import ranks
 

@@ -203,7 +203,7 @@ def _variables(config: Config, environment: Mapping[str, str]) -> dict[str, str]
         added["FORCE_COLOR"] = "1"
     if config.ranks > 1:
         added[world.EXPECTED] = str(config.ranks)
-    return added | _dump_variables(config)
+    return added | _dump_variables(config) | _simulation_variables(config)
 
 
 def _dump_variables(config: Config) -> dict[str, str]:
@@ -222,6 +222,35 @@ def _dump_variables(config: Config) -> dict[str, str]:
             flag = "--" + key.replace("_", "-")
             raise UsageError(f"{flag}{'=' + text if text else ''}: {error}") from None
     return {names[key]: text or "1" for key, text in config.dumps.items()}
+
+
+def _simulation_variables(config: Config) -> dict[str, str]:
+    names = {
+        "simulate_ranks": "LEGATE_JIT_SIMULATE_RANKS",
+        "simulate_reads": "LEGATE_JIT_SIMULATE_READS",
+        "simulate_report": "LEGATE_JIT_SIMULATE_REPORT",
+        "machine": "LEGATE_JIT_MACHINE",
+    }
+    checks = {"simulate_reads": _check_number, "simulate_report": _check_writable, "machine": _check_machine}
+    for key, text in config.simulation.items():
+        try:
+            checks.get(key, str)(text)
+        except ValueError as error:
+            raise UsageError(f"--{key.replace('_', '-')} {text}: {error}") from None
+    return {names[key]: text for key, text in config.simulation.items()}
+
+
+def _check_number(text: str) -> None:
+    try:
+        float(text)
+    except ValueError:
+        raise ValueError("must be a number") from None
+
+
+def _check_machine(path: str) -> None:
+    from legate_jit.simulation.machine import load
+
+    load(path)
 
 
 def _check_writable(path: str) -> None:

@@ -28,8 +28,22 @@ _LOGGING = "Logging"
 _DEBUGGING = "Debugging"
 _INFO = "Information"
 _COMPILER = "Compiler"
+_SIMULATION = "Simulation"
 _OTHER = "Other options"
-GROUPS = (_TOP, _NODES, _BINDING, _CORE, _MEMORY, _PROFILING, _LOGGING, _DEBUGGING, _COMPILER, _INFO, _OTHER)
+GROUPS = (
+    _TOP,
+    _NODES,
+    _BINDING,
+    _CORE,
+    _MEMORY,
+    _PROFILING,
+    _LOGGING,
+    _DEBUGGING,
+    _COMPILER,
+    _SIMULATION,
+    _INFO,
+    _OTHER,
+)
 
 USAGE = "%(prog)s [flags] (program [its arguments] | -m module [arguments] | -c code [arguments])"
 _DESCRIPTION = """\
@@ -130,6 +144,28 @@ _OPTIONS = (
         "LEVEL",
     ),
     Option(
+        ("--simulate-ranks",),
+        "number",
+        _SIMULATION,
+        "Run nothing: plan the program as so many ranks would, and report memory, messages and predicted time of each at the end",
+        "N",
+    ),
+    Option(
+        ("--simulate-reads",),
+        "text",
+        _SIMULATION,
+        "What the program gets when it reads an array that a simulation does not compute [default: 0]",
+        "NUMBER",
+    ),
+    Option(("--simulate-report",), "text", _SIMULATION, "Write the report as JSON too", "FILE"),
+    Option(
+        ("--machine",),
+        "text",
+        _SIMULATION,
+        "JSON file with what a rank can do, from `python -m benchmarks --machine` [default: see docs/scaling.md]",
+        "FILE",
+    ),
+    Option(
         ("--verbose",),
         "switch",
         _INFO,
@@ -176,7 +212,8 @@ class Config:
     """A command line, understood.
 
     program: the program and its arguments, without `-m` or `-c`, whose operands are `module` and `code`. bindings: per kind
-    (cpu, mem, gpu, nic) the text of its flag. runtime_text: what LEGATE_CONFIG is for the program, the flags of the command
+    (cpu, mem, gpu, nic) the text of its flag; dumps, simulation: of each flag of that kind. runtime_text: what LEGATE_CONFIG
+    is for the program, the flags of the command
     after what it was before; runtime: what the runtime's flags then are, by key. lower: flags for LEGION_DEFAULT_ARGS.
     allocated_by: whose variables gave the numbers of nodes and ranks that no flag gave.
     """
@@ -195,6 +232,7 @@ class Config:
     nsys_extra: tuple[str, ...] = ()
     switches: frozenset[str] = frozenset()
     dumps: Mapping[str, str] = field(default_factory=dict)
+    simulation: Mapping[str, str] = field(default_factory=dict)
     runtime_text: str = ""
     runtime: Mapping[str, Any] = field(default_factory=dict)
     lower: tuple[str, ...] = ()
@@ -367,6 +405,7 @@ def _allocation(environment: Mapping[str, str]) -> placement.Allocation:
 # ---- from flags to a configuration -------------------------------------------------------------------------------------
 
 _SWITCHES = frozenset(option.key for option in _OPTIONS if option.kind == "switch")
+_SIMULATIONS = ("simulate_ranks", "simulate_reads", "simulate_report", "machine")
 _BINDINGS = ("cpu", "mem", "gpu", "nic")
 
 
@@ -405,6 +444,7 @@ def parse(words: Sequence[str], environment: Mapping[str, str], prog: str = "leg
         nsys_extra=_words(given.nsys_extra),
         switches=frozenset(key for key in _SWITCHES if getattr(given, key)),
         dumps=_given(given, {key: key for key in ("dump_ir", "dump_file", "debug")}),
+        simulation=_given(given, {key: key for key in _SIMULATIONS}),
         runtime_text=text,
         runtime=runtime,
         lower=lower,
@@ -416,7 +456,7 @@ def parse(words: Sequence[str], environment: Mapping[str, str], prog: str = "leg
 
 def _given(given: argparse.Namespace, names: Mapping[str, str]) -> dict[str, str]:
     """The values that were given, by other names."""
-    return {key: getattr(given, name) for key, name in names.items() if getattr(given, name) is not None}
+    return {key: str(getattr(given, name)) for key, name in names.items() if getattr(given, name) is not None}
 
 
 def _quoted(text: str) -> tuple[str, ...]:
@@ -467,6 +507,10 @@ def _check(config: Config, started: world.World) -> None:
             )
     if config.ranks > 1 and config.interactive and not config.switches & {"help", "version", "info"}:
         raise UsageError("Cannot start a REPL in multi-node mode: give a program, or use one rank")
+    if config.simulation and "simulate_ranks" not in config.simulation:
+        raise UsageError(f"--{min(config.simulation).replace('_', '-')} needs --simulate-ranks")
+    if config.simulation and max(config.ranks, started.size) > 1:
+        raise UsageError("--simulate-ranks runs in one process: it needs no other ranks and no launcher")
     for key in ("gdb", "cuda_gdb"):
         if key in config.switches and config.ranks > 1:
             raise UsageError(f"--{key.replace('_', '-')} works with one rank only")

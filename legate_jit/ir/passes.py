@@ -26,9 +26,9 @@ def compile_window(code: Sequence[Any], live: Sequence[int], exclusive: Sequence
     """The schedule of a tape whose values `live` must exist afterwards; output k of the schedule is live[k]."""
     decoded = decode(code)
     graph = decoded.graph(live)
-    _observe("graph", graph)
+    observe("graph", graph)
     graph = simplify(graph)
-    _observe("simplified", graph)
+    observe("simplified", graph)
     inputs = sum(1 for sig in decoded.values if sig.kind is Kind.BUFFER)
     return compile_graph(graph, exclusive, decoded.scalars, inputs)
 
@@ -42,17 +42,18 @@ def compile_graph(
 ) -> Schedule:
     """The schedule of a simplified graph with so many input buffers and scalars of these dtypes; `reorder`: a last pass."""
     graph = split_updates(graph)
-    _observe("pieces", graph)
+    observe("pieces", graph)
     graph = lower(graph)
-    _observe("lowered", graph)
+    observe("lowered", graph)
     fused = fuse(graph)
-    _observe("fused", fused)
+    observe("fused", fused)
     result = schedule(fused, exclusive, scalars, inputs)
     result = chained(result if reorder is None else reorder(result))
-    _observe("schedule", result)
+    observe("schedule", result)
     return result
 
 
-def _observe(stage: str, result: Any) -> None:
+def observe(stage: str, result: Any) -> None:
+    """Show the result of a stage to whoever looks. With ranks, 'rank' says whose plan the next ones are of."""
     for observer in observers:
         observer(stage, result)

@@ -1,0 +1,197 @@
+"""Costs: what one run of a plan does on one rank, counted from its schedule.
+
+Messages are counted as `ranks` and `comm` send them; what only estimates exist for (collectives) says so. Pure, but for asking
+`comm` how it combines.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from legate_jit.comm import combining
+from legate_jit.ir import dtypes, layout, neighbors
+from legate_jit.ir.distribute import Distributed
+from legate_jit.ir.exchanges import Collective, Combine, Fetch
+from legate_jit.ir.rewrite import EXCHANGES
+from legate_jit.ir.steps import Call, Launch, Schedule, Task
+
+__all__ = ["Cost", "Flows", "Work", "added", "cost_of", "traffic"]
+
+
+@dataclass(slots=True)
+class Flows:
+    """Exchanges of one kind: how many, and the messages and bytes that the rank sends and receives in them."""
+
+    exchanges: int = 0
+    sent: int = 0
+    sent_bytes: int = 0
+    received: int = 0
+    received_bytes: int = 0
+
+    def add(self, other: Flows, times: int = 1) -> None:
+        """Count others as well."""
+        self.exchanges += times * other.exchanges
+        self.sent += times * other.sent
+        self.sent_bytes += times * other.sent_bytes
+        self.received += times * other.received
+        self.received_bytes += times * other.received_bytes
+
+
+class Work(NamedTuple):
+    """A library call: bytes of its operands and results, operations, and the bytes of an element if they are those of a matrix
+    product (else 0)."""
+
+    moved: int
+    operations: int
+    gemm: int = 0
+
+
+@dataclass(slots=True)
+class Cost:
+    """What one run of a window is on one rank. launches: bytes and operations of each. scratch: bytes of its results and of what
+    is between; staging: bytes of the largest exchange's messages, which may need memory too."""
+
+    values: int = 0
+    launches: list[tuple[int, int]] = field(default_factory=list)
+    calls: list[Work] = field(default_factory=list)
+    exchanges: dict[str, Flows] = field(default_factory=dict)
+    scratch: int = 0
+    staging: int = 0
+
+    @property
+    def moved(self) -> int:
+        """Bytes between memory and kernels or calls."""
+        return sum(moved for moved, _ in self.launches) + sum(each.moved for each in self.calls)
+
+    @property
+    def operations(self) -> int:
+        """Operations of kernels and calls."""
+        return sum(done for _, done in self.launches) + sum(each.operations for each in self.calls)
+
+
+def added(flows: dict[str, Flows], more: dict[str, Flows], times: int = 1) -> None:
+    """Count the exchanges of a run of a window so many times."""
+    for kind, each in more.items():
+        flows.setdefault(kind, Flows()).add(each, times)
+
+
+def cost_of(schedule: Schedule, local: Distributed, rank: int, ranks: int, values: int) -> Cost:
+    """The cost of a rank's schedule, which was made of its graph `local`."""
+    estimates = {each.what: each.bytes for each in local.exchanges}
+    cost = Cost(values, scratch=sum(schedule.slots))
+    for step in schedule.steps:
+        match step:
+            case Launch():
+                cost.launches.append((traffic(step, schedule), step.nest.units * step.nest.work))
+            case Call() if step.spec.name in EXCHANGES:
+                what = dict(step.spec.options)["what"]
+                kind, flows = _exchange(what, step, rank, ranks, estimates.get(what, 0))
+                cost.exchanges.setdefault(kind, Flows()).add(flows)
+                cost.staging = max(cost.staging, flows.sent_bytes + flows.received_bytes)
+            case Call():
+                cost.calls.append(_work(step))
+            case Task():
+                cost.calls.append(Work(sum(a.type.nbytes for a in step.arguments), 0))
+    return cost
+
+
+def traffic(step: Launch, schedule: Schedule) -> int:
+    """Bytes that a launch reads and writes, elements that it reads through several views counted once."""
+    read: dict[int, int] = {}
+    written: dict[int, int] = {}
+    nest = step.nest
+    for operand, place, storage in zip(nest.kernel.operands, nest.places, step.storages, strict=True):
+        if storage < 0:
+            continue
+        moved = dtypes.from_code(operand.dtype).itemsize
+        for n, s in zip(nest.extents, place.strides, strict=True):
+            moved *= n if s else 1
+        if nest.kernel.blocked and place.block_stride:
+            moved *= max(nest.nblocks, 1)
+        for mode, into in (("r", read), ("w", written)):
+            if mode in operand.mode:
+                into[storage] = into.get(storage, 0) + moved
+    return sum(
+        min(moved, schedule.storages[storage].nbytes or moved)
+        for into in (read, written)
+        for storage, moved in into.items()
+    )
+
+
+# ---- calls -------------------------------------------------------------------------------------------------------------
+
+
+def _work(step: Call) -> Work:
+    """What a library call does. Names without a rule move their operands and results once."""
+    types = [a.type for a in step.arguments]
+    results = [t for _, t in step.results]
+    moved = sum(t.nbytes for t in (*types, *results))
+    largest = max((t.size for t in (*types, *results)), default=0)
+    match step.spec.name:
+        case "matmul":
+            inner = types[0].shape[-1] if types[0].shape else 1
+            real = 2 if results[0].dtype.kind != "c" else 8
+            item = results[0].dtype.itemsize // (1 if real == 2 else 2)
+            return Work(moved, real * results[0].size * inner, item if results[0].dtype.kind in "fc" else 0)
+        case "fft":
+            return Work(moved, int(5 * largest * math.log2(max(largest, 2))))
+        case "sort" | "argsort" | "partition" | "argpartition" | "searchsorted":
+            return Work(moved, int(4 * largest * math.log2(max(largest, 2))))
+        case _:
+            return Work(moved, largest)
+
+
+# ---- exchanges ---------------------------------------------------------------------------------------------------------
+
+
+def _exchange(
+    what: Fetch | Combine | Collective, step: Call, rank: int, ranks: int, estimate: int
+) -> tuple[str, Flows]:
+    match what:
+        case Fetch():
+            item = step.results[0][1].dtype.itemsize
+            sent = neighbors.sent(what.source, what.wanted, rank, ranks)
+            received = neighbors.received(what.source, what.wanted, rank)
+            flows = Flows(1, sent.messages, item * sent.elements, received.messages, item * received.elements)
+            return neighbors.kind(what.source, what.wanted), flows
+        case Combine():
+            return "combine", _combined(what, step, rank, ranks)
+        case Collective():
+            share, others = estimate // ranks, 2 * (ranks - 1)  # sizes first, then data, with everybody
+            return "collective", Flows(1, others, share, others, share)
+
+
+def _combined(what: Combine, step: Call, rank: int, ranks: int) -> Flows:
+    """Partial results: by a tree if every rank has one, else each rank gets those of all."""
+    type_ = step.arguments[0].type
+    if everyone(what, ranks) and not what.before:
+        messages, sent = combining(rank, ranks, type_.size, type_.dtype.itemsize)
+        return Flows(1, messages, sent, messages, sent)
+    sent = (ranks - 1) * type_.nbytes
+    return Flows(1, ranks - 1, sent, ranks - 1, sent)
+
+
+def everyone(what: Combine, ranks: int) -> bool:
+    """Whether every rank's partial result counts: a question to few ranks, since only those at the ends have less."""
+    parts = what.parts
+    if parts.is_replicated:
+        return layout.size(parts.box(0)) > 0
+    if math.prod(parts.grid) < ranks or parts.is_pinned:
+        return False
+    even = all(s.tile >= s.div for s in parts.spans if s.dim >= 0)
+    some = range(ranks) if not even else {0, 1, ranks // 2, ranks - 2, ranks - 1, *_corners(parts.grid)}
+    return all(what.counts(k) for k in some if 0 <= k < ranks)
+
+
+def _corners(grid: tuple[int, ...]) -> list[int]:
+    """The ranks at both ends of each dimension, the others' middles."""
+    found = []
+    for d, n in enumerate(grid):
+        for c in (0, n - 1):
+            rank = 0
+            for k, m in enumerate(grid):
+                rank = rank * m + (c if k == d else m // 2)
+            found.append(rank)
+    return found
