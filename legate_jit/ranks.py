@@ -250,9 +250,7 @@ class Recorded:
         passes.observe("rank", rank)
         local = distribute(self.graph, self.layouts, self._size, rank)
         exclusive = [e and f for e, f in zip(self._exclusive, free or self._exclusive, strict=True)]
-        return local, passes.compile_graph(
-            local.graph, exclusive, self._scalars, len(self.inputs), overlap
-        )
+        return local, passes.compile_graph(local.graph, exclusive, self._scalars, len(self.inputs), overlap)
 
 
 class RanksPlan:

@@ -62,6 +62,26 @@ def sent(source: Layout, wanted: Window, rank: int, ranks: int) -> Flow:
     return Flow(sum(n > 0 for n in sizes), sum(sizes))
 
 
+def joint(source: Layout, wanted: Sequence[Window], rank: int, ranks: int) -> tuple[Flow, Flow]:
+    """What `rank` sends and receives when it gets several boxes of one array, with one message to and from each other rank."""
+    mine = source.box(rank)
+    leaving: set[int] = set()
+    arriving: set[int] = set()
+    for each in wanted:
+        leaving.update(
+            k
+            for k in takers(source, each, rank, ranks)
+            if layout.size(layout.intersection(mine, each.box(k)))
+        )
+        box = each.box(rank)
+        arriving.update(
+            k for k in givers(source, each, rank) if layout.size(layout.intersection(source.box(k), box))
+        )
+    sends = sum(sent(source, each, rank, ranks).elements for each in wanted)
+    receives = sum(received(source, each, rank).elements for each in wanted)
+    return Flow(len(leaving), sends), Flow(len(arriving), receives)
+
+
 def givers(source: Layout, wanted: Window, rank: int) -> list[int]:
     """The other ranks that may hold parts of what `rank` gets, in ascending order; at least those that do."""
     box = wanted.box(rank)
@@ -133,4 +153,4 @@ def kind(source: Layout, wanted: Window) -> str:
     return "redistribution"
 
 
-__all__ = ["Flow", "givers", "kind", "received", "sent", "takers"]
+__all__ = ["Flow", "givers", "joint", "kind", "received", "sent", "takers"]

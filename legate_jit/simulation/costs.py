@@ -7,13 +7,15 @@ Messages are counted as `ranks` and `comm` send them; what only estimates exist 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from legate_jit.comm import combining
-from legate_jit.ir import dtypes, layout, neighbors
+from legate_jit.ir import dtypes, index, layout, neighbors
 from legate_jit.ir.distribute import Distributed
 from legate_jit.ir.exchanges import Collective, Combine, Fetch
+from legate_jit.ir.layout import Need, Window
 from legate_jit.ir.rewrite import EXCHANGES
 from legate_jit.ir.steps import Call, Launch, Schedule, Task
 
@@ -81,20 +83,34 @@ def cost_of(schedule: Schedule, local: Distributed, rank: int, ranks: int, value
     """The cost of a rank's schedule, which was made of its graph `local`."""
     estimates = {each.what: each.bytes for each in local.exchanges}
     cost = Cost(values, scratch=sum(schedule.slots))
+    begun: set[Fetch] = set()
     for step in schedule.steps:
         match step:
             case Launch():
                 cost.launches.append((traffic(step, schedule), step.nest.units * step.nest.work))
+            case Call() if step.spec.name == "begin":
+                fetches = dict(step.spec.options)["fetches"]
+                begun.update(fetches)
+                kind, flows = _together(fetches, step, rank, ranks)
+                _exchanged(cost, kind, flows)
             case Call() if step.spec.name in EXCHANGES:
                 what = dict(step.spec.options)["what"]
+                if what in begun:
+                    continue  # counted when it began
+                if isinstance(what, Collective):
+                    cost.calls.append(_local(what, step))
                 kind, flows = _exchange(what, step, rank, ranks, estimates.get(what, 0))
-                cost.exchanges.setdefault(kind, Flows()).add(flows)
-                cost.staging = max(cost.staging, flows.sent_bytes + flows.received_bytes)
+                _exchanged(cost, kind, flows)
             case Call():
                 cost.calls.append(_work(step))
             case Task():
                 cost.calls.append(Work(sum(a.type.nbytes for a in step.arguments), 0))
     return cost
+
+
+def _exchanged(cost: Cost, kind: str, flows: Flows) -> None:
+    cost.exchanges.setdefault(kind, Flows()).add(flows)
+    cost.staging = max(cost.staging, flows.sent_bytes + flows.received_bytes)
 
 
 def traffic(step: Launch, schedule: Schedule) -> int:
@@ -158,9 +174,75 @@ def _exchange(
             return neighbors.kind(what.source, what.wanted), flows
         case Combine():
             return "combine", _combined(what, step, rank, ranks)
+        case Collective(name="matmul"):
+            return "collective", _product(what, step, rank, ranks)
         case Collective():
             share, others = estimate // ranks, 2 * (ranks - 1)  # sizes first, then data, with everybody
             return "collective", Flows(1, others, share, others, share)
+
+
+def _product(what: Collective, step: Call, rank: int, ranks: int) -> Flows:
+    """Panels of both operands, which come in steps (`collectives.products`)."""
+    (a, b), result, item = what.operands, what.result, what.dtype.itemsize
+    flows = Flows(1)
+    steps = _steps(what, step, ranks)
+    for of, kept in ((a, 0), (b, 1)):
+        axes = (0, -1) if kept == 0 else (-1, 1)
+        panel = result.picked(axes, of.shape, lossy=True) or layout.replicated(of.shape)
+        if panel == of:
+            continue
+        wanted = Window((Need(panel, index.identity(of.shape)),))
+        sent, received = neighbors.sent(of, wanted, rank, ranks), neighbors.received(of, wanted, rank)
+        again = steps if of.spans[kept].dim >= 0 else 1  # whoever has all along the sum sends in every step
+        flows.add(
+            Flows(
+                0,
+                sent.messages * again,
+                item * sent.elements,
+                received.messages * again,
+                item * received.elements,
+            )
+        )
+    return flows
+
+
+def _steps(what: Collective, step: Call, ranks: int) -> int:
+    """How many steps the panels come in."""
+    (a, b), result = what.operands, what.result
+    rows, columns = layout.extents(result.box(0))
+    shares = layout.size(a.box(0)) + layout.size(b.box(0))
+    return -(-a.shape[1] // max(1, shares // max(rows + columns, 1)))
+
+
+def _local(what: Collective, step: Call) -> Work:
+    """What a rank computes itself of a collective."""
+    moved = sum(a.type.nbytes for a in step.arguments) + sum(t.nbytes for _, t in step.results)
+    largest = max((a.type.size for a in step.arguments), default=0)
+    rounds = math.log2(max(math.prod(what.result.shape), 2))
+    match what.name:
+        case "matmul":
+            real = 2 if what.dtype.kind != "c" else 8
+            item = what.dtype.itemsize // (1 if real == 2 else 2)
+            done = real * step.results[0][1].size * what.operands[0].shape[1]
+            return Work(moved, done, item if what.dtype.kind in "fc" else 0)
+        case "fft":
+            return Work(moved, int(5 * largest * rounds))
+        case "take":
+            return Work(moved, largest)
+        case _:
+            return Work(moved, int(4 * largest * rounds))
+
+
+def _together(fetches: Sequence[Fetch], step: Call, rank: int, ranks: int) -> tuple[str, Flows]:
+    """Fetches of one array that are begun as one: a message to, and one from, each rank. Named after the first."""
+    first, item = fetches[0], step.arguments[0].type.dtype.itemsize
+    kind = neighbors.kind(first.source, first.wanted)
+    if len(fetches) == 1:
+        sent = neighbors.sent(first.source, first.wanted, rank, ranks)
+        received = neighbors.received(first.source, first.wanted, rank)
+    else:
+        sent, received = neighbors.joint(first.source, [f.wanted for f in fetches], rank, ranks)
+    return kind, Flows(1, sent.messages, item * sent.elements, received.messages, item * received.elements)
 
 
 def _combined(what: Combine, step: Call, rank: int, ranks: int) -> Flows:

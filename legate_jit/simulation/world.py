@@ -146,6 +146,18 @@ class SimulatedWorld(ranks.World):
         """Nothing: there is no limit to what is not there."""
         return 0
 
+    def layout_of(self, buffer: Buffer) -> Layout | None:
+        """No layout: programs whose results depend on values have none to work on, and take what reading gives."""
+        return None
+
+    def parts(self, buffer: Buffer) -> None:
+        """No parts to look at."""
+        return None
+
+    def each(self, program: Any) -> None:
+        """No ranks that could read or write files together."""
+        raise RuntimeError("a simulation reads and writes no files of arrays: make the arrays in the program")
+
     def lying(self, buffer: Buffer, dealt: Dealt) -> tuple[Buffer, Layout | None]:
         """What is not known is never ordinary memory, even where it is whole everywhere."""
         return buffer, dealt.layout
