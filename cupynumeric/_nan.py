@@ -1,16 +1,18 @@
-"""Reductions that ignore NaN. Sums, means, variances and extrema are recorded; order statistics run on the host.
+"""Reductions that ignore NaN. Sums, means, variances and extrema are recorded; order statistics
+observe values.
 
 NumPy's warnings about slices that hold nothing but NaN depend on values and are not given by the recorded ones.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from cupynumeric import _elementwise, _reductions, _ufunc
+from cupynumeric import _elementwise, _quantiles, _reductions, _ufunc
 from cupynumeric._array import ndarray
 from cupynumeric._calls import deliver, hosted, lift, on_host
 from cupynumeric._reduce import NO_VALUE, HostOnly, reduce
@@ -34,9 +36,49 @@ __all__ = [
     "nanvar",
 ]
 
-nanmedian = hosted(np.nanmedian)
-nanpercentile = hosted(np.nanpercentile)
-nanquantile = hosted(np.nanquantile)
+_nanmedian = hosted(np.nanmedian)
+
+
+@functools.wraps(np.nanmedian)
+def nanmedian(
+    a: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, keepdims: Any = NO_VALUE
+) -> Any:
+    """The middle of the elements that are not NaN; observes values."""
+    if out is None:
+        found = _quantiles.nan_median(a, axis, keepdims is True)
+        if found is not None:
+            return found
+    rest = {} if keepdims is NO_VALUE else {"keepdims": keepdims}
+    return _nanmedian(a, axis, out, **rest)
+
+
+def _nan_quantiles(function: Callable[..., Any], percent: bool) -> Callable[..., Any]:
+    on_whole = hosted(function)
+
+    @functools.wraps(function)
+    def quantiles(
+        a: Any,
+        q: Any,
+        axis: Any = None,
+        out: Any = None,
+        overwrite_input: bool = False,
+        method: str = "linear",
+        keepdims: Any = NO_VALUE,
+        **kwargs: Any,
+    ) -> Any:
+        if out is None and not kwargs:
+            found = _quantiles.nan_quantile(a, q, axis, method, keepdims is True, percent)
+            if found is not None:
+                return found
+        rest = {} if keepdims is NO_VALUE else {"keepdims": keepdims}
+        return on_whole(a, q, axis, out, method=method, **rest, **kwargs)
+
+    quantiles.__module__ = "cupynumeric"
+    return quantiles
+
+
+nanpercentile = _nan_quantiles(np.nanpercentile, True)
+nanquantile = _nan_quantiles(np.nanquantile, False)
 
 
 def _can_be_nan(x: ndarray) -> bool:

@@ -5,12 +5,13 @@ Averages and covariances are recorded; order statistics and counting run in libr
 
 from __future__ import annotations
 
+import functools
 import operator
 from typing import Any
 
 import numpy as np
 
-from cupynumeric import _products, _reduce, _reductions, _ufunc
+from cupynumeric import _products, _quantiles, _reduce, _reductions, _ufunc
 from cupynumeric._array import ndarray
 from cupynumeric._calls import cast, hosted, lazy, lift, on_host, wrapped
 from cupynumeric._convert import host_view, to_numpy_tree
@@ -36,8 +37,8 @@ __all__ = [
 histogram2d = hosted(np.histogram2d)
 histogram_bin_edges = hosted(np.histogram_bin_edges)
 histogramdd = hosted(np.histogramdd)
-percentile = hosted(np.percentile)
-quantile = hosted(np.quantile)
+_percentile = hosted(np.percentile)
+_quantile = hosted(np.quantile)
 corrcoef = hosted(np.corrcoef)
 
 
@@ -95,6 +96,9 @@ def median(
     x = lift(a)
     if x.__class__ is not ndarray or out is not None or x.size == 0:
         return on_host(np.median, x, axis, out=out, keepdims=keepdims)
+    found = _quantiles.median(x, axis, keepdims)
+    if found is not None:
+        return found
     axes = _reduce.normalize_axes(axis, x.ndim)
     shape = (
         _reduce.unit_axes(x.shape, axes)
@@ -105,6 +109,44 @@ def median(
     return lazy(
         "numpy", (x,), shape, dtype, function="median", axis=axes if axes else None, keepdims=bool(keepdims)
     )
+
+
+@functools.wraps(np.quantile)
+def quantile(
+    a: Any,
+    q: Any,
+    axis: Any = None,
+    out: Any = None,
+    overwrite_input: bool = False,
+    method: str = "linear",
+    keepdims: bool = False,
+    **kwargs: Any,
+) -> Any:
+    """The elements below which given shares of all lie; observes values."""
+    if out is None and not kwargs:
+        found = _quantiles.quantile(a, q, axis, method, keepdims, False)
+        if found is not None:
+            return found
+    return _quantile(a, q, axis, out, method=method, keepdims=keepdims, **kwargs)
+
+
+@functools.wraps(np.percentile)
+def percentile(
+    a: Any,
+    q: Any,
+    axis: Any = None,
+    out: Any = None,
+    overwrite_input: bool = False,
+    method: str = "linear",
+    keepdims: bool = False,
+    **kwargs: Any,
+) -> Any:
+    """The elements below which given percentages of all lie; observes values."""
+    if out is None and not kwargs:
+        found = _quantiles.quantile(a, q, axis, method, keepdims, True)
+        if found is not None:
+            return found
+    return _percentile(a, q, axis, out, method=method, keepdims=keepdims, **kwargs)
 
 
 def cov(

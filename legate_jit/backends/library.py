@@ -164,6 +164,15 @@ def _argpartition(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, A
     outs[0][...] = np.argpartition(args[0], options["kth"], axis=options["axis"])
 
 
+@implementation("order")
+def _order(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -> None:
+    """The elements at `places` of the array sorted along an axis, stacked along a new first axis."""
+    x, axis, places = args[0], options["axis"], list(options["places"])
+    # NumPy's selection among float16 is wrong on some processors (2.4, AVX-512)
+    chosen = np.partition(x.astype(np.float32) if x.dtype == np.float16 else x, places, axis=axis)
+    outs[0][...] = np.moveaxis(np.take(chosen, places, axis=axis), axis, 0)
+
+
 @implementation("searchsorted")
 def _searchsorted(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -> None:
     table, needles = args

@@ -36,6 +36,6 @@ def implementation(name: str) -> Callable[[Implementation], Implementation]:
 
 def run(comm: Comm, parts: Sequence[np.ndarray], outs: Sequence[np.ndarray], what: Any) -> None:
     """Carry out a collective call of a window on this rank."""
-    from legate_jit.collectives import calls  # noqa: F401  registers the implementations
+    from legate_jit.collectives import calls, orders  # noqa: F401  register the implementations
 
     TABLE[what.name](comm, parts, outs, what)

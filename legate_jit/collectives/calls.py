@@ -2,43 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from legate_jit.backends import blas, library
-from legate_jit.collectives import gathers, halos, implementation, products, searching, sorting, transforms
+from legate_jit.collectives import gathers, halos, implementation, products, transforms
 from legate_jit.comm import Comm
 from legate_jit.ir.exchanges import Collective
 from legate_jit.ir.layout import Layout
-
-
-def _by_lines(
-    algorithm: Callable[[Comm, np.ndarray], np.ndarray],
-    comm: Comm,
-    part: np.ndarray,
-    out: np.ndarray,
-    axis: int,
-) -> None:
-    """Lines along the axis that is cut, one after the other: there are few, or another axis would have been cut."""
-    given, made = np.moveaxis(part, axis, -1), np.moveaxis(out, axis, -1)
-    for line in np.ndindex(given.shape[:-1]):
-        made[line] = algorithm(comm, given[line])
-
-
-def _axis_of(what: Collective) -> int:
-    return int(dict(what.options)["axis"]) % len(what.result.shape)
-
-
-@implementation("sort")
-def _sort(comm: Comm, parts: Sequence[np.ndarray], outs: Sequence[np.ndarray], what: Collective) -> None:
-    _by_lines(sorting.sort, comm, parts[0], outs[0], _axis_of(what))
-
-
-@implementation("argsort")
-def _argsort(comm: Comm, parts: Sequence[np.ndarray], outs: Sequence[np.ndarray], what: Collective) -> None:
-    _by_lines(sorting.argsort, comm, parts[0], outs[0], _axis_of(what))
 
 
 @implementation("fft")
@@ -92,23 +65,6 @@ def _matmul(comm: Comm, parts: Sequence[np.ndarray], outs: Sequence[np.ndarray],
     a, b = (part.astype(what.dtype, copy=False) for part in parts)
     of_a, of_b, result = ([how.box(k) for k in range(comm.size)] for how in (*what.operands, what.result))
     products.multiply(comm, a, b, (of_a, of_b, result), outs[0], blas.matmul)
-
-
-@implementation("count")
-def _count(comm: Comm, parts: Sequence[np.ndarray], outs: Sequence[np.ndarray], what: Collective) -> None:
-    outs[0][...] = searching.count(comm, *_of_one_type(parts), dict(what.options)["side"])
-
-
-@implementation("search")
-def _search(comm: Comm, parts: Sequence[np.ndarray], outs: Sequence[np.ndarray], what: Collective) -> None:
-    outs[0][...] = searching.search(comm, *_of_one_type(parts), dict(what.options)["side"])
-
-
-def _of_one_type(parts: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Table and needles as NumPy compares them."""
-    common = np.result_type(*parts)
-    table, needles = (np.ascontiguousarray(x, common) for x in parts)
-    return table, needles
 
 
 @implementation("convolve")

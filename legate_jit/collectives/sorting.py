@@ -18,7 +18,7 @@ from legate_jit.collectives.splitting import splits
 from legate_jit.collectives.tiles import cut, edges, starts_of
 from legate_jit.comm import Comm
 
-__all__ = ["argsort", "kind_of", "sort"]
+__all__ = ["argsort", "kind_of", "sort", "standing"]
 
 
 def sort(comm: Comm, part: np.ndarray) -> np.ndarray:
@@ -27,6 +27,11 @@ def sort(comm: Comm, part: np.ndarray) -> np.ndarray:
     merged = joined(_moved(comm, run, [run])[0])
     merged.sort(kind="stable")  # of runs: these are found
     return merged
+
+
+def standing(comm: Comm, part: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """The elements at `places` (int64, within the array) of the sorted array, on every rank; nothing else moves."""
+    return splits(comm, np.sort(part, kind=kind_of(part.dtype)), places).values
 
 
 def kind_of(dtype: np.dtype) -> Literal["stable"] | None:

@@ -93,6 +93,12 @@ def _along(axis: str) -> Callable[[Node, dict[str, Any]], Axes]:
     return rule
 
 
+def _standing(call: Node, options: dict[str, Any]) -> Axes:
+    """Elements at given places along an axis, which becomes the first one."""
+    kept = [d for d in range(call.src[0].type.ndim) if d != options["axis"]]
+    return (None, *((d,) for d in kept))
+
+
 def _reduction(call: Node, options: dict[str, Any]) -> Axes:
     reduced = options["axes"]
     kept = [d for d in range(call.src[0].type.ndim) if d not in reduced]
@@ -171,6 +177,7 @@ _RULES: dict[str, Callable[[Node, dict[str, Any]], Axes]] = {
     "partition": _along("axis"),
     "argpartition": _along("axis"),
     "matmul": _matmul,
+    "order": _standing,
     "searchsorted": _needles,
     "fft": _transform,
     "take": _take,
@@ -191,6 +198,17 @@ def _ordering(call: Node, options: dict[str, Any]) -> tuple[Form, ...]:
     places = spec.name.startswith("arg")
     moved = s.type.nbytes + (call.type.nbytes if places else 0)
     return (Form("argsort" if places else "sort", (axis,), axis, moved),)
+
+
+#: elements of a line that ranks show each other for each place they look for (an estimate), and the most lines they do it for
+_SHOWN, _LINES = 64, 256
+
+
+def _selecting(call: Node, options: dict[str, Any]) -> tuple[Form, ...]:
+    """Elements at given places along an axis that is cut: only a few candidates of each rank are compared."""
+    if call.type.size > _LINES * call.shape[0]:
+        return ()
+    return (Form("order", (options["axis"],), -1, 0, _SHOWN * call.type.nbytes),)
 
 
 def _searching(call: Node, options: dict[str, Any]) -> tuple[Form, ...]:
@@ -254,6 +272,7 @@ _COLLECTIVES: dict[str, Callable[[Node, dict[str, Any]], tuple[Form, ...]]] = {
     "argsort": _ordering,
     "partition": _ordering,
     "argpartition": _ordering,
+    "order": _selecting,
     "searchsorted": _searching,
     "convolve": _sliding,
     "correlate": _sliding,
