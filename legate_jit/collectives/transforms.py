@@ -247,12 +247,6 @@ def _hermitian(comm: Comm, x: Parts, n: int, axis: int) -> Parts:
         mirrored.append(_with_axis(box, axis, (n - hi + 1, n - lo + 1) if lo < hi else (0, 0)))
     other = _moved(comm, half, tuple(mirrored)).mine
     mine = np.concatenate([direct, np.conj(np.flip(other, axis))], axis)
-    at = [slice(None)] * mine.ndim
-    for real in (0, n // 2) if n % 2 == 0 else (0,):  # values that NumPy takes to be real
-        lo, hi = boxes[comm.rank][axis]
-        if lo <= real < hi:
-            at[axis] = slice(real - lo, real - lo + 1)
-            mine.imag[tuple(at)] = 0
     return Parts(mine, shape, boxes)
 
 

@@ -126,6 +126,44 @@ def test_long_sums_stay_where_they_are(small: pytest.MonkeyPatch, ranks: int) ->
 
 
 @pytest.mark.parametrize("ranks", SIZES)
+def test_operands_made_in_the_window_lie_for_their_product(small: pytest.MonkeyPatch, ranks: int) -> None:
+    """Cut along the long axis, that is summed over; by rows where that would move more."""
+    of_size(small, ranks)
+
+    def gram() -> Any:
+        t = values(840, 6) + 1
+        return t.T @ t
+
+    expected = onp.asarray(values(840, 6)) + 1
+    assert traffic(gram, expected.T @ expected) == 2 * (ranks - 1) * 6 * 6 * 8
+    small.setattr(choose, "SMALL", 100)
+    assert (
+        traffic(lambda: values(840, 6) @ np.ones((6, 6)), onp.asarray(values(840, 6)) @ onp.ones((6, 6))) == 0
+    )
+
+
+def test_large_panels_come_in_steps(small: pytest.MonkeyPatch) -> None:
+    """Those that are larger than what a rank has of an operand twice."""
+    of_size(small, 7)
+    steps: list[int] = []
+    whole = products.multiply
+
+    def multiply(*arguments: Any) -> None:
+        steps.append(arguments[1].shape[0])
+        whole(*arguments)
+
+    small.setattr(products, "multiply", multiply)
+    n = 84
+    a, b = values(n, n), values(n, n) + 1
+    expected = onp.asarray(a) @ onp.asarray(b)
+    for panel, times in ((needs.PANEL, 0), (n * n * 8, 0), (n * n * 8 - 1, 7)):
+        small.setattr(needs, "PANEL", panel)
+        steps.clear()
+        traffic(lambda: a @ b, expected)
+        assert steps == [n // 7] * times
+
+
+@pytest.mark.parametrize("ranks", SIZES)
 def test_stacks_move_nothing(small: pytest.MonkeyPatch, ranks: int) -> None:
     of_size(small, ranks)
     x, y = values(42, 5, 6), values(42, 6, 3)
