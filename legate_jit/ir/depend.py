@@ -34,6 +34,8 @@ def rectangle(
     shape: tuple[int, ...], item: int, offset: int, strides: Sequence[int], extents: Sequence[int]
 ) -> Region | None:
     """The part of a C-ordered array that byte `offset` and `strides` over `extents` touch, or None if it is no rectangle."""
+    if 0 in shape:  # nothing can be touched, but kernels of no iterations still have a place there
+        return None
     units = [0] * len(shape)
     unit = item
     for d in range(len(shape) - 1, -1, -1):
