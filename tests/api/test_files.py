@@ -92,6 +92,7 @@ def test_mapped_files_are_not_read_and_not_written(tmp_path: Path, monkeypatch: 
     assert isinstance(written, onp.memmap)
 
 
+@pytest.mark.one_rank  # an array in parts has no one memory to look at
 def test_files_are_written_from_the_memory_of_the_array(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

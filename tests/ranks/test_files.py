@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import h5py
 import numpy as onp
 import pytest
 import zarr as theirs
-from ranks.launch import job, succeeds
+from ranks.launch import ROOT, job, succeeds
 
 import cupynumeric as np
 import legate
@@ -442,3 +443,27 @@ def test_saving_on_one_rank_only_is_an_error(tmp_path: Path) -> None:
     assert ended.status != 0 and ended.left == 0
     assert "do not run the same program" in ended.err
     assert names(tmp_path) == []
+
+
+PAGE = (ROOT / "docs" / "io.md").read_text(encoding="utf-8")
+SNIPPETS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_snippets_of_the_page_run(tmp_path: Path, count: int) -> None:
+    """One after the other, as one program."""
+    assert len(SNIPPETS) == 3
+    program = "\n".join(["import os, sys", "os.chdir(sys.argv[1])", *SNIPPETS])
+    out = succeeds(program, count, str(tmp_path))
+    expected = ["True 1.0", "500000", "True (1000000,)"]
+    assert sorted(out.splitlines()) == sorted(expected * count)
+
+
+def test_the_example_under_mpiexec(tmp_path: Path) -> None:
+    program = f"""
+        import runpy, sys
+        sys.path.insert(0, {str(ROOT / "examples")!r})
+        sys.argv = ["sharded_io.py", "-n", "301", "-i", "3", "--check", "--repeat", "2", "--folder", {str(tmp_path / "new")!r}]
+        runpy.run_path({str(ROOT / "examples" / "sharded_io.py")!r}, run_name="__main__")
+    """
+    assert succeeds(program, 4).count("check: equal to NumPy's") == 4
