@@ -170,23 +170,36 @@ class Recorder:
         self.agree_on_arrays(comm, kind, (), what)
 
     def agree_on_arrays(
-        self, comm: Comm, kind: int, stores: Sequence[Any], what: Callable[[], tuple[str, int]]
+        self,
+        comm: Comm,
+        kind: int,
+        stores: Sequence[Any],
+        what: Callable[[], tuple[str, int]],
+        stop: bool = False,
     ) -> list[Any]:
         """`agree` before a window of these stores runs. Those that are still wanted on some rank but not on this one (garbage
-        is collected when it is): they must be computed here too, and are wanted as long as the caller holds what is returned."""
-        wanted = bytes([sys.getrefcount(s) > _UNWANTED for s in stores])
+        is collected when it is): they must be computed here too, and are wanted as long as the caller holds what is returned.
+
+        stop: this rank has been asked to stop. If any rank has, all of them get a KeyboardInterrupt here."""
+        wanted = bytes([stop, *[sys.getrefcount(s) > _UNWANTED for s in stores]])
         missing = []
         if not comm.agree(kind, self.count, self.digest, zlib.crc32(wanted)):
             if not comm.agree(kind, self.count, self.digest, 0):  # what is wanted is not the only difference
                 self._disagree(comm, what)
-            anywhere = [any(there) for there in zip(*comm.allgather_object(wanted), strict=True)]
+            stopped, *anywhere = [any(there) for there in zip(*comm.allgather_object(wanted), strict=True)]
+            if stopped:
+                self._begin_anew()
+                raise KeyboardInterrupt
             missing = [
-                s for s, here, there in zip(stores, wanted, anywhere, strict=True) if there and not here
+                s for s, here, there in zip(stores, wanted[1:], anywhere, strict=True) if there and not here
             ]
+        self._begin_anew()
+        return missing
+
+    def _begin_anew(self) -> None:
         self._log.clear()
         self._details.clear()
         self.count = self.digest = 0
-        return missing
 
     def _disagree(self, comm: Comm, what: Callable[[], tuple[str, int]]) -> NoReturn:
         point, status = what()

@@ -33,7 +33,7 @@ from legate_jit.places import Place, place_of, place_text, user_place
 
 __all__ = ["Guard", "install"]
 
-_FENCE, _END, _FLUSH, _READ = 1, 2, 3, 4
+_FENCE, _END, _FLUSH, _READ, _STATEMENT = 1, 2, 3, 4, 5
 #: seconds that the others have to come to the end as well, when this rank ended with a status
 _GRACE = 5.0
 #: seconds between looks at whom this rank waits for, and after which a rank that is gone counts as lost
@@ -90,6 +90,12 @@ class Guard:
         self.active = True
         self._warn = _seconds("LEGATE_JIT_STALL_WARNING", 30.0)
         self._limit = _seconds("LEGATE_JIT_STALL_TIMEOUT", 0.0)
+        #: what is run when it is a statement of a session, by which it is called where no line of it is being run
+        self.session = ""
+        #: whether this rank may wait long for what somebody types
+        self.patient = False
+        #: whether the program shall be interrupted where all ranks are next
+        self.interrupted = False
         self._met = False  # whether the ranks agreed on what is being done now
         #: what stopped this rank inside a run that the others may be waiting in
         self.stopped: BaseException | None = None
@@ -137,6 +143,10 @@ class Guard:
         """A run of this rank was stopped; the others may wait in one of its exchanges."""
         self.stopped, self.comm.awaited = error, -1
 
+    def statement(self, what: str) -> None:
+        """All ranks have run one statement of a session, and recorded the same."""
+        self._agree(_STATEMENT, what)
+
     def _agree(self, kind: int, what: str, stores: Sequence[Any] = ()) -> list[Any]:
         comm = self.comm
         comm.doing = what
@@ -144,7 +154,8 @@ class Guard:
         if self.stopped is not None or comm.awaited >= 0:  # then the others come here as well, soon, or never
             comm.deadline = time.monotonic() + _GRACE
         try:
-            held = self.recorder.agree_on_arrays(comm, kind, stores, point)
+            stop, self.interrupted = self.interrupted, False
+            held = self.recorder.agree_on_arrays(comm, kind, stores, point, stop)
         except Overdue as overdue:
             self._fail_alone(overdue.peer)
         self.stopped = comm.deadline = None
@@ -164,6 +175,8 @@ class Guard:
         place = user_place()
         if place[1]:
             return lambda: (f"{what} at {place_text(place)}", 0)
+        if self.session:
+            return lambda: (f"{what} of {self.session}", 0)
         code = _status(self._exit)
         if code and self.comm.deadline is None:
             self.comm.deadline = time.monotonic() + _GRACE
@@ -270,6 +283,8 @@ class Guard:
             waited = time.monotonic() - since
             if waited > _LOST and self._is_lost(peer, since):
                 self.fail(1, f"{self._waiting(peer)}, which is gone: it was killed, or ended without a word")
+            if self.patient:
+                continue
             if self._limit and waited > self._limit:
                 self.fail(_TIMED_OUT, f"{self._waiting(peer)} for {waited:.0f} s (LEGATE_JIT_STALL_TIMEOUT)")
             if warned[0] != since:

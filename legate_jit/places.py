@@ -22,9 +22,14 @@ __all__ = ["Place", "Tape", "TracedWindow", "place_of", "place_text", "user_plac
 Place = tuple[str, int]  # file, line
 
 _HOME = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-_INSIDE = tuple(
-    os.path.join(_HOME, package) + os.sep for package in ("legate_jit", "cupynumeric", "cunumeric", "legate")
-) + (os.path.dirname(os.path.abspath(numpy.__file__)) + os.sep,)
+_INSIDE = (
+    *(
+        os.path.join(_HOME, package) + os.sep
+        for package in ("legate_jit", "cupynumeric", "cunumeric", "legate")
+    ),
+    os.path.dirname(os.path.abspath(numpy.__file__)) + os.sep,
+    "<frozen ",  # runs modules
+)
 
 
 def place_of(frame: FrameType | None) -> Place:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from types import FrameType
 
 from legate_jit import world
-from legate_jit.cli import launchers
+from legate_jit.cli import launchers, terminal
 from legate_jit.cli.bind import RANK_WORD
 from legate_jit.cli.flags import Config, UsageError
 from legate_jit.cli.launchers import Launcher
@@ -29,6 +29,8 @@ from legate_jit.cli.launchers import Launcher
 __all__ = ["LegateDriver", "plain_python"]
 
 #: signals that are passed on to a launcher
+#: the variable that tells the console that somebody types: as in legate_jit.console
+TERMINAL = "LEGATE_JIT_TERMINAL"
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP)
 _INFO = (
     "from legate.util import info as i; i.print_system_info(); i.print_package_versions(); i.print_package_details(); "
@@ -67,7 +69,8 @@ class LegateDriver:
     def command(self) -> tuple[str, ...]:
         """The whole command: launcher, bindings, wrappers, the program."""
         config = self.config
-        inner = (*config.wrappers, *_tools(config), *config.inner_wrappers, *_program(config))
+        ranks = max(config.ranks, world.detect(self.environment).size)
+        inner = (*config.wrappers, *_tools(config), *config.inner_wrappers, *_program(config, ranks))
         return (*self.launcher.command, *_bind(config, inner), *inner)
 
     def run(self) -> int:
@@ -86,15 +89,17 @@ class LegateDriver:
             return _become(self.command, self.environment)
         if timing:
             print(f"Legate start: {datetime.datetime.now()}", flush=True)
-        code = _spawn(self.command, self.environment, own_session=not self._needs_terminal)
+        code = _spawn(self.command, self.environment, self._needs_terminal, TERMINAL in self.environment)
         if timing:
             print(f"Legate end: {datetime.datetime.now()}", flush=True)
         return code
 
     @property
     def _needs_terminal(self) -> bool:
-        """Whether somebody types: a process of another session could not read from the terminal."""
-        return self.config.interactive or bool(self.config.switches & {"gdb", "cuda_gdb"})
+        """Whether the ranks read from the terminal: in another session they could not."""
+        return (self.config.interactive and self.config.ranks == 1) or bool(
+            self.config.switches & {"gdb", "cuda_gdb"}
+        )
 
 
 # ---- the command -------------------------------------------------------------------------------------------------------
@@ -115,8 +120,10 @@ def plain_python(config: Config) -> bool:
     return is_script or not os.access(path, os.X_OK)
 
 
-def _program(config: Config) -> tuple[str, ...]:
+def _program(config: Config, ranks: int) -> tuple[str, ...]:
     """The command of the program itself."""
+    if config.interactive and ranks > 1:
+        return (sys.executable, "-m", "legate_jit.console")
     if not plain_python(config):
         if not config.program:
             raise UsageError("--run-mode exec needs a program")
@@ -203,6 +210,8 @@ def _variables(config: Config, environment: Mapping[str, str]) -> dict[str, str]
         added["FORCE_COLOR"] = "1"
     if config.ranks > 1:
         added[world.EXPECTED] = str(config.ranks)
+        if config.interactive and config.launcher != "none" and sys.stdin.isatty():
+            added[TERMINAL] = "1"
     return added | _dump_variables(config) | _simulation_variables(config)
 
 
@@ -301,12 +310,18 @@ def _become(command: tuple[str, ...], environment: Mapping[str, str]) -> int:
     return 127
 
 
-def _spawn(command: tuple[str, ...], environment: Mapping[str, str], own_session: bool) -> int:
-    """Run the command below this process until it ends, passing signals on."""
+def _spawn(
+    command: tuple[str, ...], environment: Mapping[str, str], needs_terminal: bool, typing: bool
+) -> int:
+    """Run the command below this process until it ends, passing signals on. typing: what is typed here goes to a console."""
+    own_session = not needs_terminal
+    pipe = subprocess.PIPE if typing else None
     try:
         # Launchers talk to their ranks through file descriptors: they are left open.
         child = subprocess.Popen(
             command,
+            stdin=pipe,
+            stdout=pipe,
             env=dict(environment),
             start_new_session=own_session,
             close_fds=False,
@@ -315,7 +330,9 @@ def _spawn(command: tuple[str, ...], environment: Mapping[str, str], own_session
     except OSError as error:
         sys.stderr.write(f"legate: cannot run {command[0]!r}: {error.strerror}\n")
         return 127
-    with _passing_signals_on(child, own_session):
+    with _passing_signals_on(child, own_session, FORWARDED[1:] if typing else FORWARDED):
+        if typing:
+            terminal.converse(child)
         code = child.wait()
     if code < 0 and own_session:
         _end_group(child.pid)
@@ -333,14 +350,16 @@ def _dying_with_parent() -> Callable[[], object] | None:
 
 
 @contextlib.contextmanager
-def _passing_signals_on(child: subprocess.Popen[bytes], own_session: bool) -> Iterator[None]:
+def _passing_signals_on(
+    child: subprocess.Popen[bytes], own_session: bool, signals: tuple[signal.Signals, ...]
+) -> Iterator[None]:
     """Signals sent to this process go to the child. Keys pressed in its own session it gets from the terminal itself."""
 
     def forward(number: int, frame: FrameType | None) -> None:
         if own_session or number not in (signal.SIGINT, signal.SIGQUIT):
             child.send_signal(number)
 
-    before = {number: signal.signal(number, forward) for number in FORWARDED}
+    before = {number: signal.signal(number, forward) for number in signals}
     try:
         yield
     finally:

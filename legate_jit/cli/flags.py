@@ -505,8 +505,6 @@ def _check(config: Config, started: world.World) -> None:
                 f"--nodes {config.nodes} --ranks-per-node {config.ranks_per_node} is {config.ranks} ranks, "
                 f"but the launcher ({started.launcher}) started {started.size}"
             )
-    if config.ranks > 1 and config.interactive and not config.switches & {"help", "version", "info"}:
-        raise UsageError("Cannot start a REPL in multi-node mode: give a program, or use one rank")
     if config.simulation and "simulate_ranks" not in config.simulation:
         raise UsageError(f"--{min(config.simulation).replace('_', '-')} needs --simulate-ranks")
     if config.simulation and max(config.ranks, started.size) > 1:

@@ -300,9 +300,14 @@ def test_under_a_launcher() -> None:
         command("--nodes 1 --ranks-per-node 2 prog.py", **started)
 
 
-def test_debuggers_and_sessions_are_for_one_rank() -> None:
-    with pytest.raises(UsageError, match="Cannot start a REPL in multi-node mode"):
-        command("--nodes 2")
+def test_sessions_of_several_ranks() -> None:
+    console = [PYTHON, "-m", "legate_jit.console"]
+    assert command("--nodes 2")[-3:] == console
+    assert command("", **HYDRA, PMI_RANK="3", MPI_LOCALRANKID="1")[-3:] == console
+    assert command("")[-3:] == [PYTHON]
+
+
+def test_debuggers_are_for_one_rank() -> None:
     with pytest.raises(UsageError, match="--cuda-gdb works with one rank only"):
         command("--nodes 2 --cuda-gdb prog.py")
 
