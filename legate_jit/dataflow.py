@@ -57,9 +57,15 @@ class Flow:
 
 
 class FlowRun:
-    """One run. `run` may be called again after an interruption; what was begun is not begun again."""
+    """One run. `run` may be called again after an interruption; what was begun is not begun again.
 
-    def __init__(self, flow: Flow, buffers: list[Buffer], scalars: list[Any]) -> None:
+    With `hold` it is for others to say what becomes of what bodies raise, as other ranks run points of the same launches: it is
+    in `raised`, by the launch's scalar slot with the first point that raised, and everything is run nevertheless.
+    """
+
+    def __init__(self, flow: Flow, buffers: list[Buffer], scalars: list[Any], hold: bool = False) -> None:
+        self.hold = hold
+        self.raised: dict[int, tuple[tuple[int, ...], Exception]] = {}
         self.flow, self.buffers, self.scalars = flow, buffers, scalars
         self.waiting = [len(found) for found in flow.edges]
         self.ready = list(flow.sources)
@@ -108,7 +114,7 @@ class FlowRun:
             self._complete(k)
             return
         if isinstance(step, Task) and cause is None:
-            self.going[k] = attempt = begin(step, self.buffers, self.scalars)
+            self.going[k] = attempt = begin(step, self.buffers, self.scalars, self.hold)
             heappop(self.ready)
             jobs = [(attempt, number) for number in range(len(attempt.points))]
             if step.spec.concurrent:
@@ -116,6 +122,8 @@ class FlowRun:
                 for _ in jobs[1:]:
                     crew.jobs.put((*jobs.pop(), self.done))
             self.own.extend(jobs)
+            if not jobs:  # no point is this rank's
+                self._ended(k)
             return
         if isinstance(step, Task):
             self.scalars[step.launch].error = cause
@@ -126,6 +134,8 @@ class FlowRun:
 
     def _is_small(self, step: Task) -> bool:
         """Whether a launch is run where it is found, before others are looked at: one point of a short body."""
+        if self.hold:
+            return False
         partition = step.partition
         single = not (partition.launch or partition.images)
         return single and is_short(step.spec.name) and not step.spec.concurrent
@@ -164,9 +174,11 @@ class FlowRun:
     def _ended(self, k: int) -> None:
         attempt = self.going[k]
         error = attempt.finish()
+        (step,) = self.flow.items[k]
+        assert isinstance(step, Task)
+        if attempt.raised:
+            self.raised[step.launch] = min(attempt.raised.items(), key=lambda item: item[0])
         if error is not None:
-            (step,) = self.flow.items[k]
-            assert isinstance(step, Task)
             self.failed[step.launch] = attempt.call.error = error
         del self.going[k]
         self._complete(k)

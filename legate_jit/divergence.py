@@ -21,6 +21,7 @@ import numpy as np
 from legate_jit import runtime
 from legate_jit.comm import Comm
 from legate_jit.ir.choose import SMALL
+from legate_jit.ir.dealing import is_dealt
 from legate_jit.ir.node import Signature
 from legate_jit.places import Place, Tape, TracedWindow, place_text, user_place
 
@@ -64,7 +65,9 @@ def _number_of(text: str) -> int:
 
 
 _signatures: dict[Signature, int] = {}
-_tapes: dict[tuple[Any, ...], tuple[int, bool]] = {}  # digest, whether arrays in it may be dealt out
+_tapes: dict[
+    tuple[Any, ...], tuple[int, bool]
+] = {}  # digest, whether arrays or launches in it may be dealt out
 runtime.bounded += [(_signatures, 100_000), (_tapes, 4000)]
 
 
@@ -82,11 +85,11 @@ def _signature_digest(signature: Signature) -> int:
 
 
 def _about(tape: tuple[Any, ...]) -> tuple[int, bool]:
-    """The digest of a tape, and whether any of its arrays is large."""
+    """The digest of a tape, and whether any of its arrays is large or any launch dealt out."""
     text = [_signature_digest(e) if e.__class__ is Signature else e for e in tape]
     signatures = [e for e in tape if e.__class__ is Signature]
     large = any(t.size >= SMALL for e in signatures for t in (e.type, *e.types))
-    return _number_of(repr(text)), large
+    return _number_of(repr(text)), large or any(is_dealt(e.arg) for e in signatures)
 
 
 def _scalars_digest(scalars: list[Any]) -> int:

@@ -244,9 +244,9 @@ class Runnable:
             raise error
         return True
 
-    def execution(self, buffers: list[Buffer], scalars: list[Any]) -> Execution:
+    def execution(self, buffers: list[Buffer], scalars: list[Any], hold: bool = False) -> Execution:
         """A run that can be interrupted and resumed."""
-        return Execution(self, buffers, scalars)
+        return Execution(self, buffers, scalars, hold)
 
     def write_table(self, buffers: list[Buffer], scalars: list[Any]) -> None:
         """Fill the table with addresses and scalar bits."""
@@ -291,11 +291,14 @@ def _points() -> Any:
 
 
 class Execution:
-    """One run of a Runnable: a position among its segments, and the buffers in use."""
+    """One run of a Runnable: a position among its segments, and the buffers in use. `hold`: see `dataflow.FlowRun`."""
 
-    __slots__ = ("_begun", "_flow", "buffers", "position", "runnable", "scalars")
+    __slots__ = ("_begun", "_flow", "buffers", "hold", "position", "runnable", "scalars")
 
-    def __init__(self, runnable: Runnable, buffers: list[Buffer], scalars: list[Any]) -> None:
+    def __init__(
+        self, runnable: Runnable, buffers: list[Buffer], scalars: list[Any], hold: bool = False
+    ) -> None:
+        self.hold = hold
         self.runnable, self.buffers, self.scalars = runnable, buffers, scalars
         self.position = 0
         self._flow: Any = None
@@ -330,7 +333,7 @@ class Execution:
         from legate_jit.dataflow import FlowRun
 
         if self._flow is None:
-            self._flow = FlowRun(self.runnable.flow, self.buffers, self.scalars)
+            self._flow = FlowRun(self.runnable.flow, self.buffers, self.scalars, self.hold)
         flow = self._flow
         flow.run(self._perform)
         self.position = len(self.runnable.items)
@@ -341,6 +344,11 @@ class Execution:
             first = flow.failed[min(flow.failed)]
             flow.failed.clear()
             raise first
+
+    @property
+    def raised(self) -> dict[int, tuple[tuple[int, ...], Exception]]:
+        """What bodies raised, if it was held back: by the launch's scalar slot, with the point."""
+        return self._flow.raised if self._flow is not None else {}
 
     def _perform(self, k: int) -> None:
         item, r = self.runnable.items[k], self.runnable

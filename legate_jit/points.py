@@ -99,13 +99,24 @@ class Part:
 
 
 class Attempt:
-    """One run of one launch: its global arrays, the points that have run, and the reductions to be merged."""
+    """One run of one launch: its global arrays, the points that have run, and the reductions to be merged.
 
-    __slots__ = ("arrays", "call", "errors", "partition", "parts", "points", "ran", "roles")
+    `raised`: what bodies raised, by point, when it is not for this run to say what becomes of it (`hold`): points of the launch
+    run elsewhere, too.
+    """
+
+    __slots__ = ("arrays", "call", "errors", "hold", "partition", "parts", "points", "raised", "ran", "roles")
 
     def __init__(
-        self, roles: tuple[str, ...], partition: Partition, arrays: Sequence[np.ndarray], call: Any
+        self,
+        roles: tuple[str, ...],
+        partition: Partition,
+        arrays: Sequence[np.ndarray],
+        call: Any,
+        hold: bool = False,
     ) -> None:
+        self.hold = hold
+        self.raised: dict[tuple[int, ...], Exception] = {}
         self.roles, self.partition, self.arrays, self.call = roles, partition, arrays, call
         self.points: list[tuple[int, ...]] = list(partition.points())
         self.parts: list[Sequence[Part]] = [()] * len(self.points)
@@ -124,9 +135,13 @@ class Attempt:
         start = perf_counter()
         try:
             arrays, boxes, parts = _local(self.roles, self.arrays, partition, index)
-            _run_body(call, index, partition.launch, arrays, boxes, sum(a.nbytes for a in arrays))
+            launch = partition.launch if partition.share is None else partition.share.launch
+            _run_body(call, index, launch, arrays, boxes, sum(a.nbytes for a in arrays))
             self.parts[number] = parts
         except BaseException as e:
+            if self.hold and isinstance(e, Exception):
+                self.raised[index] = e
+                return
             error = call.failed(e, index)
             if error is not None:
                 self.errors[number] = error
@@ -166,11 +181,11 @@ def _run_body(
         active.remove(call)
 
 
-def attempt(step: Task, buffers: Sequence[Buffer], scalars: Sequence[Any]) -> Attempt:
+def attempt(step: Task, buffers: Sequence[Buffer], scalars: Sequence[Any], hold: bool = False) -> Attempt:
     """A run of a step of a schedule."""
     roles = step.spec.roles
     arrays = [array_of(a, buffers, role != "input") for a, role in zip(step.arguments, roles, strict=True)]
-    return Attempt(roles, step.partition, arrays, scalars[step.launch])
+    return Attempt(roles, step.partition, arrays, scalars[step.launch], hold)
 
 
 def run_alone(
@@ -229,13 +244,22 @@ def _local(
     out: list[np.ndarray] = []
     boxes: list[Box] = []
     parts: list[Part] = []
+    share = partition.share
     for k, (whole, role) in enumerate(zip(arrays, roles, strict=True)):
         box = partition.box(k, index)
         for image in partition.images:
             if image.range == k:
-                at = partition.box(image.function, index)
-                box = image_box(arrays[image.function][_slices(at)], whole.shape, image.hint)
-        local = whole if not index else whole[_slices(box)]
+                function = image.function
+                at = _within(partition.box(function, index), partition, function)
+                extents = tuple(a.extent for a in partition.axes[k])
+                box = image_box(arrays[function][_slices(at)], extents, image.hint)
+        if not index:
+            local = whole
+        elif share is not None and k in share.rows:
+            row = [slice(i - lo, i - lo + 1) for i, lo in zip(index, partition.lower, strict=True)]
+            local = whole[tuple(row)].reshape(whole.shape[len(index) :])
+        else:
+            local = whole[_slices(_within(box, partition, k))]
         if role not in ("input", "output"):
             part = Part(local, role)
             parts.append(part)
@@ -243,6 +267,14 @@ def _local(
         out.append(local)
         boxes.append(box)
     return out, boxes, parts
+
+
+def _within(box: Box, partition: Partition, operand: int) -> Box:
+    """A box of an operand in the memory at hand."""
+    if partition.share is None:
+        return box
+    lows = partition.share.lows[operand]
+    return tuple((lo - at, hi - at) if hi > lo else (0, 0) for (lo, hi), at in zip(box, lows, strict=True))
 
 
 def _slices(box: Box) -> tuple[Any, ...]:

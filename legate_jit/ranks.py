@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from legate_jit import exchanging, tiers
+from legate_jit import exchanging, failures, poison, tiers
 from legate_jit.backends import cpu, memory
 from legate_jit.backends.memory import Buffer
 from legate_jit.collectives.messages import all_gather, joined
@@ -24,11 +24,13 @@ from legate_jit.execute import Runnable
 from legate_jit.ir import layout, passes
 from legate_jit.ir.build import decode
 from legate_jit.ir.choose import SMALL
+from legate_jit.ir.dealing import is_dealt
 from legate_jit.ir.distribute import Distributed, distribute
 from legate_jit.ir.layout import Layout
-from legate_jit.ir.node import ArrayType, Signature, array_type
+from legate_jit.ir.node import ArrayType, Node, Signature, array_type
 from legate_jit.ir.ops import Kind
 from legate_jit.ir.overlap import overlap
+from legate_jit.ir.schedule import launches_before
 from legate_jit.ir.simplify import simplify
 from legate_jit.ir.steps import Schedule
 from legate_jit.store import Store
@@ -103,7 +105,8 @@ class World:
         """The plan of a window: as on one rank if all it holds is small and whole everywhere."""
         *usual, layouts = key
         sizes = [sig.type.size for sig in key[0] if isinstance(sig, Signature)]
-        if max(sizes, default=0) < SMALL and not any(layouts):
+        tasks = any(isinstance(e, Signature) and is_dealt(e.arg) for e in key[0])
+        if max(sizes, default=0) < SMALL and not any(layouts) and not tasks:
             return tiers.plan(tuple(usual), compiled)
         return self.spread(tuple(usual), layouts)
 
@@ -261,7 +264,9 @@ class RanksPlan:
         "_outputs",
         "_runnables",
         "_world",
+        "after",
         "calls",
+        "launched",
         "launches",
         "notices",
         "schedule",
@@ -279,6 +284,10 @@ class RanksPlan:
             local, schedule = window.on(rank, free)
             self._runnables[rank] = Runnable(schedule, target, exchanging.bind())
         graph = window.graph
+        after = launches_before(graph)
+        #: for each result, and each launch by its scalar slot, the launches it is computed from: one bit for each, at its slot
+        self.after = [after.get(r, 0) for r in graph.roots]
+        self.launched = {_slot(n): after[n] for n in graph.nodes if n.kind is Kind.TASK}
         self._outputs = [(r.type, how) for r, how in zip(graph.roots, local.layouts, strict=True)]
         self.traffic = sum(e.bytes for e in local.exchanges)
         self.notices = local.notices
@@ -301,13 +310,19 @@ class RanksPlan:
         return _Run(self, buffers, scalars)
 
 
+def _slot(launch: Node) -> int:
+    slot = launch.src[-1].arg
+    assert isinstance(slot, int)
+    return slot
+
+
 _told: set[str] = set()
 
 
 def tell(world: World, notices: Sequence[str]) -> None:
     """Say once for each operation that it is computed whole on every rank, and how many bytes that moves."""
     for notice in notices:
-        name = notice.partition(" ")[0]
+        name = notice.partition(" runs ")[0]
         if name not in _told and 0 in world.own:
             _told.add(name)
             print(f"[legate-jit] {notice}", file=sys.stderr)
@@ -332,13 +347,38 @@ class _Run:
             for rank, (_, buffers) in self._executions.items():
                 out.parts[rank] = buffers[self._plan._runnables[rank].schedule.outputs[k]]
         self.finished = True
+        if self._plan.launched:
+            self._settle(
+                failures.agreed([e.raised for e, _ in self._executions.values()], self._plan._world.comm)
+            )
+
+    def _settle(self, raised: failures.Raised) -> None:
+        """Do with what bodies raised, on any rank, what their launches say: the same on every rank. Results computed from a
+        launch that failed are poisoned, and the first error is raised."""
+        failed: dict[int, BaseException] = {}
+        for slot in sorted(raised):
+            call, (index, error) = self._scalars[slot], raised[slot]
+            before = self._plan.launched[slot] & ~(1 << slot)
+            cause = next((e for k, e in failed.items() if before >> k & 1), None)
+            call.error = cause if cause is not None else call.failed(error, index)
+            if call.error is not None:
+                failed[slot] = call.error
+        if not failed:
+            return
+        for slot, before in self._plan.launched.items():
+            self._scalars[slot].error = next((e for k, e in failed.items() if before >> k & 1), None)
+        for out, after in zip(self._buffers[len(self._plan._inputs) :], self._plan.after, strict=True):
+            cause = next((e for k, e in failed.items() if after >> k & 1), None)
+            if cause is not None:
+                poison.mark((out,), cause)
+        raise failed[min(failed)]
 
     def _rank(self, rank: int) -> None:
         runnable = self._plan._runnables[rank]
         if rank not in self._executions:
             inputs = [_part(b, rank) for b in self._buffers[: len(self._plan._inputs)]]
             buffers = runnable.allocate(inputs)
-            self._executions[rank] = runnable.execution(buffers, self._scalars), buffers
+            self._executions[rank] = runnable.execution(buffers, self._scalars, hold=True), buffers
         self._executions[rank][0].run()
 
 

@@ -299,7 +299,14 @@ class AutoTask(Operation):
         place = self._placement
         engine_roles = tuple(r for r, u in zip(roles, unbound, strict=True) if not u)
         spec = TaskSpec(
-            self._info.name, engine_roles, relations, place.pieces, place.threshold, None, self._concurrent
+            self._info.name,
+            engine_roles,
+            relations,
+            place.pieces,
+            place.threshold,
+            None,
+            self._concurrent,
+            bool(arguments.unbound or self._communicators),
         )
         submit(self._launch(spec, roles, arguments), arguments)
 

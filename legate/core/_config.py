@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from legate.core._enums import TaskTarget
 from legate.core._machine import ProcessorRange
+from legate_jit import runtime
 from legate_jit.resources import resources
 
 __all__ = ["Config", "RealmConfig", "config", "default_thresholds", "processors", "realm_config"]
@@ -134,7 +135,8 @@ def default_thresholds() -> Mapping[TaskTarget, int]:
 
 
 def processors() -> dict[TaskTarget, ProcessorRange]:
-    """All processors of this process, by kind; kinds of which there are none are left out."""
+    """All processors of all ranks, by kind; kinds of which there are none are left out. Each rank counts as a node."""
     r = realm_config()
+    ranks = 1 if runtime.world is None else runtime.world.size
     counts = {TaskTarget.GPU: r.gpus, TaskTarget.OMP: r.omps, TaskTarget.CPU: r.cpus}
-    return {target: ProcessorRange(0, n, n) for target, n in counts.items() if n}
+    return {target: ProcessorRange(0, n * ranks, n) for target, n in counts.items() if n}

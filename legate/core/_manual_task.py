@@ -100,7 +100,13 @@ class ManualTask(Operation):
                 roles.append(role)
         cut = partition.explicit(self._shape, operands, self._lower)
         info, place = self._info, self._placement
-        spec = TaskSpec(info.name, tuple(roles), partition=cut, concurrent=self._concurrent)
+        spec = TaskSpec(
+            info.name,
+            tuple(roles),
+            partition=cut,
+            concurrent=self._concurrent,
+            together=bool(arguments.unbound or self._communicators),
+        )
         function = info._variants[place.kind]
         plan = Plan(info.name, info._id, function, place, tuple(self._roles), spec, lower=self._lower or None)
         plan.declare(self._may_throw, arguments)

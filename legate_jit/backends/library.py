@@ -248,6 +248,15 @@ def _fft(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -> N
     outs[0][...] = transformed(args[0], rest.pop("name"), rest)
 
 
+@implementation("fold")
+def _fold(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -> None:
+    """The first array, and then what the second one stacks, merged one after the other."""
+    operator, (result,) = getattr(np, options["op"]), outs
+    result[...] = args[0]
+    for more in args[1]:
+        operator(result, more, out=result)
+
+
 def call(name: str, args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -> None:
     """Carry out a library call."""
     if sum(a.nbytes for a in outs) < _LARGE:

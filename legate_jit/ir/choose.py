@@ -13,12 +13,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from legate_jit.ir import call_rules, index, layout
+from legate_jit.ir import call_rules, dealing, index, layout
 from legate_jit.ir.index import Affine
 from legate_jit.ir.layout import Layout, Need
 from legate_jit.ir.node import Node
 from legate_jit.ir.ops import Kind
+from legate_jit.ir.partition import Operand, fixed_axes
 from legate_jit.ir.rewrite import Graph
+from legate_jit.ir.task import TaskArg
 
 #: arrays of fewer elements are replicated: a message costs more than computing them everywhere
 SMALL = 32768
@@ -43,6 +45,13 @@ def region_of(update: Node) -> Affine:
     view = update.arg
     assert isinstance(view, Affine)
     return view if view.shape else Affine((1,), view.axes)
+
+
+def _written(item: Node) -> Node:
+    """The old value of the array that an item of a launch is the new value of."""
+    task = item.src[0]
+    assert isinstance(task.arg, TaskArg) and isinstance(item.arg, int)
+    return task.src[task.arg.inputs + item.arg]
 
 
 class _Link(NamedTuple):
@@ -70,6 +79,9 @@ class _Class:
     stored: bool = False
     links: dict[_Link, int] = field(default_factory=dict)  # link -> bytes of an element
     penalty: list[int] = field(default_factory=list)  # bytes moved when the axis is cut
+    wishes: dict[Layout, int] = field(
+        default_factory=dict
+    )  # layouts that launches see it in -> bytes of an element
 
 
 class Choice(NamedTuple):
@@ -136,6 +148,8 @@ class _Chooser:
             case Kind.BUFFER:
                 assert isinstance(n.arg, int)
                 self.fixed[n.number] = self.inputs[n.arg]
+            case Kind.ITEM if n.src[0].kind is Kind.TASK:
+                self.unite(_written(n), n)
             case Kind.SCALAR | Kind.CONST | Kind.TASK | Kind.ITEM:
                 self.fixed[n.number] = layout.replicated(n.shape)
             case Kind.MAP:
@@ -191,8 +205,51 @@ class _Chooser:
                 self.add("reshape", n.src[0], n, ())
             case Kind.CALL:
                 self.call(n)
+            case Kind.TASK:
+                self.task(n)
+            case Kind.ITEM if n.src[0].kind is Kind.TASK:
+                if self.find(_written(n).number) != self.find(n.number):
+                    self.add("view", _written(n), n, index.identity(n.shape))
             case _:
                 pass
+
+    def task(self, n: Node) -> None:
+        """The operands of a launch that are cut alike, and what its author asked for."""
+        arg = n.arg
+        assert isinstance(arg, TaskArg)
+        cut = arg.partition
+        if not cut.launch:
+            return
+        bases = [n.src[a.at + (arg.inputs if a.written else 0)] for a in arg.arguments]
+        whole = [
+            k
+            for k, (a, base) in enumerate(zip(arg.arguments, bases, strict=True))
+            if a.view is None or index.is_identity(a.view, base.shape)
+        ]
+        if arg.spec.partition is not None:
+            even = dealing.evenly(cut, self.ranks)
+            for k in whole:
+                wish = even.layout(k) if even.is_separated(k) else None
+                if wish is not None and wish.imbalance() * self.ranks <= UNEVEN * math.prod(wish.grid):
+                    wishes = self.classes[self.find(bases[k].number)].wishes
+                    wishes[wish] = wishes.get(wish, 0) + bases[k].dtype.itemsize
+            return
+        operands = [
+            Operand(tuple(a.extent for a in axes), r)
+            for axes, r in zip(cut.axes, arg.spec.roles, strict=True)
+        ]
+        fixed = fixed_axes(operands, arg.spec.constraints)
+        for k in whole:
+            theirs = self.classes[self.find(bases[k].number)]
+            for d in fixed[k] or ():
+                theirs.penalty[d] += bases[k].type.nbytes
+        hub = max(whole, key=lambda k: bases[k].type.size, default=-1)
+        for k in whole:
+            alike = tuple(
+                cut.axes[hub].index(a) if a.dim >= 0 and a in cut.axes[hub] else -1 for a in cut.axes[k]
+            )
+            if k != hub and max(alike, default=-1) >= 0:
+                self.add("call", bases[hub], bases[k], alike)
 
     def call(self, n: Node) -> None:
         """Operands of a call that can be cut, and what cutting the axes that cannot would move."""
@@ -271,7 +328,7 @@ class _Chooser:
 
     def suggestions(self, k: int, c: _Class) -> list[Layout]:
         """What settled neighbors suggest, those that most bytes speak for first."""
-        votes: dict[Layout, int] = {}
+        votes: dict[Layout, int] = dict(c.wishes)
         for link, itemsize in c.links.items():
             forward = link.b == k
             other = self.classes[link.a if forward else link.b].layout
@@ -283,6 +340,8 @@ class _Chooser:
     def cost(self, k: int, c: _Class, candidate: Layout) -> int:
         """Bytes that move over the links of class k when it lies so. Neighbors that are not settled are taken to follow it."""
         total = sum(c.penalty[d] for d in candidate.cut_axes() if d < len(c.penalty))
+        for wish, itemsize in c.wishes.items():
+            total += itemsize * layout.moved(candidate, Need(wish, index.identity(c.shape)), self.ranks)
         followers: dict[tuple[int, bool], dict[Layout, int]] = {}
         for link, itemsize in c.links.items():
             other, forward = (link.b, True) if link.a == k else (link.a, False)

@@ -17,6 +17,8 @@ import numpy as np
 from legate_jit.ir import dtypes, index, layout
 from legate_jit.ir.build import CallSpec
 from legate_jit.ir.choose import Choice, choose, region_of, reshaped
+from legate_jit.ir.dealing import Reach
+from legate_jit.ir.dealt_tasks import localize
 from legate_jit.ir.exchanges import STAGED, Collective, Combine, Exchange, Fetch, neutral, what
 from legate_jit.ir.index import Affine
 from legate_jit.ir.layout import Box, Layout, Need, Strip, Window
@@ -24,6 +26,7 @@ from legate_jit.ir.needs import CallPlan, Needs
 from legate_jit.ir.node import ArrayType, Node, array_type
 from legate_jit.ir.ops import OPS, Kind, Op
 from legate_jit.ir.rewrite import Builder, Graph, reachable
+from legate_jit.ir.task import TaskArg
 
 
 class Distributed(NamedTuple):
@@ -68,6 +71,7 @@ class _Distributor:
         self.groups: dict[int, int] = {}  # value -> its first fetch
         self.exchanges: list[Exchange] = []
         self.notices: list[str] = []
+        self.made: dict[int, Sequence[Node]] = {}  # by a launch's number: the arrays it writes
 
     def run(self) -> Distributed:
         for n in self.graph.nodes:
@@ -130,7 +134,7 @@ class _Distributor:
             target = self.builder.make(OPS["update"], (target, x), here, target.type)
         return target
 
-    def seen(self, s: Node, need: Need) -> tuple[Node, Box]:
+    def seen(self, s: Node, need: Need | Reach) -> tuple[Node, Box]:
         """A node that holds what the rank needs of `s`, and the box of s that it is."""
         window = self.needs.window(s, need)
         if window is None:
@@ -143,11 +147,11 @@ class _Distributor:
             self.fetched[key] = self.fetch(self.part_of(s), self.layouts[s.number], window, s.number)
         return self.fetched[key], window.box(self.rank)
 
-    def part(self, s: Node, need: Need) -> Node:
+    def part(self, s: Node, need: Need | Reach) -> Node:
         """Exactly the box of `s` that the rank needs."""
         return self.exactly(*self.seen(s, need), need)
 
-    def exactly(self, x: Node, base: Box, need: Need) -> Node:
+    def exactly(self, x: Node, base: Box, need: Need | Reach) -> Node:
         """What the rank needs, of the memory `x` that holds the box `base`."""
         part = need.part(self.rank)
         if layout.size(part):
@@ -208,6 +212,11 @@ class _Distributor:
                 return self.reshape(n)
             case Kind.CALL:
                 return self.call(n)
+            case Kind.TASK:
+                return self.task(n)
+            case Kind.ITEM if n.src[0].kind is Kind.TASK:
+                assert isinstance(n.arg, int)
+                return self.made[n.src[0].number][n.arg]
             case Kind.ITEM:
                 return make(n.op, (self.part_of(n.src[0]),), n.arg, n.type)
             case _:
@@ -253,6 +262,8 @@ class _Distributor:
         )
         if gathered:
             name = n.arg.name if isinstance(n.arg, CallSpec) else n.op.name
+            if isinstance(n.arg, TaskArg):
+                name = f"task {n.arg.spec.name}"
             self.notices.append(f"{name} runs whole on every rank: {gathered} bytes gathered")
         return self.builder.make(n.op, tuple(sources), n.arg, n.type)
 
@@ -280,6 +291,23 @@ class _Distributor:
         self.exchanges.append(Exchange(collective, plan.exchanged(self.ranks)))
         type_ = array_type(layout.extents(plan.computed.box(self.rank)), n.dtype)
         return self.builder.make(OPS["call"], sources, CallSpec("collective", (("what", collective),)), type_)
+
+    def task(self, n: Node) -> Node:
+        """A launch: the rank's own points of it, or all of them on every rank."""
+        dealt = self.needs.tasks[n.number]
+        if dealt is not None:
+            node, self.made[n.number] = localize(self, dealt)
+            return node
+        assert isinstance(n.arg, TaskArg)
+        node = self.whole(n)
+        items = self.needs.items.get(n.number, {})
+        made = []
+        for k, old in enumerate(n.src[n.arg.inputs : -1]):
+            item = self.builder.make(OPS["item"], (node,), k, old.type)
+            lies = self.layouts[items[k].number if k in items else old.number]
+            made.append(self.converted(item, layout.replicated(old.shape), lies))
+        self.made[n.number] = made
+        return node
 
     def update(self, n: Node) -> Node:
         """Every rank updates the part of the region that is in its box."""

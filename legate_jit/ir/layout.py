@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from legate_jit.ir.index import Affine
 
@@ -413,10 +413,17 @@ class Need(NamedTuple):
         return touched(self.view, part) if size(part) else ((0, 0),) * len(self.view.axes)
 
 
+class Boxes(Protocol):
+    """A box of an array for every rank."""
+
+    def box(self, rank: int) -> Box:
+        """The rank's."""
+
+
 class Window(NamedTuple):
     """The box of an array that every rank gets: the smallest one that holds all its needs."""
 
-    needs: tuple[Need, ...]
+    needs: tuple[Boxes, ...]
 
     def box(self, rank: int) -> Box:
         """The rank's box."""
@@ -427,21 +434,21 @@ class Window(NamedTuple):
 
 
 #: so many ranks are looked at one by one when something is counted; of more, so many samples
-_COUNTED = 32
+COUNTED = 32
 
 
 def samples(ranks: int) -> tuple[Sequence[int], float]:
     """Ranks to count something on, and how many ranks each of them stands for: both ends and the middle when there are many."""
-    if ranks <= _COUNTED:
+    if ranks <= COUNTED:
         return range(ranks), 1.0
-    third = _COUNTED // 4
+    third = COUNTED // 4
     middle = ranks // 2 - third
     chosen = [*range(third), *range(middle, middle + 2 * third), *range(ranks - third, ranks)]
     return chosen, ranks / len(chosen)
 
 
 @_remembered
-def moved(source: Layout, wanted: Window | Need, ranks: int) -> int:
+def moved(source: Layout, wanted: Boxes, ranks: int) -> int:
     """Elements that come from other ranks, all ranks together (an estimate when there are many ranks)."""
     if source.is_replicated:
         return 0
@@ -454,7 +461,7 @@ def moved(source: Layout, wanted: Window | Need, ranks: int) -> int:
 
 
 @_remembered
-def received(source: Layout, wanted: Window | Need, ranks: int) -> int:
+def received(source: Layout, wanted: Boxes, ranks: int) -> int:
     """Elements that come from other ranks to the one that gets most (of some ranks when there are many)."""
     if source.is_replicated:
         return 0
@@ -470,7 +477,7 @@ def is_local(source: Layout, need: Need, ranks: int) -> bool:
     wanted = need.layout if need.region is None else need.layout.sliced(need.region)
     if wanted is not None and source.sliced(need.view) == wanted:
         return True
-    return ranks <= _COUNTED and all(within(need.box(r), source.box(r)) for r in range(ranks))
+    return ranks <= COUNTED and all(within(need.box(r), source.box(r)) for r in range(ranks))
 
 
 @_remembered

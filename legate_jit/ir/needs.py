@@ -6,10 +6,12 @@ Pure functions of graph, layouts and the number of ranks: no rank is special her
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from legate_jit.ir import call_rules, choose, index, layout
 from legate_jit.ir.choose import Choice, region_of, reshaped, spread
+from legate_jit.ir.dealing import Reach
+from legate_jit.ir.dealt_tasks import Dealt, dealt
 from legate_jit.ir.index import Affine
 from legate_jit.ir.layout import Layout, Margin, Need, Strip, Window
 from legate_jit.ir.node import Node
@@ -34,29 +36,43 @@ class Needs:
     def __init__(self, graph: Graph, choice: Choice, ranks: int) -> None:
         self.layouts, self.classes, self.ranks = choice.layouts, choice.classes, ranks
         self.plans: dict[int, CallPlan] = {}
+        self.tasks: dict[int, Dealt | None] = {}  # launches, dealt out or run by every rank
+        self.items: dict[int, dict[int, Node]] = {}  # the results of a launch by their number
+        for n in graph.nodes:
+            if n.kind is Kind.ITEM and isinstance(n.arg, int):
+                self.items.setdefault(n.src[0].number, {})[n.arg] = n
         self._needs = [self._of(n) for n in graph.nodes]
-        self._local: set[tuple[int, Need]] = set()
+        self._local: set[tuple[int, Need | Reach]] = set()
         for n in graph.nodes:
             for s, need in self._needs[n.number]:
                 key = (s.number, need)
-                if key not in self._local and layout.is_local(self.layouts[s.number], need, ranks):
+                if key not in self._local and self._is_local(self.layouts[s.number], need):
                     self._local.add(key)
         self._near: dict[tuple[int, int], dict[Need, None]] = {}  # (class, array) -> what it lacks strips of
         self.strips = self._strips(graph)
-        far: dict[Node, dict[Need, None]] = {}
+        far: dict[Node, dict[Need | Reach, None]] = {}
         for n in graph.nodes:
             for s, need in self._needs[n.number]:
                 if (s.number, need) not in self._local and not self.near(n, s, need):
                     far.setdefault(s, {})[need] = None
-        self._windows: dict[tuple[int, Need], Window] = {}
+        self._windows: dict[tuple[int, Need | Reach], Window] = {}
         for s, wanted in far.items():
             self._share(s, list(wanted))
 
     def of(self, n: Node) -> list[tuple[Node, Need]]:
-        """The operands of a node in order, with what it needs of them."""
-        return self._needs[n.number]
+        """The operands of a node, but a launch that is dealt out, in order, with what it needs of them."""
+        return cast(list[tuple[Node, Need]], self._needs[n.number])
 
-    def window(self, s: Node, need: Need) -> Window | None:
+    def _is_local(self, source: Layout, need: Need | Reach) -> bool:
+        if isinstance(need, Need):
+            return layout.is_local(source, need, self.ranks)
+        if source.is_replicated:
+            return True
+        if self.ranks > layout.COUNTED:
+            return False
+        return all(layout.within(need.box(r), source.box(r)) for r in range(self.ranks))
+
+    def window(self, s: Node, need: Need | Reach) -> Window | None:
         """The window through which a need of `s` is met, or None when every rank has what it needs."""
         return None if (s.number, need) in self._local else self._windows[s.number, need]
 
@@ -70,7 +86,7 @@ class Needs:
         for n in graph.nodes:
             k = self.classes[n.number]
             for s, need in self._needs[n.number] if n.kind in STRIPPED else ():
-                if (s.number, need) in self._local:
+                if (s.number, need) in self._local or not isinstance(need, Need):
                     continue
                 margins = layout.halo(self.layouts[s.number], need)
                 if margins is None:
@@ -86,7 +102,7 @@ class Needs:
         """The middle strip of a node that is computed in strips."""
         return self.strips.get(self.classes[n.number]) if n.kind in STRIPPED else None
 
-    def near(self, n: Node, s: Node, need: Need) -> bool:
+    def near(self, n: Node, s: Node, need: Need | Reach) -> bool:
         """Whether a rank lacks, of what `n` needs of `s`, only what the strips at its ends need."""
         return n.kind in STRIPPED and need in self._near.get((self.classes[n.number], s.number), ())
 
@@ -106,10 +122,10 @@ class Needs:
 
     # -- windows --
 
-    def _share(self, s: Node, needs: list[Need]) -> None:
+    def _share(self, s: Node, needs: list[Need | Reach]) -> None:
         """Windows of needs that together move no more than one by one."""
         source = self.layouts[s.number]
-        windows: list[tuple[list[Need], int]] = []
+        windows: list[tuple[list[Need | Reach], int]] = []
         for need in needs:
             own = layout.moved(source, need, self.ranks)
             for k, (group, bytes_) in enumerate(windows[:_TRIED]):
@@ -124,7 +140,7 @@ class Needs:
             for need in group:
                 self._windows[s.number, need] = window
 
-    def _of(self, n: Node) -> list[tuple[Node, Need]]:
+    def _of(self, n: Node) -> Sequence[tuple[Node, Need | Reach]]:
         mine = self.layouts[n.number]
         match n.kind:
             case Kind.MAP | Kind.BITCAST:
@@ -148,6 +164,13 @@ class Needs:
                     n, mine, [self.layouts[s.number] for s in n.src], self.ranks
                 )
                 return [_as(s, wanted) for s, wanted in zip(n.src, plan.operands, strict=True)]
+            case Kind.TASK:
+                found = self.tasks[n.number] = dealt(
+                    n, self.layouts, self.items.get(n.number, {}), self.ranks
+                )
+                if found is not None:
+                    return list(found.needs(self.ranks))
+                return [_as(s, layout.replicated(s.shape)) for s in n.src]
             case Kind.GENERATE:
                 return []
             case _:

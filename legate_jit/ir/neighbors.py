@@ -53,7 +53,8 @@ def sent(source: Layout, wanted: Window, rank: int, ranks: int) -> Flow:
     mine = source.box(rank)
     if not layout.size(mine) or source.is_replicated:
         return Flow()
-    if len(wanted.needs) == 1 and wanted.needs[0].layout.is_replicated:
+    needs = _plain(wanted)
+    if len(needs) == 1 and needs[0].layout.is_replicated:
         each = layout.size(layout.intersection(mine, wanted.box(rank)))
         return Flow((ranks - 1) * (each > 0), (ranks - 1) * each)
     sizes = [
@@ -90,20 +91,27 @@ def givers(source: Layout, wanted: Window, rank: int) -> list[int]:
     return sorted(k for k in source.owners(box) if k != rank)
 
 
+def _plain(wanted: Window) -> list[Need]:
+    """The needs of a window, if layouts say all of them; else none."""
+    needs = [need for need in wanted.needs if isinstance(need, Need)]
+    return needs if len(needs) == len(wanted.needs) else []
+
+
 def takers(source: Layout, wanted: Window, rank: int, ranks: int) -> Sequence[int]:
     """The other ranks that may want parts of what `rank` holds, in ascending order; at least those that do."""
     mine = source.box(rank)
     if not layout.size(mine) or source.is_replicated:
         return []
-    grids = {need.layout.grid for need in wanted.needs}
-    if len(grids) > 1 or () in grids:
+    needs = _plain(wanted)
+    grids = {need.layout.grid for need in needs}
+    if len(grids) != 1 or () in grids:
         return [k for k in range(ranks) if k != rank]
-    asked = [_coordinates(need.layout, _looking(need, mine)) for need in wanted.needs]
+    asked = [_coordinates(need.layout, _looking(need, mine)) for need in needs]
     joined = [range(min(r.start for r in dim), max(r.stop for r in dim)) for dim in zip(*asked, strict=True)]
-    for d, n in enumerate(wanted.needs[0].layout.grid):
-        if len({_direction(need, d) for need in wanted.needs}) > 1:
+    for d, n in enumerate(needs[0].layout.grid):
+        if len({_direction(need, d) for need in needs}) > 1:
             joined[d] = range(n)  # what lies between two needs may be anywhere
-    first = wanted.needs[0].layout
+    first = needs[0].layout
     return sorted({first.rank(point) for point in itertools.product(*joined)} - {rank})
 
 
@@ -146,9 +154,12 @@ def _coordinates(of: Layout, box: Box) -> list[range]:
 
 def kind(source: Layout, wanted: Window) -> str:
     """What a fetch is: 'halo' (strips beside the part a rank has), 'gather' (the same for all ranks) or 'redistribution'."""
-    if all(need.layout.is_replicated for need in wanted.needs):
+    needs = _plain(wanted)
+    if not needs:
+        return "redistribution"
+    if all(need.layout.is_replicated for need in needs):
         return "gather"
-    if all(need.strip is not None or layout.halo(source, need) is not None for need in wanted.needs):
+    if all(need.strip is not None or layout.halo(source, need) is not None for need in needs):
         return "halo"
     return "redistribution"
 

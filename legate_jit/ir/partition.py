@@ -26,11 +26,13 @@ from collections.abc import Mapping, Sequence
 from math import prod
 from typing import NamedTuple
 
+from legate_jit.ir.layout import Span
 from legate_jit.ir.tiles import (
     Axes,
     Axis,
     Box,
     Color,
+    Cut,
     Image,
     Partition,
     Tiles,
@@ -48,6 +50,7 @@ __all__ = [
     "Broadcast",
     "Color",
     "Constraint",
+    "Follow",
     "Image",
     "MinExtents",
     "Operand",
@@ -56,6 +59,7 @@ __all__ = [
     "Tiles",
     "Tiling",
     "explicit",
+    "fixed_axes",
     "image_box",
     "solve",
 ]
@@ -109,6 +113,13 @@ class Tiling(NamedTuple):
     grid: tuple[int, ...]
 
 
+class Follow(NamedTuple):
+    """The blocks in which operand `operand` lies: per axis a cut of it, or None where it is not cut."""
+
+    operand: int
+    spans: tuple[Span | None, ...]
+
+
 class Operand(NamedTuple):
     """What is cut. `role`: 'input', 'output', anything else is a reduction."""
 
@@ -122,11 +133,13 @@ def solve(
     pieces: int,
     threshold: int = 1,
     keep: Mapping[int, Tiling] | None = None,
+    follow: Follow | None = None,
 ) -> Partition:
     """Cut the operands into at most `pieces` points, by the rules of this module.
 
     constraints: name operands by position. threshold: the key operand, in elements, is not cut when it has less. keep: cuts that
-    operands have already; the largest operand whose cut is allowed keeps it. ValueError when constraints do not fit the shapes.
+    operands have already; the largest operand whose cut is allowed keeps it. follow: blocks in which an operand lies, of which
+    each is to be cut for itself; one point if they cannot be. ValueError when constraints do not fit the shapes.
     """
     for c in constraints:
         _check(c, operands)
@@ -134,6 +147,8 @@ def solve(
     keep = keep or {}
     small = min(threshold, *(prod(t.shape) for t in keep.values()), threshold)
     barred: set[int] = set()
+    if follow is not None:
+        return _following(operands, constraints, groups, pieces, threshold, follow)
     while grid := _grid(operands, groups, pieces, threshold, keep, barred):
         cuts = _cuts(groups, grid, small)
         if cuts is None:
@@ -344,17 +359,74 @@ def _prime_factors(n: int) -> list[int]:
     return sorted([*factors, *([n] if n > 1 else [])], reverse=True)
 
 
+def fixed_axes(
+    operands: Sequence[Operand], constraints: Sequence[Constraint]
+) -> tuple[frozenset[int] | None, ...]:
+    """Per operand the axes that constraints forbid to cut; None when its cut follows from another's, or from data."""
+    found: list[frozenset[int] | None] = [None] * len(operands)
+    for group in _groups(operands, constraints):
+        for k in group.members:
+            found[k] = None if group.derived else frozenset(group.uncut)
+    return tuple(found)
+
+
+def _following(
+    operands: Sequence[Operand],
+    constraints: Sequence[Constraint],
+    groups: Sequence[_Group],
+    pieces: int,
+    threshold: int,
+    follow: Follow,
+) -> Partition:
+    """The partition in which each block of an operand is cut for itself; one point if there is none."""
+    single = Partition((), tuple(uncut(o.shape) for o in operands))
+    key = next(g for g in groups if follow.operand in g.members)
+    blocks = [1 if s is None else s.blocks for s in follow.spans]
+    free = key.free()
+    if key.derived or key.size < threshold or any(b > 1 and d not in free for d, b in enumerate(blocks)):
+        return single
+    least = [key.shape[d] if s is None else _shortest(s) for d, s in enumerate(follow.spans)]
+    more = pieces // prod(blocks)
+    if not more or any(not least[d] for d in free):
+        return single
+    long = [d for d in free if least[d] > 1]
+    each = dict(zip(long, _divide([least[d] for d in long], more), strict=True)) if long and more > 1 else {}
+    grid = tuple(b * each.get(d, 1) for d, b in enumerate(blocks))
+    if prod(grid) <= 1:
+        return single
+    cuts: dict[int, Cut] = {}
+    for d, s in enumerate(follow.spans):
+        if grid[d] > 1:
+            cuts[d] = Cut(s._replace(dim=0) if s is not None else Span(key.shape[d], 0, 1, 1), each.get(d, 1))
+    axes = _cuts(groups, grid, threshold, (key.shape, cuts))
+    if axes is None or any(g.written and overlapping(grid, a) for g, a in zip(groups, axes, strict=True)):
+        return single
+    return _partition(operands, constraints, groups, grid, axes)
+
+
+def _shortest(span: Span) -> int:
+    """At most as many elements as every block has."""
+    ends = min(span.edge(1), span.extent - span.edge(span.blocks - 1))
+    return min(ends, span.tile // span.div) if span.blocks > 2 else ends
+
+
 # ---- the cuts ----------------------------------------------------------------------------------------------------
 
 
-def _cuts(groups: Sequence[_Group], grid: tuple[int, ...], small: int) -> list[Axes] | None:
-    """The axes of every group over the grid, or None when a group that must be cut has another number of axes."""
+def _cuts(
+    groups: Sequence[_Group],
+    grid: tuple[int, ...],
+    small: int,
+    given: tuple[tuple[int, ...], Mapping[int, Cut]] | None = None,
+) -> list[Axes] | None:
+    """The axes of every group over the grid, or None when a group that must be cut has another number of axes. `given`: cuts of
+    the axes of a shape, for all axes that are like them."""
     cuts: list[Axes | None] = [None] * len(groups)
     for k, group in enumerate(groups):
         if group.images:
             cuts[k] = uncut(group.shape)
         elif not group.links:
-            cuts[k] = _tiled(group, grid, small)
+            cuts[k] = _tiled(group, grid, small, given)
             if cuts[k] is None:
                 return None
     waiting = [k for k, axes in enumerate(cuts) if axes is None]
@@ -365,7 +437,12 @@ def _cuts(groups: Sequence[_Group], grid: tuple[int, ...], small: int) -> list[A
     return [uncut(g.shape) if axes is None else axes for g, axes in zip(groups, cuts, strict=True)]
 
 
-def _tiled(group: _Group, grid: tuple[int, ...], small: int) -> Axes | None:
+def _tiled(
+    group: _Group,
+    grid: tuple[int, ...],
+    small: int,
+    given: tuple[tuple[int, ...], Mapping[int, Cut]] | None,
+) -> Axes | None:
     """An unconstrained group over the grid: its own tiles, or whole; None when neither will do."""
     free = group.free()
     if not free or group.size < small:
@@ -376,6 +453,9 @@ def _tiled(group: _Group, grid: tuple[int, ...], small: int) -> Axes | None:
         return uncut(group.shape)
     axes = []
     for d, (n, cuts) in enumerate(zip(group.shape, grid, strict=True)):
+        if given is not None and given[0][d] == n and d in given[1] and d in free:
+            axes.append(Axis(n, d, 0, 1, 1, given[1][d]))
+            continue
         tile = -(-n // cuts)
         axes.append(Axis(n, d, 0, tile, tile) if cuts > 1 and d in free else Axis(n, -1, 0, 0, n))
     return tuple(axes)
@@ -393,7 +473,7 @@ def _follow(group: _Group, link: _Link, source: Axes) -> Axes:
     for d, (n, a, f) in enumerate(zip(group.shape, source, link.factor, strict=True)):
         low, high = link.low[d], link.high[d]
         cut = a.dim >= 0 and d not in group.uncut
-        follows = Axis(n, a.dim, a.start * f - low, a.step * f, a.length * f + low + high)
+        follows = Axis(n, a.dim, a.start * f - low, a.step * f, a.length * f + low + high, a.cut)
         axes.append(follows if cut else Axis(n, -1, 0, 0, n))
     return tuple(axes)
 
@@ -415,11 +495,17 @@ def _partition(
         ):  # else whole: one image is not enough
             images += [group.images[0]._replace(range=k) for k in group.members]
     result = Partition(grid, tuple(axes), tuple(images))
-    first, last = (0,) * len(grid), tuple(n - 1 for n in grid)
+    # Parts at the ends are the smallest: rounding up shortens the last, clipping a halo both. Blocks that are given differ.
+    ends = [(0,) * len(grid), tuple(n - 1 for n in grid)]
+    if any(a.cut is not None for own in cuts for a in own):
+        ends += [
+            tuple(p if at == d else 0 for at in range(len(grid)))
+            for d, n in enumerate(grid)
+            for p in range(n)
+        ]
     for c in constraints:
         if isinstance(c, MinExtents):
-            # Parts at the ends are the smallest: rounding up shortens the last, clipping a halo both.
-            parts = [result.box(c.operand, point) for point in (first, last)]
+            parts = [result.box(c.operand, point) for point in ends]
             if any(hi - lo < n for part in parts for (lo, hi), n in zip(part, c.extents, strict=True)):
                 return Partition((), tuple(uncut(o.shape) for o in operands))
     return result

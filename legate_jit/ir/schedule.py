@@ -60,7 +60,7 @@ class _Planner:
         ] = {}  # of a value and those before it in its memory, once an update of it was looked at
         self.written: dict[Node, list[Node]] = {}  # task -> the new values of what it writes
         self.copied = 0
-        self.after = _launches(fused.graph)
+        self.after = launches_before(fused.graph)
 
     def plan(self) -> Schedule:
         self.locate()
@@ -441,7 +441,7 @@ def origin(n: Node) -> Node:
     return n
 
 
-def _launches(graph: Graph) -> dict[Node, int]:
+def launches_before(graph: Graph) -> dict[Node, int]:
     """For each node the launches that it is computed from, a task from itself: one bit for each, at its scalar slot.
 
     Empty without tasks.

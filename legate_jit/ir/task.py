@@ -11,17 +11,26 @@ from typing import NamedTuple
 from legate_jit.ir.index import Affine
 from legate_jit.ir.partition import Constraint, Partition
 
-#: reduction operators, as named in a role
-REDUCTIONS = ("add", "mul", "max", "min", "or", "and", "xor")
+#: reduction operators, as named in a role, and the MAP op that merges two results
+OPERATORS = {
+    "add": "add",
+    "mul": "multiply",
+    "max": "maximum",
+    "min": "minimum",
+    "or": "bitwise_or",
+    "and": "bitwise_and",
+    "xor": "bitwise_xor",
+}
 
 
 class TaskSpec(NamedTuple):
     """What all launches of one task over like arguments share. Hashable: part of the plan's key.
 
     `roles`, per argument: 'input', 'output' (its old contents stay visible to the body), or a reduction operator of
-    `REDUCTIONS`. `constraints` name arguments by position. `pieces`: points to cut the launch into, fewer when the arguments
+    `OPERATORS`. `constraints` name arguments by position. `pieces`: points to cut the launch into, fewer when the arguments
     hold less than `threshold` elements. `partition`: the cut itself, when the caller chose it (manual tasks). `concurrent`: all
-    points run at the same time, each on a thread of its own, because they wait for each other.
+    points run at the same time, each on a thread of its own, because they wait for each other. `together`: points leave something
+    in the process that runs them.
     """
 
     name: str
@@ -31,6 +40,7 @@ class TaskSpec(NamedTuple):
     threshold: int = 1
     partition: Partition | None = None
     concurrent: bool = False
+    together: bool = False
 
 
 class TaskArgument(NamedTuple):

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from legate_jit.ir.layout import Span
+
 #: half-open [low, high) per axis of an operand
 Box = tuple[tuple[int, int], ...]
 
@@ -45,30 +47,59 @@ class Tiles(NamedTuple):
     colors: tuple[Color, ...] | None = None
 
 
+class Cut(NamedTuple):
+    """Where the units begin in which a grid's dimension is counted, if not each point is one: `each` points, as even as can be,
+    in every block of `span`, in the order of the blocks."""
+
+    span: Span
+    each: int
+
+    def edge(self, point: int) -> int:
+        """The first unit of a point."""
+        block, k = divmod(point, self.each)
+        lo = self.span.edge(block)
+        return lo + (self.span.edge(block + 1) - lo) * k // self.each
+
+
 class Axis(NamedTuple):
-    """One axis of an operand: `length` elements from `start + step * point[dim]`, as far as 0 .. extent goes; dim -1: no cut."""
+    """One axis of an operand: `length` elements from `start + step * point[dim]`, as far as 0 .. extent goes; dim -1: no cut.
+
+    With a `cut` the units of a point are cut.edge(point) .. cut.edge(point + 1) instead of one.
+    """
 
     extent: int
     dim: int
     start: int
     step: int
     length: int
+    cut: Cut | None = None
 
 
 Axes = tuple[Axis, ...]
+
+
+class Share(NamedTuple):
+    """What a partition of some points of a launch knows of the whole launch: its grid, and per operand where the memory at hand
+    begins. `rows`: operands of which every point has a row of its own, the memory being a grid of them."""
+
+    launch: tuple[int, ...]
+    lows: tuple[tuple[int, ...], ...]
+    rows: tuple[int, ...] = ()
 
 
 class Partition(NamedTuple):
     """How a launch is cut.
 
     `launch`: the grid of points, () for a launch of one point. `axes`: how each operand's axes are cut. `images`: the operands
-    whose boxes depend on data; `box` gives all of them. `lower`: the first point, () for the origin.
+    whose boxes depend on data; `box` gives all of them. `lower`: the first point, () for the origin. `share`: set when these are
+    not all points of the launch; boxes are those of the whole operands all the same.
     """
 
     launch: tuple[int, ...]
     axes: tuple[Axes, ...]
     images: tuple[Image, ...] = ()
     lower: tuple[int, ...] = ()
+    share: Share | None = None
 
     def points(self) -> Iterator[tuple[int, ...]]:
         """The points in C order; only () when there is no grid."""
@@ -78,10 +109,15 @@ class Partition(NamedTuple):
     def box(self, operand: int, point: tuple[int, ...]) -> Box:
         """The part of the operand that the point gets; may be empty."""
         box = []
-        for extent, dim, lo, step, length in self.axes[operand]:
-            if dim >= 0:
-                lo += step * point[dim]
-            hi = lo + length
+        for extent, dim, lo, step, length, cut in self.axes[operand]:
+            if cut is not None:
+                first, last = cut.edge(point[dim]), cut.edge(point[dim] + 1)
+                hi = lo + step * last + length - step
+                lo += step * first
+            else:
+                if dim >= 0:
+                    lo += step * point[dim]
+                hi = lo + length
             if lo < 0:
                 lo = 0
             elif lo > extent:
