@@ -7,6 +7,7 @@ layouts and communication; no NumPy semantics and no code generation.
 
 from __future__ import annotations
 
+import functools
 import math
 import sys
 from collections.abc import Callable, Sequence
@@ -253,7 +254,8 @@ class Recorded:
         passes.observe("rank", rank)
         local = distribute(self.graph, self.layouts, self._size, rank)
         exclusive = [e and f for e, f in zip(self._exclusive, free or self._exclusive, strict=True)]
-        return local, passes.compile_graph(local.graph, exclusive, self._scalars, len(self.inputs), overlap)
+        reorder = functools.partial(overlap, rank=rank, ranks=self._size)
+        return local, passes.compile_graph(local.graph, exclusive, self._scalars, len(self.inputs), reorder)
 
 
 class RanksPlan:

@@ -11,14 +11,14 @@ import re
 from collections.abc import Callable, Mapping
 from typing import IO, Any
 
-from legate_jit.cli import nests, program
+from legate_jit.cli import nests, program, traffic
 from legate_jit.cli.program import type_text
 from legate_jit.ir.fuse import Cluster, Fused
 from legate_jit.ir.kernel import Kernel
 from legate_jit.ir.node import Node
 from legate_jit.ir.ops import Kind
 from legate_jit.ir.rewrite import Graph
-from legate_jit.ir.steps import Launch, Schedule, Storage, Task
+from legate_jit.ir.steps import Call, Launch, Schedule, Storage, Task
 
 GRAPHS = ("graph", "simplified", "pieces", "lowered")
 
@@ -141,7 +141,12 @@ def schedule_text(schedule: Schedule, numbers: Numbers) -> str:
         f"({size_text(sum(schedule.slots))}), {size_text(schedule.copied_bytes)} copied by updates not in place"
     ]
     for k, step in enumerate(schedule.steps):
-        lines.append(f"{k:>{width}}  {step_text(step, names, numbers)}")
+        line = step_text(step, names, numbers)
+        found = traffic.moved(step, schedule) if isinstance(step, Call) else None
+        lines.append(
+            f"{k:>{width}}  {line}" + ("" if found is None else f"  {traffic.text(found, size_text)}")
+        )
+    lines += traffic.summary(schedule, size_text)
     lines += [f"   {name} = {_where(s, schedule)}" for name, s in zip(names, schedule.storages, strict=True)]
     results = ", ".join(f"r{k} in {names[s]}" for k, s in enumerate(schedule.outputs) if names[s] != f"r{k}")
     if results:
@@ -189,9 +194,8 @@ def step_text(step: Any, names: list[str], numbers: Numbers) -> str:
         inputs = [names[a.storage] for a in step.arguments]
         outputs = [names[s] for s in step.written]
     else:
-        what = f"call {step.spec.name}" + "".join(
-            f" {v}" for k, v in step.spec.options if k in ("name", "function")
-        )
+        options = "".join(f" {v}" for k, v in step.spec.options if k in ("name", "function"))
+        what = traffic.name(step) or f"call {step.spec.name}{options}"
         inputs = [names[a.storage] if a.storage >= 0 else f"s{a.offset}" for a in step.arguments]
         outputs = [names[s] for s, _ in step.results]
     flow = f"{' '.join(dict.fromkeys(inputs)) or '-'} -> {' '.join(dict.fromkeys(outputs))}"

@@ -19,9 +19,10 @@ from legate_jit.ir.exchanges import Fetch
 from legate_jit.ir.steps import Call, Schedule, Step, Task
 
 
-def overlap(schedule: Schedule) -> Schedule:
-    """The same schedule, its steps in another order, with a `begin` for every group of fetches. Unchanged when there is none, or
-    tasks, whose steps are ordered when they run."""
+def overlap(schedule: Schedule, rank: int, ranks: int) -> Schedule:
+    """The schedule of a rank, its steps in another order, with a `begin` for every group of fetches. The steps stay as they are
+    when there is none, or tasks, whose steps are ordered when they run."""
+    schedule = replace(schedule, place=(rank, ranks))
     if any(isinstance(s, Task) for s in schedule.steps):
         return schedule
     steps = _with_begins(schedule.steps)

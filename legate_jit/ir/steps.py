@@ -115,6 +115,7 @@ class Schedule:
     """What a flush does. `outputs[k]`: storage of the k-th root. `slots`: bytes of each block to allocate.
 
     `after[k]`: the launches from whose results the k-th root is computed, as in `Call`; () when there are no launches at all.
+    `place`: the rank that runs this, and of how many.
     """
 
     steps: tuple[Step, ...]
@@ -125,3 +126,4 @@ class Schedule:
     inputs: int
     copied_bytes: int = 0
     after: tuple[int, ...] = ()
+    place: tuple[int, int] = (0, 1)

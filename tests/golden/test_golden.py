@@ -14,7 +14,7 @@ import numpy
 import pytest
 
 import cupynumeric as np
-from legate_jit import runtime
+from legate_jit import ranks, runtime
 from legate_jit.cli import dump
 from legate_jit.ir import passes
 
@@ -124,6 +124,47 @@ def dumped(make: Callable[[], Callable[[], Any]]) -> str:
 def test_golden(make: Any, request: pytest.FixtureRequest) -> None:
     path = HERE / f"{make.__name__}.txt"
     text = dumped(make)
+    if request.config.getoption("--update-golden"):
+        path.write_text(text, encoding="utf-8")
+    assert text == path.read_text(encoding="utf-8"), f"{path.name} differs; see --update-golden"
+
+
+def heat() -> Callable[[], Any]:
+    """Three ranks: sweeps of a stencil whose halos travel while the middle is computed, a sum, rows in reverse order."""
+    x = data(300, 200) + 1.0
+    runtime.fence()
+
+    def run() -> Any:
+        y = x
+        for _ in range(2):
+            z = y.copy()
+            z[1:-1, 1:-1] = 0.25 * (y[:-2, 1:-1] + y[2:, 1:-1] + y[1:-1, :-2] + y[1:-1, 2:])
+            y = z
+        return y.sum(), y + y[::-1]
+
+    return run
+
+
+def test_golden_of_ranks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The schedule of each of three ranks, with what it moves."""
+    runtime.fence()
+    monkeypatch.setattr(runtime, "world", ranks.World(3, range(3), None))
+    seen = []
+    numbers = dump.Numbers()
+
+    def observe(stage: str, result: Any) -> None:
+        if stage == "schedule":
+            seen.append(dump.headline(f"rank {len(seen)}") + "\n" + dump.schedule_text(result, numbers))
+
+    run = heat()
+    runtime._plans.clear()
+    monkeypatch.setattr(passes, "observers", [observe])
+    kept = run()
+    runtime.fence()
+    del kept
+    runtime._plans.clear()
+    text = "\n".join([f"# {heat.__doc__}", *seen])
+    path = HERE / "heat.txt"
     if request.config.getoption("--update-golden"):
         path.write_text(text, encoding="utf-8")
     assert text == path.read_text(encoding="utf-8"), f"{path.name} differs; see --update-golden"

@@ -103,7 +103,7 @@ def run(
 ) -> tuple[list[np.ndarray], list[Distributed], Counted]:
     """The whole values of the roots, computed by so many ranks; their graphs; and what they moved."""
     made = [distribute(graph, layouts, ranks, r) for r in range(ranks)]
-    calls = [compiled(d.graph, len(scalars)) for d in made]
+    calls = [compiled(d.graph, len(scalars), r, ranks) for r, d in enumerate(made)]
     assert all(c == calls[0] for c in calls), "ranks schedule different exchanges"
     for d in made:
         verify.verify_graph(d.graph, "simplified")
@@ -123,7 +123,7 @@ def run(
     return roots, made, counted
 
 
-def compiled(graph: Graph, scalars: int) -> list[Any]:
+def compiled(graph: Graph, scalars: int, rank: int, ranks: int) -> list[Any]:
     """The exchanges of the schedule the compiler makes of one rank's graph, in order; every stage is verified."""
     pieces = split_updates(graph)
     verify.verify("pieces", pieces)
@@ -135,7 +135,7 @@ def compiled(graph: Graph, scalars: int) -> list[Any]:
     inputs = 1 + max((number_of(n) for n in graph.nodes if n.kind is Kind.BUFFER), default=-1)
     done = schedule(fused, [False] * inputs, tuple(kinds.get(k, "f8") for k in range(scalars)), inputs)
     verify.verify("schedule", done)
-    done = overlap(done)
+    done = overlap(done, rank, ranks)
     verify.verify("schedule", done)
     return starts(done)
 

@@ -43,7 +43,7 @@ def scheduled(program: Callable[[Any], Any], ranks: int, rank: int) -> Schedule:
     inputs = [layout.tiled((SIDE, SIDE), 0, ranks)] * len(exclusive)
     made = distribute(simplify(decoded.graph(live)), inputs, ranks, rank)
     fused = fuse(lower(split_updates(made.graph)))
-    return overlap(schedule(fused, [True] * len(inputs), decoded.scalars, len(inputs)))
+    return overlap(schedule(fused, [True] * len(inputs), decoded.scalars, len(inputs)), rank, ranks)
 
 
 def names(plan: Schedule) -> list[str]:

@@ -1,0 +1,80 @@
+"""What dumps say that exchanges move is what ranks send."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as onp
+import pytest
+
+import cupynumeric as np
+from legate_jit import ranks, runtime
+from legate_jit.cli import dump, traffic
+from legate_jit.comm import Comm
+from legate_jit.ir import choose
+
+SIZES = [2, 3, 4, 7]
+
+
+@pytest.fixture(params=SIZES)
+def size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    runtime.fence()
+    for room in (choose, ranks):
+        monkeypatch.setattr(room, "SMALL", 2)
+    monkeypatch.setattr(runtime, "world", ranks.World(request.param, range(request.param), None))
+    runtime._plans.clear()
+    yield request.param
+    runtime.fence()
+    runtime._plans.clear()
+
+
+def sweeps(x: Any) -> Any:
+    for _ in range(3):
+        y = x.copy()
+        y[1:-1, 1:-1] = x[:-2, 1:-1] + x[2:, 1:-1] + x[1:-1, 2:]
+        y[1:-1, 0] = x[:-2, 0] + x[2:, 0]
+        x = y
+    return x
+
+
+def transposed(x: Any) -> Any:
+    return x + x.T
+
+
+def totals(x: Any) -> Any:
+    return [x.sum(), x.cumsum(axis=0), x[3:9].max(), x.argmin()]
+
+
+def reversal(x: Any) -> Any:
+    return x[::-1] * 2 + x
+
+
+@pytest.mark.parametrize("program", [sweeps, transposed, totals, reversal])
+def test_counted_is_sent(size: int, program: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.array(onp.arange(60.0 * 60).reshape(60, 60)) + 0.0
+    runtime.fence()
+    runtime._plans.clear()
+    sent: dict[int, tuple[int, int]] = {}
+
+    def counting(comm: Comm, run: Callable[[int], None]) -> None:
+        ranks._current.comm = comm
+        run(comm.rank)
+        messages, nbytes = sent.get(comm.rank, (0, 0))
+        sent[comm.rank] = messages + comm.traffic.messages, nbytes + comm.traffic.nbytes
+
+    monkeypatch.setattr(ranks.World, "_as", staticmethod(counting))
+    kept = program(x)
+    runtime.fence()
+    plans = [p for p in runtime._plans.values() if isinstance(p, ranks.RanksPlan)]
+    assert plans
+    total = 0
+    for rank in range(size):
+        some = [traffic.exchanges(p._runnables[rank].schedule) for p in plans]
+        found = sum((m for each in some for m in each), traffic.Moved())
+        assert (found.messages, found.sent) == sent[rank], rank
+        total = found.total
+    assert total == sum(nbytes for _, nbytes in sent.values())
+    text = dump.schedule_text(plans[0]._runnables[0].schedule, dump.Numbers())
+    assert f"# rank 0 of {size}: " in text and "; all ranks " in text
+    del kept
