@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from cupynumeric import _products, _quantiles, _reduce, _reductions, _ufunc
+from cupynumeric import _products, _quantiles, _reduce, _reductions, _together, _ufunc
 from cupynumeric._array import ndarray
 from cupynumeric._calls import cast, hosted, lazy, lift, on_host, wrapped
 from cupynumeric._convert import host_view, to_numpy_tree
 from cupynumeric._reduce import NO_VALUE
-from legate_jit import irregular
+from legate_jit import irregular, runtime
 from legate_jit.ir import dtypes, infer
 
 __all__ = [
@@ -187,6 +187,10 @@ def bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
     """How often each non-negative integer occurs, or the sum of its weights; observes the largest value."""
     plain = weights is None or isinstance(weights, ndarray)
     if plain and isinstance(x, ndarray) and x.ndim == 1 and isinstance(minlength, int) and minlength >= 0:
+        if runtime.world is not None:
+            found = _together.bincount(x, weights, minlength)
+            if found is not None:
+                return found
         counts = irregular.bincount(host_view(x), minlength, to_numpy_tree(weights))
         if counts is not None:
             return wrapped(counts)
@@ -195,6 +199,15 @@ def bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
 
 def histogram(a: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None) -> Any:
     """Counts of elements in bins, and the edges of the bins; observes values."""
+    if (
+        runtime.world is not None
+        and isinstance(a, ndarray)
+        and (weights is None or isinstance(weights, ndarray))
+    ):
+        counted = _together.histogram(a, to_numpy_tree(bins), to_numpy_tree(range), weights)
+        if counted is not None:
+            counts, edges = counted
+            return wrapped((counts / np.diff(edges) / counts.sum(), edges) if density else counted)
     if weights is None and isinstance(a, ndarray) and _countable(a.dtype) and isinstance(bins, int):
         values = a if a.dtype.kind == "f" else a.astype(np.float64)  # exact, as NumPy compares with the edges
         found = _equal_bins(host_view(values).ravel(), bins, range, bool(density))

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from cupynumeric._array import ndarray, value, wrap
 from legate_jit import runtime, together
-from legate_jit.collectives import uniques
+from legate_jit.collectives import counting, uniques
 from legate_jit.ir.layout import Layout
 from legate_jit.store import Store
 
-__all__ = ["flat", "isin", "sets", "unique"]
+__all__ = ["bincount", "flat", "histogram", "isin", "lexsort", "sets", "unique"]
 
 
 def flat(x: Any) -> Store | None:
@@ -57,6 +59,46 @@ def isin(x: Any, among: Any, invert: bool) -> ndarray | None:
         x.shape
     )
     return found
+
+
+def bincount(x: Any, weights: Any, minlength: int) -> ndarray | None:
+    """How often each number occurs in an array that lies in parts, or the sums of weights."""
+    if not np.can_cast(x.dtype, np.int64) or flat(x) is None:
+        return None
+    stores = [_line(x)]
+    if weights is not None:
+        if weights.shape != x.shape or weights.dtype.kind not in "biuf":
+            return None
+        stores.append(_line(weights))
+    (found,) = together.compute(counting.bincount, stores, _tiles(stores), minlength=minlength)
+    return None if found is None else wrap(found)
+
+
+def histogram(x: Any, bins: Any, limits: Any, weights: Any) -> tuple[np.ndarray, np.ndarray] | None:
+    """Counts and edges for an array that lies in parts."""
+    if isinstance(bins, str) or np.ndim(bins) > 1 or x.dtype.kind not in "iuf" or flat(x) is None:
+        return None
+    stores = [_line(x)]
+    if weights is not None:
+        if weights.shape != x.shape or weights.dtype.kind not in "biuf":
+            return None
+        stores.append(_line(weights))
+    counts, edges = together.compute(counting.histogram, stores, _tiles(stores), bins=bins, limits=limits)
+    return counts, edges
+
+
+def lexsort(keys: Any) -> ndarray | None:
+    """The positions that sort by several 1-d keys, one of which lies in parts, the last one first."""
+    if not all(isinstance(k, ndarray) and k.ndim == 1 and k.shape == keys[0].shape for k in keys):
+        return None
+    if all(flat(k) is None for k in keys):
+        return None
+    from cupynumeric._sorting import argsort
+
+    order: ndarray = argsort(keys[0], stable=True)
+    for key in keys[1:]:
+        order = order[argsort(key[order], stable=True)]
+    return order
 
 
 def _tiles(stores: list[Store]) -> list[Layout]:
