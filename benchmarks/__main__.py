@@ -39,6 +39,9 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
         "--micro", action="store_true", help="only the small costs: recording, import, compiling, memory"
     )
     parser.add_argument("--tasks", action="store_true", help="only the documented task programs")
+    parser.add_argument(
+        "--rank-peers", action="store_true", help="two processes of this package, of Dask and of Heat"
+    )
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the figures")
     parser.add_argument("--png", type=Path, metavar="FILE", help="write a picture (needs matplotlib)")
     parser.add_argument("--quick", action="store_true", help="a tenth of the size, three samples")
@@ -94,6 +97,13 @@ def main(arguments: list[str]) -> int:
         from benchmarks import tasks  # here: it starts the Legate runtime, which seeds NumPy
 
         print(tasks.table(options.repeat))
+        return 0
+    if options.rank_peers:
+        from benchmarks import rank_peers
+
+        names = [name for name in options.kernels if name in rank_peers.PROGRAMS]
+        for line in rank_peers.lines(names, int(float(options.sizes[0])), options.repeat):
+            print(line, flush=True)
         return 0
     limits = machine.limits()
     print(

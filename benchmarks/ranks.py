@@ -124,17 +124,22 @@ def child(names: Sequence[str], nominal: int, repeat: int) -> None:
         print("FIGURES", json.dumps(found), flush=True)
 
 
+def launcher() -> str:
+    """The mpiexec beside this Python, or else on the path. RuntimeError if there is none."""
+    beside = Path(sysconfig.get_path("scripts")) / "mpiexec"
+    found = str(beside) if beside.exists() else shutil.which("mpiexec")
+    if found is None:
+        raise RuntimeError("there is no mpiexec")
+    return found
+
+
 def contender(
     which: str, names: Sequence[str], nominal: int, repeat: int, threads: int = 2
 ) -> dict[str, Figure]:
     """Figures of these programs from a job of its own. RuntimeError if it fails."""
     command = [sys.executable, "-m", "benchmarks.ranks", ",".join(names), str(nominal), str(repeat)]
     if which == TWO:
-        beside = Path(sysconfig.get_path("scripts")) / "mpiexec"
-        launcher = str(beside) if beside.exists() else shutil.which("mpiexec")
-        if launcher is None:
-            raise RuntimeError("there is no mpiexec")
-        command, threads = [launcher, "-n", "2", *command], 1
+        command, threads = [launcher(), "-n", "2", *command], 1
     env = os.environ | {"LEGATE_CONFIG": f"--cpus {threads}", "OMP_NUM_THREADS": str(threads)}
     ended = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     lines = [line for line in ended.stdout.splitlines() if line.startswith("FIGURES ")]
