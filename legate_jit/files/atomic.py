@@ -1,7 +1,8 @@
 """Atomic: a file is written under another name beside its own, by all ranks, and renamed when all of it is on the disk.
 
 Until then a file that was there stays as it is; whatever happens to the ranks before, nothing else is left under its name.
-What was begun is removed when an error ends it, and by the guard when it ends the job. Knows no formats.
+What was begun is removed when an error ends it, and by the guard when it ends the job. While it is written it is locked: what
+is not, belongs to processes that were killed, and the next program that writes to the folder removes it. Knows no formats.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ import atexit
 import contextlib
 import ctypes
 import errno
+import fcntl
 import os
 import secrets
 import shutil
 import stat
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -24,9 +27,16 @@ from legate_jit.files.shards import agreed, from_first, same
 __all__ = ["replace", "replace_folder", "replaced_here", "sweep"]
 
 T = TypeVar("T")
-#: what this process would leave behind if it ended now, and which process that is: forked children leave it alone
-_begun: set[str] = set()
+#: how the names of files begin that are being written
+_PREFIX = ".legate-jit-"
+#: seconds in which a file that was made is locked for sure
+_FRESH = 60.0
+#: what this process would leave behind if it ended now, with the open file that holds the lock, on the rank that made it
+_begun: dict[str, int | None] = {}
+#: that process: forked children leave it alone
 _process = os.getpid()
+#: folders that this process has looked for leftovers in
+_cleared: set[str] = set()
 
 
 def replace(
@@ -45,7 +55,7 @@ def replace(
     except BaseException:
         _remove(temporary)
         raise
-    _begun.discard(temporary)
+    _forget(temporary)
 
 
 def replace_folder(
@@ -58,7 +68,7 @@ def replace_folder(
     """`replace` for a folder: rank 0 makes it with `begin(name)`, all ranks fill it with `write(comm, name)`."""
     same(comm, path, *what)
     temporary, _ = from_first(comm, lambda: _begin(path, begin, folder=True))
-    _begun.add(temporary)
+    _begun.setdefault(temporary, None)
     try:
         agreed(comm, lambda: write(comm, temporary))
         from_first(comm, lambda: _sync(temporary))
@@ -66,7 +76,7 @@ def replace_folder(
     except BaseException:
         _remove(temporary)
         raise
-    _begun.discard(temporary)
+    _forget(temporary)
 
 
 @contextlib.contextmanager
@@ -80,7 +90,7 @@ def replaced_here(path: str) -> Iterator[str]:
     except BaseException:
         _remove(temporary)
         raise
-    _begun.discard(temporary)
+    _forget(temporary)
 
 
 def sweep() -> None:
@@ -94,14 +104,18 @@ def _begin(path: str, begin: Callable[[str], T], folder: bool = False) -> tuple[
     returned."""
     target = os.path.realpath(path)
     where, name = os.path.split(target)
-    temporary = os.path.join(where, f".{secrets.token_hex(4)}-{name[-100:]}")  # formats go by the ending
-    _begun.add(temporary)
+    temporary = os.path.join(
+        where, f"{_PREFIX}{secrets.token_hex(4)}-{name[-100:]}"
+    )  # formats go by the ending
+    _begun[temporary] = None
     try:
+        _clear(where)
         if os.path.isdir(target) and not folder:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
         result = begin(temporary)
         if not os.path.lexists(temporary):
             os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        _begun[temporary] = _locked(temporary)
         with contextlib.suppress(FileNotFoundError):
             before = os.stat(target)
             if stat.S_ISREG(before.st_mode) and not os.path.isdir(temporary):
@@ -115,7 +129,7 @@ def _begin(path: str, begin: Callable[[str], T], folder: bool = False) -> tuple[
 
 
 def _written(temporary: str, result: T, write: Callable[[int, T], None]) -> None:
-    _begun.add(temporary)
+    _begun.setdefault(temporary, None)
     file = os.open(temporary, os.O_WRONLY)
     try:
         write(file, result)
@@ -158,7 +172,42 @@ def _remove(name: str) -> None:
     else:
         with contextlib.suppress(OSError):
             os.unlink(name)
-    _begun.discard(name)
+    _forget(name)
+
+
+def _forget(name: str) -> None:
+    lock = _begun.pop(name, None)
+    if lock is not None:
+        os.close(lock)
+
+
+def _locked(name: str) -> int | None:
+    """The file or folder, opened and locked; None if somebody else has locked it, or nobody can."""
+    try:
+        file = os.open(name, os.O_RDONLY if os.path.isdir(name) else os.O_RDWR)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(file)
+        return None
+    return file
+
+
+def _clear(folder: str) -> None:
+    """Remove what processes that were killed have left in the folder, once per process."""
+    if folder in _cleared:
+        return
+    _cleared.add(folder)
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if not entry.name.startswith(_PREFIX) or time.time() - entry.stat().st_mtime < _FRESH:
+                continue
+            lock = _locked(entry.path)
+            if lock is not None:
+                _remove(entry.path)
+                os.close(lock)
 
 
 # ---- folders -----------------------------------------------------------------------------------------------------------

@@ -9,12 +9,15 @@ import io
 import lzma
 import os
 import stat
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
 import numpy as onp
 import pytest
-from faults.child import run
+from faults.child import environment, run
 
 import cupynumeric as np
 from legate_jit.backends import memory
@@ -218,6 +221,39 @@ def test_an_end_in_the_middle_leaves_nothing(tmp_path: Path) -> None:
     done = run(program)
     assert done.returncode != 0 and done.stdout == "2\n", done.stderr
     assert names(tmp_path) == ["x.npy"]
+
+
+def test_what_killed_programs_leave_is_removed_by_the_next(tmp_path: Path) -> None:
+    """But not what is being written, even if it takes long, nor what is none of ours."""
+    begin = f"""
+        import os, signal, sys
+        import cupynumeric as np
+        def pwrite(*_):
+            if sys.argv[1:]:
+                print("writing", flush=True)
+                sys.stdin.read()
+            os.kill(os.getpid(), signal.SIGKILL)
+        os.pwrite = pwrite
+        np.save({str(tmp_path / "x.npy")!r}, np.arange(100.0))
+    """
+    run(begin)
+    (left,) = names(tmp_path)
+    command = [sys.executable, "-c", textwrap.dedent(begin), "slowly"]
+    writing = subprocess.Popen(command, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert writing.stdout is not None and writing.stdout.readline() == b"writing\n"
+        (busy,) = set(names(tmp_path)) - {left}
+        (tmp_path / ".other").write_text("")
+        save = f"import cupynumeric as np; np.save({str(tmp_path / 'y.npy')!r}, np.arange(3))"
+        assert run(save).returncode == 0
+        assert names(tmp_path) == sorted([left, busy, ".other", "y.npy"])  # too new to be sure
+        for name in (left, busy, ".other"):
+            os.utime(tmp_path / name, (0, 0))
+        assert run(save).returncode == 0
+        assert names(tmp_path) == sorted([busy, ".other", "y.npy"])
+    finally:
+        writing.kill()
+        writing.communicate()
 
 
 def test_errors_are_numpys(tmp_path: Path) -> None:
