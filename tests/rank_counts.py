@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import legate
+from cupynumeric import _factored
 from legate_jit import ranks, runtime
 from legate_jit.ir import choose
 
@@ -75,7 +76,7 @@ def left_out(item: pytest.Item) -> bool:
 @contextmanager
 def virtual(count: int) -> Iterator[None]:
     """A world of so many virtual ranks, among which arrays of two elements are dealt out."""
-    small = choose.SMALL
+    small, least = choose.SMALL, _factored.LEAST
     rooms = [room for name, room in sys.modules.items() if name.startswith(_ROOMS) and hasattr(room, "SMALL")]
     legate.fence()
     runtime._plans.clear()
@@ -83,11 +84,13 @@ def virtual(count: int) -> Iterator[None]:
         assert small == room.SMALL
         room.SMALL = 2
     runtime.world = ranks.World(count, range(count), None)
+    _factored.LEAST = 2
     try:
         yield
         legate.fence()
     finally:
         runtime.world = None
+        _factored.LEAST = least
         for room in rooms:
             room.SMALL = small
         runtime._plans.clear()

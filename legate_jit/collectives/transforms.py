@@ -208,7 +208,7 @@ def _long(comm: Comm, x: Parts, step: Step, local: Local) -> Parts:
         half = tuple(_clipped(box, axis, step.points) for box in y.boxes)
         kept = mine[(slice(None),) * axis + (slice(0, layout.extents(half[comm.rank])[axis]),)]
         kept = kept.reshape(layout.extents(half[comm.rank]))
-        return Parts(kept, (*y.shape[:axis], step.points, *y.shape[axis + 1 :]), half)
+        return _plain(kept, (*y.shape[:axis], step.points, *y.shape[axis + 1 :]), half, comm.rank)
     return y._replace(mine=mine)
 
 
@@ -286,15 +286,31 @@ def _four_steps(comm: Comm, x: Parts, axis: int, rows: int, sign: int, local: Lo
     y = _along(y, Step(name, rows, axis, norm), local)
     lo, hi = y.boxes[comm.rank][axis + 1]
     if y.mine.size:
-        turns = np.arange(rows)[:, None] * np.arange(lo, hi)[None, :]
-        angles = (sign * 2 * np.pi / n) * turns
-        y.mine[...] *= np.exp(1j * angles).astype(y.mine.dtype).reshape((rows, hi - lo, *(1,) * len(after)))
+        turns = _products(rows, lo, hi, sign * 2 * np.pi / n)
+        y.mine[...] *= turns.astype(y.mine.dtype, copy=False).reshape((rows, hi - lo, *(1,) * len(after)))
     y = _moved(comm, y, by_rows)
     y = _along(y, Step(name, columns, axis + 1, norm), local)
     y = _moved(comm, y, _even(shape, axis + 1, ranks))
     mine = np.ascontiguousarray(np.swapaxes(y.mine, axis, axis + 1))
     boxes = cut(columns, rows)
     return Parts(mine.reshape(layout.extents(boxes[comm.rank])), x.shape, boxes)
+
+
+def _rotations(angles: np.ndarray) -> np.ndarray:
+    """exp(i * angles): real functions are several times faster than the complex one."""
+    turned = np.empty(angles.shape, np.complex128)
+    np.cos(angles, out=turned.real)
+    np.sin(angles, out=turned.imag)
+    return turned
+
+
+def _products(rows: int, lo: int, hi: int, angle: float) -> np.ndarray:
+    """exp(i * angle * j * k) for j < rows and lo <= k < hi: as products, since those cost less than functions."""
+    few = math.isqrt(hi - lo)
+    coarse, fine = np.arange(lo, hi, few), np.arange(few)
+    j = np.arange(rows)[:, None]
+    both = _rotations(angle * (j * coarse))[:, :, None] * _rotations(angle * (j * fine))[:, None, :]
+    return np.asarray(both.reshape(rows, -1)[:, : hi - lo])
 
 
 def _bluestein(comm: Comm, x: Parts, axis: int, sign: int, local: Local) -> Parts:
@@ -308,7 +324,7 @@ def _bluestein(comm: Comm, x: Parts, axis: int, sign: int, local: Local) -> Part
 
     def chirp(j: np.ndarray, way: int) -> np.ndarray:
         angles = (way * np.pi / n) * (j * j % (2 * n))
-        return np.asarray(np.exp(1j * angles).reshape((-1, *line)))
+        return _rotations(angles).reshape((-1, *line))
 
     places = np.arange(*x.boxes[comm.rank][axis])
     padded = _resized(comm, x._replace(mine=x.mine * chirp(places, sign)), period, axis)
