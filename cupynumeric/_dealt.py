@@ -319,7 +319,7 @@ def setitem(array: ndarray, key: Any, item: Any) -> bool:
     if parsed is None:
         return False
     given = _in_dtype(item, array.dtype)
-    return given is not None and _put(array, parsed, given, None)
+    return given is not None and _put(array, parsed, given)
 
 
 def _in_dtype(item: Any, dtype: np.dtype) -> ndarray | np.ndarray | None:
@@ -333,13 +333,19 @@ def _in_dtype(item: Any, dtype: np.dtype) -> ndarray | np.ndarray | None:
         return None
 
 
-def _put(array: ndarray, key: Key, item: ndarray | np.ndarray, write: Callable[..., None] | None) -> bool:
+def _put(
+    array: ndarray,
+    key: Key,
+    item: ndarray | np.ndarray,
+    write: Callable[..., None] | None = None,
+    combine: str = "",
+) -> bool:
     """Write `item` to what the key shows."""
     values = _rows(key, item)
     if not is_dealt(array, values, *key.arrays):
         return False
     if not key.moved and array._lens is None:
-        parted.put(array._store, _indices(key), key.shape, key.axes, _given(values), write)
+        parted.put(array._store, _indices(key), key.shape, key.axes, _given(values), write, combine=combine)
         return True
     changed = runtime.new_store(value(key.view), key.view._type)
     parted.put(changed, _indices(key), key.shape, key.axes, _given(values), write)
@@ -420,14 +426,29 @@ def at(function: np.ufunc, array: ndarray, key: Any, operands: tuple[Any, ...]) 
     if _array.refuses_writes(array):
         raise ValueError("assignment destination is read-only")
     if not operands:
-        return _put(array, parsed, np.zeros((), array.dtype), lambda part, where, _: function.at(part, where))
+        return _put(
+            array, parsed, np.zeros((), array.dtype), lambda part, where, _: function.at(part, _wide(where))
+        )
     (item,) = operands
     try:
         given = np.asarray(item, np.result_type(array.dtype, item)) if is_scalar(item) else lift(item)
     except (Foreign, OverflowError, TypeError):
         return False
     function.at(np.zeros(1, array.dtype), [0], np.ones((), given.dtype))  # raises NumPy's error
-    return _put(array, parsed, given, function.at)
+    exact = function in (np.maximum, np.minimum) or (array.dtype.kind in "iub" and function in _ANY_ORDER)
+    combine = function.__name__ if exact and array.dtype.kind in "iufb" else ""
+    return _put(
+        array, parsed, given, lambda part, where, rows: function.at(part, _wide(where), rows), combine
+    )
+
+
+#: operations on integers whose order does not matter
+_ANY_ORDER = (np.add, np.multiply, np.bitwise_and, np.bitwise_or, np.bitwise_xor)
+
+
+def _wide(where: np.ndarray) -> np.ndarray:
+    """Numbers of rows as NumPy takes them soonest."""
+    return where.astype(np.intp, copy=False)
 
 
 __all__ = [

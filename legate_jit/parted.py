@@ -25,6 +25,7 @@ from legate_jit.collectives.indices import Bad
 from legate_jit.collectives.tiles import Laid
 from legate_jit.comm import Comm
 from legate_jit.ir import choose, layout
+from legate_jit.ir.exchanges import neutral
 from legate_jit.ir.layout import Layout, Span
 from legate_jit.ranks import Dealt, Whole
 from legate_jit.store import Store, release
@@ -203,7 +204,7 @@ def take(table: Store, index: Sequence[Index], shape: tuple[int, ...], axes: Seq
             return [bad]
         rows = _rows(part, lead)
         if to is None:
-            found = rows[where]
+            found = gathers.picked(rows, where)
         elif given.known is None:
             found = gathers.gather(comm, rows, _edges(to, lead), where)
         elif goal is None:
@@ -338,12 +339,14 @@ def put(
     values: Store | np.ndarray,
     write: Writer | None = None,
     flat: bool = False,
+    combine: str = "",
 ) -> None:
     """Write to the elements of a table at indices along its first axes, as `take` reads them, in the order of the indices. With
     `flat`: at an index into all of its elements.
 
     values: a store of shape (*shape, *rest), or an array of shape `rest` for all. write: `ufunc.at`, or something like it; by
-    default elements are assigned to, and the last write wins. IndexError as NumPy's, before anything is written.
+    default elements are assigned to, and the last write wins. combine: the ufunc that `write` applies, if its order does not
+    matter. IndexError as NumPy's, before anything is written.
     """
     spread, of_table = len(shape), table.type
     lead = of_table.ndim if flat else len(index)
@@ -352,11 +355,13 @@ def put(
     how = given.how
     if how is None and isinstance(values, Store) and _layout(values) is not None:
         how = _by_rows(_leading(_layout(values), spread), shape, spread)  # all know where to, but not what
+    #: every rank writes to a table of its own; they are few bytes
+    combined = bool(combine) and given.known is None and _layout(table) is None and _is_small(of_table.shape)
     target = _Target(table, lead)
     stored: list[_Input] = []
     if isinstance(values, Store):
         stored = [(values, None if how is None else _with_rest(how, spread, rest))]
-    apply = _assign if write is None else write
+    apply = gathers.assign if write is None else write
 
     def program(comm: Comm, brought: np.ndarray, *parts: np.ndarray) -> list[Any]:
         where, bad = given.known, None
@@ -368,6 +373,12 @@ def put(
         if bad is not None:
             return [bad]
         own = _rows(parts[-1], spread) if stored else np.asarray(values)
+        if combined:
+            changes = np.full(of_table.shape, neutral(combine, of_table.dtype), of_table.dtype)
+            apply(_rows(changes, lead), where, own)
+            operator = getattr(np, combine)
+            every = operator(brought, comm.combine(changes, operator))
+            return [None, Laid(layout.replicated(of_table.shape), every)]
         part, edges = target.part(comm, brought), _edges(target.to, lead)
         if how is None:
             gathers.scatter_known(_rows(part, lead), edges[comm.rank], where, own, apply)
@@ -375,12 +386,8 @@ def put(
             gathers.scatter(comm, _rows(part, lead), edges, where, own, apply, write is None)
         return [None, target.result(comm, part)]
 
-    found = _together("put", program, (table, target.to), *given.inputs, *stored)
+    found = _together("put", program, (table, None if combined else target.to), *given.inputs, *stored)
     target.become(given.checked(found)[0])
-
-
-def _assign(part: np.ndarray, where: np.ndarray, values: np.ndarray) -> None:
-    part[where] = values
 
 
 def place(x: Store, mask: Store, values: Store | np.ndarray) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from legate_jit.backends import blas, library
 from legate_jit.collectives import gathers, halos, implementation, products, transforms
+from legate_jit.collectives.indices import counted
 from legate_jit.comm import Comm
 from legate_jit.ir.exchanges import Collective
 from legate_jit.ir.layout import Layout
@@ -44,8 +45,7 @@ def _take(comm: Comm, parts: Sequence[np.ndarray], outs: Sequence[np.ndarray], w
         wanted = [what.result.box(k)[axis : axis + spread] for k in range(comm.size)]
         indices = comm.fetch(np.ascontiguousarray(indices), source, wanted)
     lines = np.moveaxis(indices, cut, 0)
-    where = lines.reshape(-1).astype(np.int64)
-    where[where < 0] += span.extent
+    where = counted(lines.reshape(-1).astype(np.int64, copy=False), span.extent)
     if of_indices.grid:
         rows = gathers.gather(comm, part, edges, where)
     elif what.result.grid:

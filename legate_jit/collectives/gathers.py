@@ -12,10 +12,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from legate_jit.backends import indexed
 from legate_jit.collectives import messages
 from legate_jit.comm import Comm
 
-__all__ = ["Edges", "gather", "gather_known", "gather_same", "scatter", "scatter_known"]
+__all__ = ["Edges", "assign", "gather", "gather_known", "gather_same", "picked", "scatter", "scatter_known"]
 
 #: where the rows of each rank begin, and where the last one's end
 Edges = Sequence[int]
@@ -23,22 +24,49 @@ Edges = Sequence[int]
 Writer = Callable[[np.ndarray, np.ndarray, np.ndarray], None]
 
 
-def _owners(where: np.ndarray, edges: Edges) -> np.ndarray:
-    """The rank that holds each row, in few bits, so that sorting by it is linear."""
-    ends = np.asarray(edges[1:], where.dtype)
-    found = np.searchsorted(ends, where, side="right")
-    return found.astype(np.uint8 if len(ends) <= 256 else np.uint16)
+#: of so many ranks each looks for its rows among all; more are told apart by sorting
+_FEW = 32
+
+#: positions in a vector, ascending
+_Places = slice | np.ndarray
 
 
-def _by_owner(where: np.ndarray, edges: Edges) -> tuple[np.ndarray, np.ndarray]:
-    """The order that sorts rows by their owner, else as they are; and how many each one has."""
-    owner = _owners(where, edges)
-    return np.argsort(owner, kind="stable"), np.bincount(owner, minlength=len(edges) - 1)
+def _by_owner(where: np.ndarray, edges: Edges) -> list[_Places]:
+    """For every rank, the positions of the rows that it holds."""
+    ranks = len(edges) - 1
+    if not len(where):
+        return [slice(0, 0)] * ranks
+    first, last = np.searchsorted(edges[1:], [where.min(), where.max()], side="right")
+    if first == last:
+        return [slice(None) if k == first else slice(0, 0) for k in range(ranks)]
+    if ranks <= _FEW:
+        return [_within(where, *edges[k : k + 2]) for k in range(ranks)]
+    owner = np.searchsorted(np.asarray(edges[1:], where.dtype), where, side="right")
+    order = np.argsort(owner.astype(np.uint16), kind="stable")
+    ends = np.cumsum(np.bincount(owner, minlength=ranks))
+    return list(np.split(order, ends[:-1]))
 
 
-def _split(items: np.ndarray, counts: np.ndarray | Sequence[int]) -> list[np.ndarray]:
-    ends = np.cumsum(counts)
-    return [items[end - n : end] for n, end in zip(counts, ends, strict=True)]
+def _within(where: np.ndarray, low: int, high: int) -> np.ndarray:
+    return np.flatnonzero((where >= low) & (where < high)) if high > low else np.empty(0, np.int64)
+
+
+def _at(array: np.ndarray, here: _Places) -> np.ndarray:
+    return array[here] if isinstance(here, slice) else picked(array, here)
+
+
+def picked(part: np.ndarray, local: np.ndarray) -> np.ndarray:
+    """The rows of a part with these numbers, all in range."""
+    out = np.empty((*local.shape, *part.shape[1:]), part.dtype)
+    if not indexed.gather(part, local, out):
+        np.take(part, local.astype(np.int64, copy=False), axis=0, out=out, mode="wrap")
+    return out
+
+
+def assign(part: np.ndarray, local: np.ndarray, values: np.ndarray) -> None:
+    """`part[local] = values` for numbers in range, values of the part's dtype; the last of several writes wins."""
+    if not indexed.scatter(part, local, np.ascontiguousarray(values)):
+        part[local] = values
 
 
 def _local_dtype(edges: Edges) -> np.dtype:
@@ -49,21 +77,20 @@ def _local_dtype(edges: Edges) -> np.dtype:
 
 def gather(comm: Comm, part: np.ndarray, edges: Edges, where: np.ndarray) -> np.ndarray:
     """The rows `where` (a vector of int64, of any length on every rank) of the table: an array (len(where), *row)."""
-    order, counts = _by_owner(where, edges)
+    places = _by_owner(where, edges)
     numbers = _local_dtype(edges)
     asked, spread = [], []
-    for k, wanted in enumerate(_split(where[order], counts)):
-        local = wanted - edges[k]
-        held = edges[k + 1] - edges[k]
-        back = None
+    for k, here in enumerate(places):
+        local, held, back = _at(where, here) - edges[k], edges[k + 1] - edges[k], None
         if len(local) > held:
             local, back = _distinct(local, held)
         asked.append(local.astype(numbers))
         spread.append(back)
     requests = messages.all_to_all(comm, asked)
-    answers = messages.all_to_all(comm, [part[r] for r in requests], [len(a) for a in asked])
-    rows = [a if back is None else a[back] for a, back in zip(answers, spread, strict=True)]
-    return _unsorted(rows, order, part)
+    answers = messages.all_to_all(comm, [picked(part, r) for r in requests], [len(a) for a in asked])
+    return _unsorted(
+        [a if b is None else picked(a, b) for a, b in zip(answers, spread, strict=True)], places, where
+    )
 
 
 def _distinct(local: np.ndarray, held: int) -> tuple[np.ndarray, np.ndarray]:
@@ -74,29 +101,37 @@ def _distinct(local: np.ndarray, held: int) -> tuple[np.ndarray, np.ndarray]:
     return np.flatnonzero(met), places[local]
 
 
-def _unsorted(rows: Sequence[np.ndarray], order: np.ndarray, like: np.ndarray) -> np.ndarray:
-    """Rows that lie in an order, back in the one before it was applied."""
-    out = np.empty((len(order), *like.shape[1:]), like.dtype)
-    out[order] = messages.joined(rows)
+def _unsorted(rows: Sequence[np.ndarray], places: Sequence[_Places], where: np.ndarray) -> np.ndarray:
+    """The rows of every owner at the places where they were asked for."""
+    out = np.empty((len(where), *rows[0].shape[1:]), rows[0].dtype)
+    for here, found in zip(places, rows, strict=True):
+        if isinstance(here, slice):
+            out[here] = found
+        elif len(here):
+            assign(out, here, found)
     return out
+
+
+def _counts(places: Sequence[_Places], where: np.ndarray) -> list[int]:
+    return [len(range(len(where))[here]) if isinstance(here, slice) else len(here) for here in places]
 
 
 def gather_known(comm: Comm, part: np.ndarray, edges: Edges, where: np.ndarray, wanted: Edges) -> np.ndarray:
     """The rows `where[wanted[r] : wanted[r + 1]]` for every rank r, of numbers that all ranks know: nobody asks."""
-    lo, hi = edges[comm.rank], edges[comm.rank + 1]
-    hits = np.flatnonzero((where >= lo) & (where < hi))
+    low, high = edges[comm.rank], edges[comm.rank + 1]
+    hits = _within(where, low, high)
     cuts = np.searchsorted(hits, wanted)
-    leaving = [part[where[hits[cuts[k] : cuts[k + 1]]] - lo] for k in range(comm.size)]
-    order, counts = _by_owner(where[wanted[comm.rank] : wanted[comm.rank + 1]], edges)
-    return _unsorted(messages.all_to_all(comm, leaving, counts.tolist()), order, part)
+    leaving = [picked(part, where[hits[a:b]] - low) for a, b in itertools.pairwise(cuts)]
+    mine = where[wanted[comm.rank] : wanted[comm.rank + 1]]
+    places = _by_owner(mine, edges)
+    return _unsorted(messages.all_to_all(comm, leaving, _counts(places, mine)), places, mine)
 
 
 def gather_same(comm: Comm, part: np.ndarray, edges: Edges, where: np.ndarray) -> np.ndarray:
     """The rows `where`, which all ranks know, for all of them."""
-    order, counts = _by_owner(where, edges)
-    mine = _split(order, counts)[comm.rank]
-    rows = part[where[mine] - edges[comm.rank]]
-    return _unsorted(messages.all_gather(comm, rows, counts.tolist()), order, part)
+    places = _by_owner(where, edges)
+    rows = picked(part, _at(where, places[comm.rank]) - edges[comm.rank])
+    return _unsorted(messages.all_gather(comm, rows, _counts(places, where)), places, where)
 
 
 def scatter(
@@ -114,22 +149,21 @@ def scatter(
     writes to a row only the last one counts. Every owner writes to its own part.
     """
     shared = values.ndim < part.ndim
-    order, counts = _by_owner(where, edges)
     numbers = _local_dtype(edges)
     sent, rows = [], []
-    for k, places in enumerate(_split(order, counts)):
-        local, held = where[places] - edges[k], edges[k + 1] - edges[k]
+    for k, here in enumerate(_by_owner(where, edges)):
+        local, held = _at(where, here) - edges[k], edges[k + 1] - edges[k]
+        own = values if shared else _at(values, here)
         if last_wins and len(local) > held:
             kept = _latest(local, held)
-            local, places = local[kept], places[kept]
+            local, own = local[kept], own if shared else own[kept]
         sent.append(local.astype(numbers))
-        rows.append(values if shared else values[places])
+        rows.append(own)
     arriving = messages.all_to_all(comm, sent)
-    local = messages.joined(arriving).astype(np.int64)
-    if not shared:
-        values = messages.joined(messages.all_to_all(comm, rows, [len(a) for a in arriving]))
-    if len(local):
-        write(part, local, values)
+    given = None if shared else messages.all_to_all(comm, rows, [len(a) for a in arriving])
+    for k, local in enumerate(arriving):
+        if len(local):
+            write(part, local, values if given is None else given[k])
 
 
 def _latest(local: np.ndarray, held: int) -> np.ndarray:
@@ -141,6 +175,6 @@ def _latest(local: np.ndarray, held: int) -> np.ndarray:
 
 def scatter_known(part: np.ndarray, low: int, where: np.ndarray, values: np.ndarray, write: Writer) -> None:
     """`scatter` of rows whose numbers and values this rank knows all: nothing is sent. low: the first row of the part."""
-    hits = np.flatnonzero((where >= low) & (where < low + len(part)))
+    hits = _within(where, low, low + len(part))
     if len(hits):
         write(part, where[hits] - low, values if values.ndim < part.ndim else values[hits])

@@ -13,7 +13,7 @@ import numpy as np
 from legate_jit.collectives import messages
 from legate_jit.comm import Comm
 
-__all__ = ["Bad", "agreed", "numbers"]
+__all__ = ["Bad", "agreed", "counted", "numbers"]
 
 
 class Bad(NamedTuple):
@@ -29,16 +29,24 @@ def numbers(
 ) -> tuple[np.ndarray, Bad | None]:
     """The rows, in C order of the axes of `extents`, that indices along these axes mean: a vector of int64, one for each element
     of `shape`, which the indices broadcast to. And the first index that is out of range."""
-    found = np.zeros(1, np.int64)
+    found: np.ndarray | None = None
     for which, (index, n) in enumerate(zip(indices, extents, strict=True)):
-        vector = np.broadcast_to(np.asarray(index), shape).reshape(-1).astype(np.int64)
-        wrong = (vector >= n) | (vector < -n)
-        if wrong.any():
-            at = int(wrong.argmax())
+        vector = np.broadcast_to(np.asarray(index), shape).reshape(-1).astype(np.int64, copy=False)
+        low, high = (int(vector.min()), int(vector.max())) if vector.size else (0, -1)
+        if high >= n or low < -n:
+            at = int(((vector >= n) | (vector < -n)).argmax())
             return vector, Bad(which, at, int(vector[at]))
-        vector[vector < 0] += n
-        found = found * n + vector
+        vector = counted(vector, n, low)
+        found = vector if found is None else found * n + vector
+    assert found is not None
     return found, None
+
+
+def counted(vector: np.ndarray, n: int, low: int | None = None) -> np.ndarray:
+    """Indices in [-n, n), none of which is below `low`, as they count from the start; those that do already, without copying."""
+    if not vector.size or (vector.min() if low is None else low) >= 0:
+        return vector
+    return np.where(vector < 0, vector + n, vector)
 
 
 def agreed(comm: Comm, bad: Bad | None, before: int) -> Bad | None:

@@ -242,6 +242,29 @@ def _counted(np: Any, i: Any) -> Any:
     return counts
 
 
+@pytest.mark.parametrize(
+    "operator", ["add", "multiply", "maximum", "minimum", "bitwise_or", "bitwise_and", "subtract"]
+)
+@pytest.mark.parametrize("dtype", ["i1", "u4", "i8", "f4"])
+def test_ufunc_at_of_a_small_table(
+    size: int, monkeypatch: pytest.MonkeyPatch, operator: str, dtype: str
+) -> None:
+    """A table that all ranks have: they count apart, or in order where that matters."""
+    if dtype == "f4" and (operator.startswith("bitwise") or operator == "multiply"):
+        return
+    for room in (choose, ranks):
+        monkeypatch.setattr(room, "SMALL", 20)
+    where, values = onp.arange(300) * 7 % 13 - 3, (onp.arange(300) * 5 % 9 + 1).astype(dtype)
+
+    def program(np: Any, where: Any, values: Any) -> Any:
+        table = np.asarray([3, 1, 4, 1, 5, 9, 2, 6, 5, 3], dtype)
+        getattr(np, operator).at(table, where, values)
+        getattr(np, operator).at(table[2:5], where % 3, 3)
+        return table
+
+    check(program, where, values)
+
+
 @pytest.mark.parametrize("name", ATS)
 def test_ufunc_at(size: int, name: str) -> None:
     program, arrays = ATS[name]
