@@ -473,8 +473,8 @@ def _plan(key: Any) -> Any:
         if len(table) > most:
             table.clear()
     collecting = gc.isenabled()
-    gc.disable()  # planning makes many small objects, none of them garbage
     try:
+        gc.disable()  # planning makes many small objects, none of them garbage
         return tiers.plan(key, _compiled) if world is None else world.plan(key, _compiled)
     finally:
         if collecting:

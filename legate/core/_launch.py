@@ -346,8 +346,8 @@ class FunctionLaunch(TaskLaunch):
             self._fill(values, index, arrays, boxes)
         if plan.with_context:
             values[0] = _context(self, index, launch, [values[p] for p in plan.positions])
-        _begin()
         try:
+            _begin()
             plan.function(*values)
         finally:
             _end()
@@ -379,8 +379,8 @@ class ContextLaunch(TaskLaunch):
         for k in self.plan.absent:
             stores.insert(k, None)
         context = _context(self, index, launch, stores)
-        _begin()
         try:
+            _begin()
             self.plan.function(context)
         finally:
             _end()
@@ -394,7 +394,8 @@ _resting = False
 def _begin() -> None:
     """The garbage collector rests while bodies run: a collection would run finalizers in the middle of one.
 
-    Without a lock: should one body begin while the last one ends, the collector may run during it, but never stays off.
+    Without a lock: should one body begin while the last one ends, or Ctrl-C come before it has begun, the collector may run
+    during a body, but never stays off.
     """
     global _resting
     _bodies.append(None)
@@ -405,7 +406,8 @@ def _begin() -> None:
 
 def _end() -> None:
     global _resting
-    _bodies.pop()
+    if _bodies:
+        _bodies.pop()
     if _resting and not _bodies:
         _resting = False
         gc.enable()
