@@ -131,12 +131,20 @@ class World:
         if isinstance(store.buffer, Whole):
             store.buffer = store.buffer.memory
 
-    def each(self, program: Callable[[Comm], None]) -> None:
-        """`program(comm)` for every rank of this process, outside of any window; all ranks call this at the same time."""
-        if self.comm is not None:
-            program(self.comm)
-        else:
+    def each(self, program: Callable[[Comm], None], name: str) -> None:
+        """`program(comm)` for every rank of this process, outside of any window. Every rank does it at the same time, and knows
+        it by the name."""
+        if self.comm is None:
             run_ranks(self.size, program)
+            return
+        meeting = self.comm.meeting
+        if meeting is not None:
+            meeting(name)
+        self.comm.meeting = None  # the ranks have met
+        try:
+            program(self.comm)
+        finally:
+            self.comm.meeting = meeting
 
     def parts(self, buffer: Buffer) -> tuple[Layout, dict[int, np.ndarray]] | None:
         """How an array lies that is dealt out, and the parts of this process's ranks, read-only; None for one that is whole."""
@@ -163,22 +171,11 @@ class World:
         gives as `Tile` or `Laid` is a `Dealt`. Every rank does it at the same time, and knows it by the name."""
         made: dict[int, list[Any]] = {}
 
-        def body(rank: int) -> None:
-            comm = _current.comm
-            assert comm is not None
+        def body(comm: Comm) -> None:
             parts = [_brought(comm, *each) for each in inputs]
-            made[rank] = [_kept(comm, each) for each in program(comm, *parts)]
+            made[comm.rank] = [_kept(comm, each) for each in program(comm, *parts)]
 
-        if self.comm is None or self.comm.meeting is None:
-            self.run(body)
-        else:
-            meeting = self.comm.meeting
-            meeting(name)
-            self.comm.meeting = None  # the ranks have met
-            try:
-                self.run(body)
-            finally:
-                self.comm.meeting = meeting
+        self.each(body, name)
         results: list[Any] = []
         for k, first in enumerate(made[self.own[0]]):
             if isinstance(first, Laid):

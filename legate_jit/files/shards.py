@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from legate_jit import poison, runtime
+from legate_jit import runtime
 from legate_jit.backends import memory
 from legate_jit.backends.memory import Buffer
 from legate_jit.comm import Comm, LocalComm
@@ -82,11 +82,9 @@ def run(program: Callable[[Comm], T]) -> T:
     results: dict[int, T] = {}
 
     def each(comm: Comm) -> None:
-        if comm.meeting is not None:
-            comm.meeting()
         results[comm.rank] = program(comm)
 
-    world.each(each)
+    world.each(each, "reading or writing a file")
     return results[world.own[0]]
 
 
@@ -176,12 +174,7 @@ def of_store(store: Store, lens: Lens | None, host: Callable[[], np.ndarray]) ->
         return of_array(host())
     if lens is not None:
         store = runtime.new_store(runtime.read(store, lens), lens.type)
-    if store.value is not None:
-        runtime.flush()
-    runtime.resume((store.buffer,))
-    assert store.buffer is not None
-    poison.check(store.buffer)
-    parts = world.parts(store.buffer)
+    parts = world.parts(runtime.settled(store))
     if parts is None:
         return of_array(runtime.host(store))
     how, arrays = parts

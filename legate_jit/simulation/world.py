@@ -154,7 +154,7 @@ class SimulatedWorld(ranks.World):
         """No parts to look at."""
         return None
 
-    def each(self, program: Any) -> None:
+    def each(self, program: Any, name: str) -> None:
         """No ranks that could read or write files together."""
         raise RuntimeError("a simulation reads and writes no files of arrays: make the arrays in the program")
 
