@@ -306,7 +306,8 @@ class AutoTask(Operation):
             place.threshold,
             None,
             self._concurrent,
-            bool(arguments.unbound or self._communicators),
+            bool(self._communicators),
+            bool(arguments.unbound),
         )
         submit(self._launch(spec, roles, arguments), arguments)
 

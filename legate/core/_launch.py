@@ -22,7 +22,7 @@ from legate.core._enums import ExceptionMode, VariantCode
 from legate.core._machine import Machine
 from legate.core._physical import PhysicalStore
 from legate.core._scalar import Scalar
-from legate.core._store import LogicalStore
+from legate.core._store import LogicalStore, carried
 from legate.core._values import Pickled, as_scalar
 from legate.core._variants import PREFERENCE, TARGETS
 from legate.core.types import Type
@@ -99,8 +99,9 @@ class Unbound:
         nothing = np.empty((0,) * self.ndim, self.dtype)
         return _physical(nothing, ((0, 0),) * self.ndim, self.type, Sink(self.parts, index))
 
-    def contents(self) -> np.ndarray:
-        """All parts, joined along the first axis in the order of the points. Runs the launch if it has not run.
+    def contents(self) -> np.ndarray | Store:
+        """All parts, joined along the first axis in the order of the points; where they lie on several ranks, the engine's
+        store of them. Runs the launch if it has not run.
 
         RuntimeError from what the launch raised, if it did.
         """
@@ -110,8 +111,19 @@ class Unbound:
             raise RuntimeError(
                 f"the store was to be filled by task {launch.name}, which failed"
             ) from launch.error
-        parts = [part for _, part in sorted(self.parts.items()) if part.shape[0]]
+        filled = {index: part for index, part in sorted(self.parts.items()) if part.shape[0]}
         self.parts, self.launch = {}, None
+        if runtime.world is not None:
+            from legate_jit import grown
+
+            unit = carried(np.empty((0,) * self.ndim, self.dtype), self.dtype).dtype
+            found = grown.joined(
+                {index: carried(np.ascontiguousarray(part), self.dtype) for index, part in filled.items()},
+                unit,
+            )
+            if found is not None:
+                return found
+        parts = list(filled.values())
         if not parts:
             return np.empty((0,) * self.ndim, self.dtype)
         return parts[0] if len(parts) == 1 else np.concatenate(parts)

@@ -105,7 +105,8 @@ class ManualTask(Operation):
             tuple(roles),
             partition=cut,
             concurrent=self._concurrent,
-            together=bool(arguments.unbound or self._communicators),
+            together=bool(self._communicators),
+            ordered=bool(arguments.unbound),
         )
         function = info._variants[place.kind]
         plan = Plan(info.name, info._id, function, place, tuple(self._roles), spec, lower=self._lower or None)

@@ -36,8 +36,8 @@ NO_CUDA = "Physical store in a host-only memory does not support the CUDA array 
 class Pending(Protocol):
     """Whoever will know what an unbound store holds."""
 
-    def contents(self) -> np.ndarray:
-        """The contents; runs what has to run first."""
+    def contents(self) -> np.ndarray | Store:
+        """The contents, or the engine's store of them; runs what has to run first."""
         ...
 
 
@@ -153,8 +153,11 @@ class LogicalStore:
         self._type, self._ndim = type_, ndim
         return self
 
-    def _bind(self, array: np.ndarray) -> None:
-        """Give an unbound store its contents, an array of the store's dtype that nobody else writes."""
+    def _bind(self, array: np.ndarray | Store) -> None:
+        """Give an unbound store its contents: an array of the store's dtype that nobody else writes, or the engine's store."""
+        if isinstance(array, Store):
+            self._store, self._pending = array, None
+            return
         owned = array.flags.owndata and array.flags.c_contiguous and array.flags.writeable
         contents = carried(array if owned else np.array(array, order="C"), self._dtype)
         self._store = runtime.adopt(contents)

@@ -59,6 +59,13 @@ class Dealing(NamedTuple):
         rest = [n for d, n in enumerate(self.partition.launch) if d not in self.dims]
         return math.prod(per) * math.prod(rest)
 
+    def is_ordered(self) -> bool:
+        """Whether each rank's points come after those of the ranks before."""
+        return self.home >= 0 or all(
+            b > 1 and math.prod(self.partition.launch[:d]) == 1
+            for d, b in zip(self.dims, self.blocks, strict=True)
+        )
+
     def layout(self, operand: int) -> Layout | None:
         """Blocks that cover the operand and hold every rank's parts of it; several ranks have the same block where dimensions
         that are dealt do not cut it. None when no layout says that."""
@@ -186,7 +193,7 @@ def deal(spec: TaskSpec, given: Partition, uses: Sequence[Use], ranks: int) -> T
     found: TaskPlan | None = None
     for dealing in _candidates(spec, given, uses, ranks):
         ways = _ways(spec, dealing, uses)
-        if ways is None:
+        if ways is None or (spec.ordered and not dealing.is_ordered()):
             continue
         plan = TaskPlan(dealing, ways)
         cost = (dealing.most(), _moved(plan, uses, ranks))

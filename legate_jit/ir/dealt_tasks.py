@@ -167,6 +167,8 @@ class _Localizer:
         for k, a in enumerate(arg.arguments):
             if not a.written:
                 wanted = task.plan.wanted(k, task.view(k))
+                if task.plan.ways[k] == "whole":
+                    self.notice(task.node.src[a.at], wanted)
                 self.lows[k] = tuple(lo for lo, _ in wanted.part(self.d.rank))
                 self.arguments[k] = a._replace(at=len(self.inputs))
                 self.inputs.append(self.d.part(task.node.src[a.at], wanted))
@@ -182,6 +184,15 @@ class _Localizer:
             for k, x in enumerate(self.written)
         ]
         return node, [self.result(array, items, near[array]) for array in range(len(task.old))]
+
+    def notice(self, x: Node, wanted: Need | Reach) -> None:
+        """Say that a rank gets more than its points see: which part that is only its data tell."""
+        moved = layout.moved(self.d.layouts[x.number], wanted, self.d.ranks) * x.dtype.itemsize
+        if moved:
+            name = self.task.arg.spec.name
+            self.d.notices.append(
+                f"task {name} runs with all of an image's range on every rank: {moved} bytes gathered"
+            )
 
     def launch(self) -> Node:
         arg, given = self.task.arg, self.dealing.partition

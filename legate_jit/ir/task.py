@@ -29,8 +29,9 @@ class TaskSpec(NamedTuple):
     `roles`, per argument: 'input', 'output' (its old contents stay visible to the body), or a reduction operator of
     `OPERATORS`. `constraints` name arguments by position. `pieces`: points to cut the launch into, fewer when the arguments
     hold less than `threshold` elements. `partition`: the cut itself, when the caller chose it (manual tasks). `concurrent`: all
-    points run at the same time, each on a thread of its own, because they wait for each other. `together`: points leave something
-    in the process that runs them.
+    points run at the same time, each on a thread of its own, because they wait for each other. `together`: points share
+    memory that is none of the arguments', so that all of them run in one process. `ordered`: points leave something in the
+    process that runs them, to be joined in their order: every rank has points that follow each other.
     """
 
     name: str
@@ -41,6 +42,7 @@ class TaskSpec(NamedTuple):
     partition: Partition | None = None
     concurrent: bool = False
     together: bool = False
+    ordered: bool = False
 
 
 class TaskArgument(NamedTuple):
