@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from legate_jit.backends import memory, threads
-from legate_jit.backends.irregular import address, block_of, code_of, compiled, numbers, run, units_of
+from legate_jit.backends.irregular import SMALL, address, block_of, code_of, compiled, numbers, run, units_of
 from legate_jit.backends.loops import Loops, element_type
 from legate_jit.ir import dtypes
 
-__all__ = ["merge_argsort", "merge_sort"]
+__all__ = ["merge_argsort", "merge_runs", "merge_sort"]
 
 #: merges of one unit that advance in step, so that their chains of loads and comparisons overlap
 _STREAMS = 4
@@ -114,6 +114,38 @@ def _merge(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
     run(_merge_kernel(dtypes.code(a.dtype), False), units_of(na + nb, block), *words, 0, 0, 0)
     out[na + nb : na + nb + len(a) - na] = a[na:]
     out[len(out) - (len(b) - nb) :] = b[nb:]
+
+
+def merge_runs(
+    runs: Sequence[np.ndarray], beside: Sequence[np.ndarray] | None = None
+) -> tuple[np.ndarray, np.ndarray | None] | None:
+    """Sorted 1-d arrays (NaNs last) of one dtype merged into one, equal elements in the order of the runs, and int64 arrays that
+    lie beside them in the same way. None when NumPy should do it."""
+    code = code_of(runs[0], 0)
+    if code is None or sum(map(len, runs)) < SMALL or any(code_of(r, 0) is None for r in runs):
+        return None
+    level = [(run, None if beside is None else beside[k]) for k, run in enumerate(runs)]
+    while len(level) > 1:
+        pairs = itertools.zip_longest(level[::2], level[1::2])
+        level = [a if b is None else _merged(code, *a, *b) for a, b in pairs]
+    return level[0]
+
+
+def _merged(
+    code: str, a: np.ndarray, beside_a: np.ndarray | None, b: np.ndarray, beside_b: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    out = memory.allocate(a.nbytes + b.nbytes).as_numpy((len(a) + len(b),), a.dtype, True)
+    if beside_a is None or beside_b is None:
+        _merge(a, b, out)
+        return out, None
+    na, nb, block = numbers(a), numbers(b), 1 << 16
+    places = memory.allocate(beside_a.nbytes + beside_b.nbytes).as_numpy(out.shape, np.int64, True)
+    words = (address(a), na, address(b), nb, block, address(out))
+    merge = _merge_kernel(code, True)
+    run(merge, units_of(na + nb, block), *words, address(beside_a), address(beside_b), address(places))
+    for x, y, to in ((a[na:], b[nb:], out), (beside_a[na:], beside_b[nb:], places)):
+        np.concatenate([x, y], out=to[na + nb :])
+    return out, places
 
 
 def _parts_of(x: np.ndarray, out: np.ndarray) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 
 from legate_jit.backends import irregular
 from legate_jit.collectives.messages import all_gather, all_to_all
-from legate_jit.collectives.tiles import Tile, cut, edges
+from legate_jit.collectives.tiles import Tile, cut, edges, in_rounds
 from legate_jit.comm import Comm
 
 __all__ = ["bincount", "histogram"]
@@ -39,10 +39,12 @@ def bincount(
     values, which = np.unique(numbers, return_inverse=True)
     counts = np.bincount(which, weights, len(values))
     places = np.searchsorted(values, to[1:-1])
-    found = all_to_all(comm, cut(values, places))
     total = np.zeros(mine.stop - mine.start, counts.dtype)
-    for at, number in zip(found, all_to_all(comm, cut(counts, places), [len(x) for x in found]), strict=True):
-        total[at - mine.start] += number  # no value comes twice from a rank
+    leaving = (in_rounds(comm, cut(x, places)) for x in (values, counts))
+    for pieces, numbers in zip(*leaving, strict=True):
+        found = all_to_all(comm, pieces)
+        for at, number in zip(found, all_to_all(comm, numbers, [len(x) for x in found]), strict=True):
+            total[at - mine.start] += number  # no value comes twice from a rank
     return [Tile((bins,), total)]
 
 

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from legate_jit.collectives.messages import all_gather, all_to_all, totals
-from legate_jit.collectives.tiles import cut
+from legate_jit.collectives.tiles import cut, in_rounds
 from legate_jit.comm import Comm
 
 __all__ = ["count", "search"]
@@ -36,8 +36,12 @@ def search(comm: Comm, table: np.ndarray, needles: np.ndarray, side: Side) -> np
     owner = some[np.maximum(np.searchsorted(first, flat, side) - 1, 0)]
     order = np.argsort(owner, kind="stable")
     leaving = cut(flat[order], np.searchsorted(owner[order], np.arange(1, comm.size)))
-    arrived = all_to_all(comm, leaving)
-    found = [np.asarray(np.searchsorted(table, x, side) + starts[comm.rank], np.int64) for x in arrived]
+    answers: list[list[np.ndarray]] = [[] for _ in leaving]
+    for pieces in in_rounds(comm, leaving):
+        arrived = all_to_all(comm, pieces)
+        found = [np.asarray(np.searchsorted(table, x, side) + starts[comm.rank], np.int64) for x in arrived]
+        for answer, x in zip(answers, all_to_all(comm, found, [len(x) for x in pieces]), strict=True):
+            answer.append(x)
     places = np.empty(len(flat), np.int64)
-    places[order] = np.concatenate(all_to_all(comm, found, [len(x) for x in leaving]))
+    places[order] = np.concatenate([x for answer in answers for x in answer])
     return places.reshape(needles.shape)

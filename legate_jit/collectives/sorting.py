@@ -9,44 +9,36 @@ the ranks' parts in its order. Knows NumPy and messages.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 
-from legate_jit.collectives.messages import all_to_all, joined
+from legate_jit.collectives import local
+from legate_jit.collectives.messages import all_to_all
 from legate_jit.collectives.splitting import splits
 from legate_jit.collectives.tiles import cut, edges, starts_of
 from legate_jit.comm import Comm
 
-__all__ = ["argsort", "kind_of", "sort", "standing"]
+__all__ = ["argsort", "sort", "standing"]
 
 
 def sort(comm: Comm, part: np.ndarray) -> np.ndarray:
     """This rank's even tile of the sorted array whose parts (1-d) follow each other on the ranks."""
-    run = np.sort(part, kind=kind_of(part.dtype))
-    merged = joined(_moved(comm, run, [run])[0])
-    merged.sort(kind="stable")  # of runs: these are found
-    return merged
+    run = local.sorted_copy(part)
+    return local.merged(_moved(comm, run, [run])[0])
 
 
 def standing(comm: Comm, part: np.ndarray, places: np.ndarray) -> np.ndarray:
     """The elements at `places` (int64, within the array) of the sorted array, on every rank; nothing else moves."""
-    return splits(comm, np.sort(part, kind=kind_of(part.dtype)), places).values
-
-
-def kind_of(dtype: np.dtype) -> Literal["stable"] | None:
-    """The algorithm for elements of which equal ones are the same. NumPy's default for float16 leaves elements out of order on
-    some processors (NumPy 2.4, AVX-512)."""
-    return "stable" if dtype == np.float16 else None
+    return splits(comm, local.sorted_copy(part), places).values
 
 
 def argsort(comm: Comm, part: np.ndarray) -> np.ndarray:
     """This rank's even tile of the positions (int64) that sort the array stably."""
-    order = np.argsort(part, kind="stable")
+    order = local.order_of(part)
     run = part[order]
     order += starts_of(comm, len(part))[comm.rank]
-    values, places = (joined(found) for found in _moved(comm, run, [run, order]))
-    return places[np.argsort(values, kind="stable")]
+    values, places = _moved(comm, run, [run, order])
+    return local.merged_with(values, places)[1]
 
 
 def _moved(comm: Comm, run: np.ndarray, arrays: Sequence[np.ndarray]) -> list[list[np.ndarray]]:

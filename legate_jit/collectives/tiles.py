@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from legate_jit.collectives.messages import all_to_all, joined, totals
+from legate_jit.collectives.messages import all_to_all, counts_of, joined, totals
 from legate_jit.comm import Comm
 from legate_jit.ir.layout import Layout
 
-__all__ = ["Laid", "Tile", "cut", "edges", "rebalanced", "starts_of"]
+__all__ = ["Laid", "Tile", "cut", "edges", "in_rounds", "rebalanced", "starts_of"]
 
 
 class Tile(NamedTuple):
@@ -47,6 +47,16 @@ def cut(array: np.ndarray, places: Sequence[int] | np.ndarray) -> list[np.ndarra
     """The array cut along its first axis at ascending places."""
     ends = [0, *(int(p) for p in places), len(array)]
     return [array[a:b] for a, b in itertools.pairwise(ends)]
+
+
+def in_rounds(comm: Comm, arrays: Sequence[np.ndarray]) -> list[list[np.ndarray]]:
+    """What goes to every rank (as for `all_to_all`), in so many rounds (the same number on every rank) that nobody gets much more
+    than two even shares at once, however unevenly the arrays are addressed."""
+    coming = sum(counts_of(comm, [len(a) for a in arrays]))
+    heaviest = int(comm.combine(np.array(coming, np.int64), "max"))
+    share = int(comm.combine(np.array(coming, np.int64), "sum")) // comm.size + 1
+    rounds = max(1, -(-heaviest // (2 * share)))
+    return [[a[len(a) * k // rounds : len(a) * (k + 1) // rounds] for a in arrays] for k in range(rounds)]
 
 
 def rebalanced(comm: Comm, part: np.ndarray) -> Tile:

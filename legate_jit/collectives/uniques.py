@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from legate_jit.collectives.messages import all_to_all, joined
+from legate_jit.collectives.local import distinct, merged
+from legate_jit.collectives.messages import all_gather, all_to_all, joined
 from legate_jit.collectives.splitting import splits
 from legate_jit.collectives.tiles import Tile, cut, edges, rebalanced, starts_of
 from legate_jit.comm import Comm
@@ -23,26 +24,24 @@ def unique(
 ) -> list[Tile]:
     """`numpy.unique` of a 1-d array that lies in even tiles: the distinct elements in order and, as asked for, where each occurs
     first, which of them every element is, and how often each occurs."""
-    # the index makes NumPy sort stably: its other algorithm leaves float16 out of order on some processors
-    value, first, place, count = np.unique(part, True, True, True)
-    first += starts_of(comm, len(part))[comm.rank]
-    cuts = boundaries(comm, value)
-    pieces = cut(value, cuts)
+    own = distinct(part, index, inverse, counts)
+    cuts = boundaries(comm, own.values)
+    pieces = cut(own.values, cuts)
     arrived = all_to_all(comm, pieces)
     lengths = [len(a) for a in arrived]
-    mine, which, number = np.unique(joined(arrived), True, True)
-    results = [rebalanced(comm, mine)]
-    if index:  # of equal elements the one of the lowest rank
-        firsts = np.concatenate(all_to_all(comm, cut(first, cuts), lengths))
-        results.append(rebalanced(comm, firsts[which]))
-    if inverse:
-        number += starts_of(comm, len(mine))[comm.rank]
-        numbers = all_to_all(comm, cut(number, np.cumsum(lengths)[:-1]), [len(p) for p in pieces])
-        results.append(Tile((_total(comm, len(part)),), np.concatenate(numbers)[place]))
-        number -= starts_of(comm, len(mine))[comm.rank]
-    if counts:
-        total = np.zeros(len(mine), np.int64)
-        np.add.at(total, number, np.concatenate(all_to_all(comm, cut(count, cuts), lengths)))
+    mine = distinct(joined(arrived), index, inverse or counts)
+    results = [rebalanced(comm, mine.values)]
+    if own.first is not None and mine.first is not None:  # of equal elements the one of the lowest rank
+        positions = own.first + starts_of(comm, len(part))[comm.rank]
+        firsts = np.concatenate(all_to_all(comm, cut(positions, cuts), lengths))
+        results.append(rebalanced(comm, firsts[mine.first]))
+    if own.inverse is not None and mine.inverse is not None:
+        numbers = mine.inverse + starts_of(comm, len(mine.values))[comm.rank]
+        back = all_to_all(comm, cut(numbers, np.cumsum(lengths)[:-1]), [len(p) for p in pieces])
+        results.append(Tile((_total(comm, len(part)),), np.concatenate(back)[own.inverse]))
+    if own.counts is not None and mine.inverse is not None:
+        total = np.zeros(len(mine.values), np.int64)
+        np.add.at(total, mine.inverse, np.concatenate(all_to_all(comm, cut(own.counts, cuts), lengths)))
         results.append(rebalanced(comm, total))
     return results
 
@@ -64,26 +63,31 @@ def boundaries(comm: Comm, run: np.ndarray) -> np.ndarray:
 
 def sets(comm: Comm, a: np.ndarray, b: np.ndarray, name: str) -> list[Tile]:
     """A set operation of NumPy (`union1d`, `intersect1d`, `setdiff1d`, `setxor1d`) on 1-d arrays of one dtype."""
-    function = getattr(np, name)
-    ours, theirs = _meeting(comm, np.unique(a, True)[0], np.unique(b, True)[0])
-    x, y = (np.unique(joined(parts), True)[0] for parts in (ours, theirs))
-    found = function(x, y) if name == "union1d" else function(x, y, assume_unique=True)
-    return [rebalanced(comm, found)]
+    ours, theirs = _meeting(comm, distinct(a).values, distinct(b).values)
+    if name == "union1d":
+        return [rebalanced(comm, distinct(joined([*ours, *theirs])).values)]
+    x, y = (distinct(joined(parts)).values for parts in (ours, theirs))
+    return [rebalanced(comm, getattr(np, name)(x, y, assume_unique=True))]
 
 
 def isin(comm: Comm, elements: np.ndarray, among: np.ndarray, invert: bool = False) -> list[Tile]:
     """`numpy.isin` of 1-d arrays of one dtype: for every element of the first whether it is (not) among the second's."""
-    value, _, place = np.unique(elements, True, True)
-    ours, theirs = _meeting(comm, value, np.unique(among, True)[0])
+    shape, test = (_total(comm, len(elements)),), distinct(among).values
+    if _total(comm, len(test)) <= shape[0] // comm.size:  # no more than a rank has of the elements
+        whole = joined(all_gather(comm, test))
+        return [Tile(shape, np.isin(elements, whole, invert=invert))]
+    own = distinct(elements, inverse=True)
+    assert own.inverse is not None
+    ours, theirs = _meeting(comm, own.values, test)
     lengths = [len(x) for x in ours]
     answer = np.isin(joined(ours), joined(theirs), invert=invert)
     back = all_to_all(comm, cut(answer, np.cumsum(lengths)[:-1]))
-    return [Tile((_total(comm, len(elements)),), np.concatenate(back)[place])]
+    return [Tile(shape, np.concatenate(back)[own.inverse])]
 
 
 def _meeting(comm: Comm, a: np.ndarray, b: np.ndarray) -> list[Sequence[np.ndarray]]:
     """What every rank sends here of its sorted runs a and b; equal elements meet on one rank."""
-    run = np.sort(np.concatenate([a, b]), kind="stable")
+    run = merged([a, b])
     ends = [0, *boundaries(comm, run).tolist()]
     found: list[Sequence[np.ndarray]] = []
     for x in (a, b):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from legate_jit.collectives import sorting
+from legate_jit.collectives import counting, messages, searching, sorting, uniques
 from legate_jit.collectives.splitting import splits
 from legate_jit.collectives.tiles import edges, rebalanced
 from legate_jit.thread_comm import ThreadComm, run_ranks
@@ -95,6 +95,48 @@ def test_sorting_moves_every_element_once(size: int, spread: str) -> None:
 
     share = x.nbytes * (size - 1) / size if size > 1 else 0
     assert sum(on_ranks(x, size, program)) <= 1.05 * share + 300_000 * (size > 1)
+
+
+@pytest.mark.parametrize("size", [7])
+@pytest.mark.parametrize("spread", SPREADS)
+def test_nobody_gets_more_than_its_share(monkeypatch: pytest.MonkeyPatch, size: int, spread: str) -> None:
+    """What arrives at a rank in any one exchange, whatever the values; and there is no other way to get elements."""
+    x = SPREADS[spread](values("f8", 70_000))
+    most = [0]
+    traded, fetch = messages._traded, ThreadComm.fetch
+
+    def watched(comm: Any, leaving: Any, arriving: Any) -> None:
+        most.append(sum(a.nbytes for a in arriving))
+        traded(comm, leaving, arriving)
+
+    def watched_fetch(comm: ThreadComm, *args: Any, **kwargs: Any) -> np.ndarray:
+        found = fetch(comm, *args, **kwargs)
+        most.append(found.nbytes)
+        return found
+
+    monkeypatch.setattr(messages, "_traded", watched)
+    monkeypatch.setattr(ThreadComm, "fetch", watched_fetch)
+    share = x.nbytes / size
+    for program in PROGRAMS:
+        most[:] = [0]
+        on_ranks(x, size, program)
+        assert 0 < max(most) <= 2.1 * share + 8 * size * size, program
+
+
+PROGRAMS: list[Callable[[Any, np.ndarray], Any]] = [
+    sorting.sort,
+    sorting.argsort,
+    lambda comm, part: sorting.standing(comm, part, np.array([0, 35_000])),
+    lambda comm, part: uniques.unique(comm, part, True, True, True),
+    lambda comm, part: uniques.sets(comm, part, part[::2], "setxor1d"),
+    lambda comm, part: uniques.isin(comm, part, part * 2),
+    lambda comm, part: searching.search(comm, np.arange(len(part)) + comm.rank * 1e6, part, "left"),
+    lambda comm, part: counting.bincount(comm, np.arange(len(part))),
+    lambda comm, part: counting.bincount(
+        comm, np.arange(len(part)) + (part > 1e9) + 100_000 * (comm.rank == 0)
+    ),
+    lambda comm, part: counting.histogram(comm, part),
+]
 
 
 @pytest.mark.parametrize("size", SIZES)
