@@ -167,6 +167,9 @@ def _numpy(call: Node, options: dict[str, Any]) -> Axes:
     return (None,) * len(call.shape)
 
 
+#: calls that are made where the graph is distributed, and are each rank's own
+INNER = frozenset({"fold"})
+
 _RULES: dict[str, Callable[[Node, dict[str, Any]], Axes]] = {
     "ufunc": _elementwise,
     "frexp": _elementwise,
