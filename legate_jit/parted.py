@@ -49,6 +49,16 @@ def small() -> int:
 # ---- layouts by rows ---------------------------------------------------------------------------------------------------
 
 
+def _dealt(store: Store) -> Dealt | None:
+    """The parts of a store; None when every rank has all of it."""
+    buffer = runtime.settled(store)
+    if runtime.world.layout_of(buffer) is None:
+        return None
+    found = buffer.dealt if isinstance(buffer, Whole) else buffer
+    assert isinstance(found, Dealt)
+    return found
+
+
 def _layout(store: Store) -> Layout | None:
     """How a store lies in parts; None when every rank has all of it."""
     found: Layout | None = runtime.world.layout_of(runtime.settled(store))
@@ -173,6 +183,13 @@ def _known(index: Index) -> np.ndarray:
 
 def check(index: Store, n: int, axis: int) -> None:
     """IndexError, as NumPy's, on every rank for the first index outside [-n, n) of an array that lies in parts."""
+    dealt = _dealt(index)
+    if dealt is not None:
+        if dealt.extremes is None:
+            (dealt.extremes,) = _together("extremes", indices.extremes, (index, dealt.layout))
+        low, high = dealt.extremes
+        if -n <= low and high < n:
+            return
     given = _Indices([index], index.type.shape, (n,), (axis,))
     if given.known is None:
         given.checked(_together("check", lambda comm, part: [given.numbers(comm, [part])[1]], *given.inputs))
@@ -318,6 +335,7 @@ def _owned(store: Store) -> dict[int, Buffer]:
         mine = store.buffer = Dealt(dealt.type, dealt.layout)
         mine.parts.update(dealt.parts)
         dealt = mine
+    dealt.extremes = None
     for rank, copied in zip(own, shared, strict=True):
         if copied:
             dealt.parts[rank] = _copy(dealt.parts[rank])

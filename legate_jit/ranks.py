@@ -41,14 +41,18 @@ _current = exchanging.current
 
 
 class Dealt(Buffer):
-    """An array's parts: `parts[r]` is the memory of rank r, of those ranks that this process is. Not read as memory itself."""
+    """An array's parts: `parts[r]` is the memory of rank r, of those ranks that this process is. Not read as memory itself.
 
-    __slots__ = ("layout", "parts", "type")
+    `extremes`: the least and the greatest element, if somebody asked for them (of index arrays: see `parted`).
+    """
+
+    __slots__ = ("extremes", "layout", "parts", "type")
 
     def __init__(self, type_: ArrayType, how: Layout) -> None:
         super().__init__(0, type_.nbytes // math.prod(how.grid), None)  # of a rank: what keeping it costs
         self.type, self.layout = type_, how
         self.parts: dict[int, Buffer] = {}
+        self.extremes: tuple[int, int] | None = None
 
 
 class Whole(Buffer):

@@ -13,7 +13,7 @@ import numpy as np
 from legate_jit.collectives import messages
 from legate_jit.comm import Comm
 
-__all__ = ["Bad", "agreed", "counted", "numbers"]
+__all__ = ["Bad", "agreed", "counted", "extremes", "numbers"]
 
 
 class Bad(NamedTuple):
@@ -47,6 +47,15 @@ def counted(vector: np.ndarray, n: int, low: int | None = None) -> np.ndarray:
     if not vector.size or (vector.min() if low is None else low) >= 0:
         return vector
     return np.where(vector < 0, vector + n, vector)
+
+
+def extremes(comm: Comm, part: np.ndarray) -> list[tuple[int, int]]:
+    """The least and the greatest element of a dealt array of integers, which is not empty."""
+    info = np.iinfo(np.int64)
+    told = (int(part.min()), int(part.max())) if part.size else (info.max, info.min)
+    told = (min(told[0], info.max), min(told[1], info.max))  # what does not fit is out of range in any case
+    every = messages.all_gather(comm, np.array([told], np.int64), [1] * comm.size)
+    return [(min(int(e[0, 0]) for e in every), max(int(e[0, 1]) for e in every))]
 
 
 def agreed(comm: Comm, bad: Bad | None, before: int) -> Bad | None:

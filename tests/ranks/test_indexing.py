@@ -381,6 +381,23 @@ def test_nothing_is_made_whole(
     runtime._plans.clear()
 
 
+def test_an_index_that_changes_is_looked_at_again(size: int) -> None:
+    def program(np: Any, x: Any, i: Any) -> Any:
+        first = x[i] + x[i]
+        i[i % 3] = -7
+        second = x[i]
+        i += 1
+        third = x[i]
+        i[[5, 7]] = [60, 61]
+        try:
+            x[i]
+        except IndexError as error:
+            return first, second, third, onp.asarray(str(error))
+        raise AssertionError
+
+    check(program, X, N)
+
+
 @pytest.mark.parametrize("count", [2, 4])
 def test_what_moves_is_least(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     """Of a large table the rows asked for, of a small one all, of columns nothing."""
