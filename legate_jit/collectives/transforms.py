@@ -119,8 +119,8 @@ def _grouped(comm: Comm, x: Parts, group: list[Step], goal: tuple[Box, ...] | No
         boxes = None if goal is None else _before(x, goal, waiting)
         if boxes is None:
             boxes = _spread(comm, x.shape, [d for d in range(len(x.shape)) if d not in waiting])
-        if boxes is None and len(group) > 1:  # one of the axes waits
-            boxes = _spread(comm, x.shape, sorted(waiting))
+        if boxes is None and len(group) > 1:  # the longest axis waits, the others become whole
+            boxes = _even(x.shape, max(sorted(waiting), key=lambda d: x.shape[d]), comm.size)
         if boxes is not None:
             x = _moved(comm, x, boxes)
             continue

@@ -63,7 +63,7 @@ def values(shape: tuple[int, ...], dtype: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("ranks", RANKS)
-@pytest.mark.parametrize("shape", [(9, 8), (4, 6), (8, 6, 10)])
+@pytest.mark.parametrize("shape", [(9, 8), (4, 6), (3, 3), (8, 6, 10)])
 @pytest.mark.parametrize("name", ["fftn", "ifftn", "rfftn", "irfftn"])
 def test_several_axes(name: str, shape: tuple[int, ...], ranks: int) -> None:
     x = values(shape, "f8" if name == "rfftn" else "c16")
