@@ -11,6 +11,7 @@ Knows names and their values, not what they do.
 | LEGATE_JIT_VERIFY | 0, 1 | check the result of every compiler pass |
 | LEGATE_JIT_TIER0 | 0, 1 | interpret small windows the first times they are seen (default 1) |
 | LEGATE_JIT_VIRTUAL_RANKS | 1..8 | deal arrays out to so many ranks that are threads of this process: for trying programs |
+| LEGATE_JIT_DEALT_FROM | a number | of several ranks, each has all of an array of fewer elements (default 262144) |
 | LEGATE_JIT_SIMULATE_RANKS | a number | run nothing, plan for so many ranks, and report at the end what they would do |
 | LEGATE_JIT_SIMULATE_READS | a number | what reads of arrays give in a simulation (default 0) |
 | LEGATE_JIT_SIMULATE_REPORT | a path | where the report of a simulation goes as JSON |
@@ -29,6 +30,8 @@ TARGETS = ("cpu", "reference", "null")
 STAGES = ("graph", "simplified", "pieces", "lowered", "fused", "kernels", "schedule", "source", "asm")
 #: what is dumped when nobody says which stages
 DEFAULT_STAGES = ("graph", "kernels", "schedule")
+#: over several ranks, halos of an array of 512 x 512 cost about what two ranks save
+DEALT_FROM = 1 << 18
 LEVELS = ("0", "1", "2", "3", "4")
 VIRTUAL = ("1", "2", "3", "4", "5", "6", "7", "8")
 
@@ -44,6 +47,7 @@ class Config:
     verify: bool = False
     tier0: bool = True
     virtual_ranks: int = 1
+    dealt_from: int = DEALT_FROM
     simulated_ranks: int = 0
     simulated_reads: float = 0.0
     simulation_report: str = ""
@@ -89,6 +93,7 @@ def from_environment(environment: Mapping[str, str]) -> Config:
         verify=_choice(environment, "LEGATE_JIT_VERIFY", ("0", "1")) == "1",
         tier0=_choice(environment, "LEGATE_JIT_TIER0", ("1", "0")) == "1",
         virtual_ranks=int(_choice(environment, "LEGATE_JIT_VIRTUAL_RANKS", VIRTUAL)),
+        dealt_from=_count(environment, "LEGATE_JIT_DEALT_FROM") or DEALT_FROM,
         simulated_ranks=_count(environment, "LEGATE_JIT_SIMULATE_RANKS"),
         simulated_reads=_number(environment, "LEGATE_JIT_SIMULATE_READS"),
         simulation_report=environment.get("LEGATE_JIT_SIMULATE_REPORT", ""),

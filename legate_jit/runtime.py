@@ -709,6 +709,11 @@ if config.watching:
 
     debug.install(config)
 
+if guarded or config.simulated_ranks or config.virtual_ranks > 1:
+    from legate_jit.ir import choose
+
+    choose.SMALL = config.dealt_from  # before anybody asks
+
 if guarded:
     from legate_jit import guard, ranks
 

@@ -22,7 +22,8 @@ from legate_jit.ir.partition import Operand, fixed_axes
 from legate_jit.ir.rewrite import Graph
 from legate_jit.ir.task import TaskArg
 
-#: arrays of fewer elements are replicated: a message costs more than computing them everywhere
+#: arrays of fewer elements are replicated: a message costs more than computing them everywhere. The runtime of several ranks
+#: puts what the configuration says in its place
 SMALL = 32768
 #: a stored array is not left in parts that are larger than this many even shares
 UNEVEN = 2.0

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as onp
 import pytest
+from ranks.launch import succeeds
 
 import cupynumeric as np
 from legate_jit import ranks, runtime
@@ -78,3 +79,22 @@ def test_counted_is_sent(size: int, program: Callable[[Any], Any], monkeypatch: 
     text = dump.schedule_text(plans[0]._runnables[0].schedule, dump.Numbers())
     assert f"# rank 0 of {size}: " in text and "; all ranks " in text
     del kept
+
+
+@pytest.mark.parametrize(("dealt_from", "messages"), [("", False), ("40000", True)])
+def test_how_small_arrays_are_that_every_rank_has(dealt_from: str, messages: bool) -> None:
+    """An array of 400 x 400 is computed by every rank, unless the environment says that it is large."""
+    program = """
+        import cupynumeric as np
+        from legate_jit import runtime
+        x = np.ones((400, 400)) * 2
+        for _ in range(3):
+            y = x.copy()
+            y[1:-1] = x[:-2] + x[2:]
+            x = y
+        runtime.fence()
+        assert float(x[200, 200]) == 16.0
+        if runtime.watching.comm.rank == 0:
+            print(runtime.watching.comm.traffic.nbytes > 3000)
+    """
+    assert succeeds(program, 2, LEGATE_JIT_DEALT_FROM=dealt_from).split() == [str(messages)]
