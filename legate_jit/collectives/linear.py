@@ -32,6 +32,8 @@ __all__ = [
 ]
 
 Shape = tuple[int, int]
+#: right-hand sides that are so many times fewer than the columns of a block travel themselves
+_FEWER = 8
 
 
 def _rows(shape: tuple[int, ...], ranks: int) -> tuple[Box, ...]:
@@ -66,9 +68,17 @@ def _to_rows(comm: Comm, columns: np.ndarray, total: Shape) -> Tile:
 def solve(comm: Comm, a: np.ndarray, b: np.ndarray, *, n: int, count: int) -> list[Any]:
     """Whether a (n x n) is regular, and if it is the x of a @ x = b (n x count)."""
     mine, how = _dealt(comm, a, (n, n))
-    x = _to_columns(comm, b, (n, count))
+    rows = _rows((n, count), comm.size)
+    few = count <= how.width // _FEWER
+    if few:  # on all ranks: it is less than the blocks that would have to come by otherwise
+        x = comm.fetch(np.ascontiguousarray(b), rows, [((0, n), (0, count))] * comm.size)
+    else:
+        x = _to_columns(comm, b, (n, count))
     if lu.eliminate(comm, mine, x, how).singular:
         return [False, None]
+    if few:
+        lu.travel(comm, mine, x, how)
+        return [True, Tile((n, count), x[slice(*rows[comm.rank][0])].copy())]
     lu.back(comm, mine, x, how)
     return [True, _to_rows(comm, x, (n, count))]
 

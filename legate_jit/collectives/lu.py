@@ -11,9 +11,10 @@ from typing import NamedTuple
 import numpy as np
 
 from legate_jit.collectives.columns import Columns, Panel, give
+from legate_jit.collectives.messages import pass_on
 from legate_jit.comm import Comm
 
-__all__ = ["Eliminated", "back", "eliminate", "substitute"]
+__all__ = ["Eliminated", "back", "eliminate", "substitute", "travel"]
 
 #: columns that are factored one by one
 _FEW = 8
@@ -99,6 +100,21 @@ def back(comm: Comm, a: np.ndarray, rhs: np.ndarray, how: Columns) -> None:
         block = _given(comm, a, panel, 0, k + w)
         rhs[k : k + w] = np.linalg.solve(np.triu(block[k:]), rhs[k : k + w])
         rhs[:k] -= block[:k] @ rhs[k : k + w]
+
+
+def travel(comm: Comm, a: np.ndarray, rhs: np.ndarray, how: Columns) -> None:
+    """As `back`, of a few right-hand sides that all ranks have: they go from block to block, instead of the blocks to them."""
+    tag, before = comm.new_tag(), -1
+    for panel in reversed(list(how.panels())):
+        k, w = panel.first, panel.width
+        if before >= 0:
+            pass_on(comm, rhs, before, panel.owner, tag)
+        if comm.rank == panel.owner:
+            block = a[: k + w, panel.place : panel.place + w]
+            rhs[k : k + w] = np.linalg.solve(np.triu(block[k:]), rhs[k : k + w])
+            rhs[:k] -= block[:k] @ rhs[k : k + w]
+        before = panel.owner
+    give(comm, before, (rhs,))
 
 
 def substitute(comm: Comm, a: np.ndarray, rhs: np.ndarray, how: Columns, lower: bool, unit: bool) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 
 from legate_jit.comm import Comm
 
-__all__ = ["all_gather", "all_to_all", "broadcast", "counts_of", "joined", "totals"]
+__all__ = ["all_gather", "all_to_all", "broadcast", "counts_of", "joined", "pass_on", "totals"]
 
 
 def _raw(array: np.ndarray) -> np.ndarray:
@@ -80,6 +80,17 @@ def broadcast(comm: Comm, array: np.ndarray, root: int) -> None:
             sending.append((peer, comm.send(memory, peer, tag)))
     for peer, requests in sending:
         comm.wait(requests, peer)
+
+
+def pass_on(comm: Comm, array: np.ndarray, source: int, to: int, tag: int) -> None:
+    """Rank `to` gets what `array` (C-contiguous, of one shape and dtype on both) holds on rank `source`, in its own."""
+    if source == to or not array.nbytes:
+        return
+    if comm.rank == source:
+        comm.traffic.add(array.nbytes)
+        comm.wait(comm.send(_raw(array), to, tag), to)
+    elif comm.rank == to:
+        comm.wait(comm.receive(_raw(array), source, tag), source)
 
 
 def totals(comm: Comm, number: int) -> list[int]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from legate_jit.collectives import cholesky, columns, lu, qr
+from legate_jit.collectives import cholesky, columns, linear, lu, qr
 from legate_jit.collectives.columns import Columns
 from legate_jit.comm import Comm
 from legate_jit.exchange import Box
@@ -83,8 +83,16 @@ def test_systems(n: int, width: int, dtype: str, ranks: int) -> None:
         lu.back(comm, u, x, how)
         return x, found
 
+    def traveling(comm: Comm) -> np.ndarray:
+        u, x = dealt(a, how, comm.rank), b.copy()
+        lu.eliminate(comm, u, x, how)
+        lu.travel(comm, u, x, how)
+        return x
+
     results = on(ranks, program)
     x = np.concatenate([part for part, _ in results], 1)
+    for other in on(ranks, traveling):
+        np.testing.assert_allclose(other, x, rtol=0, atol=300 * n * np.finfo(dtype).eps * np.abs(x).max())
     small(a @ x - b, np.abs(a).max() * np.abs(x).max(), n)
     diagonal, odd = results[-1][1]
     expected = np.linalg.det(a.astype("c16"))
@@ -222,3 +230,24 @@ def test_what_moves() -> None:
         return comm.traffic.nbytes
 
     assert sum(on(ranks, tall)) == 3 * (ranks - 1) * 4 * 4 * 8
+
+
+def test_few_right_hand_sides_travel() -> None:
+    """Every block goes once to everyone; not a second time to be solved for."""
+    n, ranks = 640, 2
+    a, b = values((n, n), "f8") + n * np.eye(n), values((n, 1), "f8")
+    boxes = rows((n, n), ranks)
+
+    def program(comm: Comm) -> tuple[int, np.ndarray]:
+        at = slice(*boxes[comm.rank][0])
+        regular, x = linear.solve(comm, a[at], b[at], n=n, count=1)
+        assert regular
+        return comm.traffic.nbytes, x.part
+
+    results = on(ranks, program)
+    small(a @ np.concatenate([x for _, x in results]) - b, n, n)
+    how = Columns(n, columns.usual_width(n, ranks), ranks)
+    blocks = sum((n - p.first) * p.width for p in how.panels()) * 8
+    dealing, vectors = n * n // 2 * 8, (len(list(how.panels())) + 2) * n * 8
+    pivots = 2 * n * 8
+    assert sum(sent for sent, _ in results) <= dealing + blocks + vectors + pivots
