@@ -16,6 +16,7 @@ import numpy as np
 
 from cupynumeric._array import ndarray, wrap
 from cupynumeric._convert import by_numpy, from_numpy_tree, host_view
+from legate_jit import runtime
 from legate_jit.files import contiguous, npy, streams
 from legate_jit.files.shards import Shards, of_store
 from legate_jit.ir import dtypes
@@ -55,7 +56,7 @@ def load(
     max_header_size: int = 10000,
     **options: Any,
 ) -> Any:
-    """An array from an `.npy` file (or an archive of NumPy arrays from an `.npz`); see `numpy.load`.
+    """An array from an `.npy` file, or a mapping of names to arrays from an `.npz`; see `numpy.load`.
 
     With several ranks each reads its part. `mmap_mode` 'r' and 'c': an array on the file's pages, which are read when they are
     looked at; 'r+' and 'w+' give NumPy's `memmap`.
@@ -67,7 +68,36 @@ def load(
             store = npy.read(name, found) if mmap_mode is None else npy.mapped(name, found)
             array = wrap(store, None, mmap_mode in ("r", "readonly"))
             return array.T if found.fortran else array
-    return from_numpy_tree(np.load(file, mmap_mode, allow_pickle, max_header_size=max_header_size, **options))
+    found = np.load(file, mmap_mode, allow_pickle, max_header_size=max_header_size, **options)
+    if isinstance(found, np.lib.npyio.NpzFile):
+        return Archive(found, name, max_header_size)
+    return from_numpy_tree(found)
+
+
+class Archive(np.lib.npyio.NpzFile):
+    """What `load` gives for an `.npz` file: a mapping from names to arrays, which are read when they are asked for.
+
+    With several ranks each reads its part of them.
+    """
+
+    def __init__(self, archive: Any, path: str | None, limit: int) -> None:
+        self.__dict__.update(archive.__dict__)
+        archive.__dict__.update(zip=None, fid=None, f=None)  # open files are this object's now
+        self.f = type(self.f)(self)
+        self._path, self._limit = path, limit
+
+    def __getitem__(self, key: Any) -> Any:
+        """An array, or the bytes of a file that is none. KeyError."""
+        if self._path is not None and runtime.world is not None and self.zip is not None:
+            names = self.zip.namelist()
+            from legate_jit.files import archives  # takes a while, and few programs need it
+
+            member = next((n for n in (key, f"{key}.npy") if n in names), None)
+            found = None if member is None else archives.member(self._path, member, self._limit)
+            if member is not None and found is not None:
+                array = wrap(archives.read(self._path, member, *found))
+                return array.T if found[0].fortran else array
+        return from_numpy_tree(super().__getitem__(key))
 
 
 def savez(file: Any, *args: Any, allow_pickle: bool = True, **kwds: Any) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from legate_jit.ir.layout import Box
 
-__all__ = ["fits", "read_box", "run_bytes", "write_box"]
+__all__ = ["read_box", "run_bytes", "write_box"]
 
 #: bytes of memory between arrays in another order and the file
 _STAGED = 1 << 23
@@ -47,11 +47,6 @@ def run_bytes(shape: tuple[int, ...], box: Box, itemsize: int) -> int:
     """Bytes of the box that lie together in the file."""
     k = _inner(shape, box)
     return math.prod(hi - lo for lo, hi in box[max(k - 1, 0) :]) * itemsize
-
-
-def fits(file: int, at: int, nbytes: int) -> bool:
-    """Whether the open file has so many bytes from `at` on."""
-    return os.fstat(file).st_size >= at + nbytes
 
 
 def _inner(shape: tuple[int, ...], box: Box) -> int:

@@ -6,17 +6,18 @@ The header is read and written by NumPy; the elements follow it in C order (or i
 from __future__ import annotations
 
 import math
+import os
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.lib import format as npy
 
-from legate_jit.files import blocks, contiguous
+from legate_jit.files import contiguous
 from legate_jit.files.shards import Shards, from_first, run, same
 from legate_jit.ir import dtypes
 from legate_jit.store import Store
 
-__all__ = ["Header", "header", "mapped", "read", "write"]
+__all__ = ["Header", "header", "mapped", "parsed", "read", "write"]
 
 
 class Header(NamedTuple):
@@ -53,34 +54,37 @@ def header(path: str, limit: int) -> Header | None:
 
     def found() -> Header | None:
         with open(path, "rb") as file:
-            if file.read(len(npy.MAGIC_PREFIX)) != npy.MAGIC_PREFIX:
-                return None
-            file.seek(0)
-            readers: dict[tuple[int, int], Any] = {
-                (1, 0): npy.read_array_header_1_0,
-                (2, 0): npy.read_array_header_2_0,
-            }
-            try:
-                reader = readers.get(npy.read_magic(file))
-                if reader is None:
-                    return None
-                shape, fortran, dtype = reader(file, max_header_size=limit)
-            except (ValueError, EOFError):
-                return None
-            at = file.tell()
-            if (
-                min(shape, default=0) < 0
-                or not dtypes.is_supported(dtype)
-                or not blocks.fits(file.fileno(), at, math.prod(shape) * dtype.itemsize)
-            ):
-                return None
-            return Header(shape, dtypes.canonical(dtype), bool(fortran), at)
+            return parsed(file, limit, os.fstat(file.fileno()).st_size)
 
     def program(comm: Any) -> Header | None:
         same(comm, path)
         return from_first(comm, found)
 
     return run(program)
+
+
+def parsed(file: Any, limit: int, nbytes: int) -> Header | None:
+    """The header that an open file of so many bytes begins with, or None as of `header`."""
+    if file.read(len(npy.MAGIC_PREFIX)) != npy.MAGIC_PREFIX:
+        return None
+    file.seek(0)
+    readers: dict[tuple[int, int], Any] = {
+        (1, 0): npy.read_array_header_1_0,
+        (2, 0): npy.read_array_header_2_0,
+    }
+    try:
+        reader = readers.get(npy.read_magic(file))
+        if reader is None:
+            return None
+        shape, fortran, dtype = reader(file, max_header_size=limit)
+    except (ValueError, EOFError):
+        return None
+    at = file.tell()
+    if min(shape, default=0) < 0 or not dtypes.is_supported(dtype):
+        return None
+    if at + math.prod(shape) * dtype.itemsize > nbytes:
+        return None
+    return Header(shape, dtypes.canonical(dtype), bool(fortran), at)
 
 
 def read(path: str, of: Header) -> Store:

@@ -73,6 +73,29 @@ def test_dtypes(tmp_path: Path, dtype: str) -> None:
         onp.testing.assert_array_equal(found, a)
 
 
+def test_archives(tmp_path: Path) -> None:
+    a = onp.arange(12.0).reshape(3, 4)
+    onp.savez(tmp_path / "x.npz", a=a, b=a.T, words=onp.array(["a"]), objects=onp.array([{}], object))
+    with np.load(tmp_path / "x.npz") as found:
+        assert isinstance(found, onp.lib.npyio.NpzFile)
+        assert sorted(found) == ["a", "b", "objects", "words"] and len(found) == 4 and "a" in found
+        for name, expected in (("a", a), ("b", a.T), ("a.npy", a)):
+            assert isinstance(found[name], np.ndarray)
+            onp.testing.assert_array_equal(onp.asarray(found[name]), expected)
+        assert found["words"][0] == "a"
+        assert float(found.f.a[2, 3]) == 11.0
+        with pytest.raises(KeyError, match="c is not a file in the archive"):
+            found["c"]
+        with pytest.raises(ValueError, match="allow_pickle"):
+            found["objects"]
+        assert found["a"] is not found["a"]
+    assert found.zip is None
+    gone = np.load(tmp_path / "x.npz")
+    first = gone["a"]
+    del gone
+    onp.testing.assert_array_equal(onp.asarray(first), a)
+
+
 def test_mapped_files_are_not_read_and_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     a = onp.arange(1000.0).reshape(50, 20)
     onp.save(tmp_path / "x.npy", a)

@@ -208,6 +208,18 @@ def test_raw_files_text_and_archives(size: int, tmp_path: Path) -> None:
             for name, x in given.items():
                 onp.testing.assert_array_equal(found[name], onp.asarray(x))
             onp.testing.assert_array_equal(found["arr_2"], [1, 2])
+        found = np.load(tmp_path / "all.npz")
+        for name, x in given.items():
+            ours = found[name]
+            assert is_dealt(ours) == (x.size >= 2)
+            onp.testing.assert_array_equal(onp.asarray(ours), onp.asarray(x))
+            assert ours.dtype == x.dtype and found.f.rows.shape == given["rows"].shape
+        onp.savez(
+            tmp_path / "theirs", fortran=onp.asfortranarray(onp.ones((40, 3))), text=onp.array(["a", "b"])
+        )
+        theirs = np.load(tmp_path / "theirs.npz")
+        assert theirs["text"][1] == "b" and theirs["fortran"].flags.f_contiguous
+        assert is_dealt(theirs["fortran"]) and float(theirs["fortran"].sum()) == 120.0
 
 
 def test_parts_go_from_and_to_their_own_memory(
