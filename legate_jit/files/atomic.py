@@ -13,8 +13,6 @@ import ctypes
 import errno
 import fcntl
 import os
-import secrets
-import shutil
 import stat
 import time
 from collections.abc import Callable, Iterator
@@ -105,7 +103,7 @@ def _begin(path: str, begin: Callable[[str], T], folder: bool = False) -> tuple[
     target = os.path.realpath(path)
     where, name = os.path.split(target)
     temporary = os.path.join(
-        where, f"{_PREFIX}{secrets.token_hex(4)}-{name[-100:]}"
+        where, f"{_PREFIX}{os.urandom(4).hex()}-{name[-100:]}"
     )  # formats go by the ending
     _begun[temporary] = None
     try:
@@ -167,12 +165,18 @@ def _sync_one(name: str) -> None:
 
 
 def _remove(name: str) -> None:
-    if os.path.isdir(name):
-        shutil.rmtree(name, ignore_errors=True)
-    else:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
+    with contextlib.suppress(OSError):
+        _delete(name)
     _forget(name)
+
+
+def _delete(name: str) -> None:
+    if os.path.isdir(name):
+        import shutil  # takes a while, and few programs need it
+
+        shutil.rmtree(name)
+    else:
+        os.unlink(name)
 
 
 def _forget(name: str) -> None:
@@ -221,12 +225,12 @@ def _exchange_folders(new: str, target: str) -> None:
         os.rename(new, target)  # there is none, or an empty one
     except OSError:
         if _swapped(new, target):
-            shutil.rmtree(new) if os.path.isdir(new) else os.unlink(new)
+            _delete(new)
             return
         old = f"{new}-old"
         os.rename(target, old)
         os.rename(new, target)
-        shutil.rmtree(old) if os.path.isdir(old) else os.unlink(old)
+        _delete(old)
 
 
 def _swapped(one: str, other: str) -> bool:

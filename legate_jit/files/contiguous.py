@@ -25,6 +25,7 @@ from legate_jit.files.shards import (
     make_of,
     pieces,
     run,
+    run_writing,
     same,
     typed,
 )
@@ -41,7 +42,7 @@ SHORT = 1 << 16
 def write(path: str, shards: Shards, begin: Callable[[str], int], *what: object) -> None:
     """Write an array to a file that rank 0 makes with `begin(name)`, which returns the byte where the elements go; see
     `atomic.replace`."""
-    run(
+    run_writing(
         lambda comm: atomic.replace(
             comm,
             path,
@@ -67,7 +68,7 @@ def overwrite(path: str, shards: Shards) -> None:
         agreed(comm, lambda: os.stat(path))
         agreed(comm, write)
 
-    run(program)
+    run_writing(program)
 
 
 def put(comm: Comm, file: int, at: int, shards: Shards) -> None:

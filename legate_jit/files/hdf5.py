@@ -13,7 +13,7 @@ import numpy as np
 
 from legate_jit.comm import Comm
 from legate_jit.files import contiguous
-from legate_jit.files.shards import Shards, from_first, make, run, same, typed, within
+from legate_jit.files.shards import Shards, from_first, make, run, run_writing, same, typed, within
 from legate_jit.ir import dtypes, layout
 from legate_jit.ir.layout import Box
 from legate_jit.store import Store
@@ -58,7 +58,7 @@ def write(path: str, name: str, shards: Shards) -> None:
             made = h5py.h5d.create(file.id, name.encode(), kind, space, how, links)
             return made.get_offset() or 0  # none of an array without elements
 
-    run(lambda comm: from_first(comm, prepare))
+    run_writing(lambda comm: from_first(comm, prepare))
     contiguous.write(path, shards, begin, name)
 
 

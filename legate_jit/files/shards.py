@@ -2,7 +2,7 @@
 
 A `Shards` is what a process knows of an array to be written: a box for every rank, and the parts of its own. One rank has a
 single part, the array itself. `run` calls a program once for each rank of this process; `agreed` lets an action fail on all
-ranks or on none. Knows no files.
+ranks or on none. In a simulation large arrays that are read have no contents, and nothing is written. Knows no files.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ __all__ = [
     "pieces",
     "rows",
     "run",
+    "run_writing",
     "same",
     "typed",
     "within",
@@ -77,7 +78,7 @@ def run(program: Callable[[Comm], T]) -> T:
     """`program(comm)` on every rank of this process; the result on the first of them. All ranks call this with the same
     program."""
     world: World | None = runtime.world
-    if world is None:
+    if world is None or world.is_simulated:
         return program(LocalComm())
     results: dict[int, T] = {}
 
@@ -86,6 +87,12 @@ def run(program: Callable[[Comm], T]) -> T:
 
     world.each(each, "reading or writing a file")
     return results[world.own[0]]
+
+
+def run_writing(program: Callable[[Comm], None]) -> None:
+    """`run` for what changes files: a simulation changes none."""
+    if runtime.world is None or not runtime.world.is_simulated:
+        run(program)
 
 
 def agreed(comm: Comm, action: Callable[[], T]) -> T:
@@ -174,7 +181,10 @@ def of_store(store: Store, lens: Lens | None, host: Callable[[], np.ndarray]) ->
         return of_array(host())
     if lens is not None:
         store = runtime.new_store(runtime.read(store, lens), lens.type)
-    parts = world.parts(runtime.settled(store))
+    buffer = runtime.settled(store)
+    if world.is_simulated:
+        return Shards(store.type.shape, store.type.dtype, (), {})  # there is nothing to write
+    parts = world.parts(buffer)
     if parts is None:
         return of_array(runtime.host(store))
     how, arrays = parts
@@ -199,6 +209,8 @@ def make_of(type_: ArrayType, bring: Callable[[Box], Buffer]) -> Store:
     world: World | None = runtime.world
     size = 1 if world is None else world.size
     how = even(type_.shape, size)
+    if world is not None and world.is_simulated and not how.is_replicated:
+        return runtime.buffer_store(runtime.world.unread(type_, how), type_)
     buffers: dict[int, Buffer] = {}
 
     def program(comm: Comm) -> None:

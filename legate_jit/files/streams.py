@@ -15,7 +15,7 @@ from numpy.lib import format as npy
 
 from legate_jit.comm import Comm
 from legate_jit.files import atomic
-from legate_jit.files.shards import Shards, agreed, brought, pieces, rows, run, same
+from legate_jit.files.shards import Shards, agreed, brought, pieces, rows, run_writing, same
 
 __all__ = ["archive", "text"]
 
@@ -73,7 +73,7 @@ def _written(path: str, opener: Opener, write: Callable[[Comm, Any, _Deferred], 
             agreed(comm, deferred.end)
             agreed(comm, stack.pop_all().close if comm.rank == 0 else lambda: None)
 
-    run(program)
+    run_writing(program)
 
 
 def text(

@@ -16,7 +16,7 @@ import numpy as np
 
 from legate_jit.comm import Comm
 from legate_jit.files import atomic, blocks
-from legate_jit.files.shards import Shards, agreed, brought, make, run, same, within
+from legate_jit.files.shards import Shards, agreed, brought, make, run_writing, same, within
 from legate_jit.ir import layout
 from legate_jit.ir.layout import Box
 from legate_jit.ir.node import ArrayType
@@ -79,7 +79,7 @@ def write(folder: str, shards: Shards, tile: tuple[int, ...], name: Callable[[tu
             agreed(comm, put)
             agreed(comm, begun.pop_all().close)
 
-    run(program)
+    run_writing(program)
 
 
 def _write(path: str, block: np.ndarray) -> None:

@@ -23,6 +23,7 @@ from legate_jit.files.shards import (
     long_axis,
     make,
     run,
+    run_writing,
     same,
     typed,
     within,
@@ -99,7 +100,9 @@ def write(path: str, shards: Shards, chunks: tuple[int, ...] | int | None) -> No
         if error is not None:
             raise error
 
-    run(lambda comm: atomic.replace_folder(comm, path, begin, put, tile, shards.shape, shards.dtype.str))
+    run_writing(
+        lambda comm: atomic.replace_folder(comm, path, begin, put, tile, shards.shape, shards.dtype.str)
+    )
 
 
 def describe(path: str) -> tuple[tuple[int, ...], np.dtype]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from legate_jit import places, ranks, tiers
 from legate_jit.backends.memory import Buffer
-from legate_jit.ir import neighbors
+from legate_jit.ir import layout, neighbors
 from legate_jit.ir.index import identity
 from legate_jit.ir.layout import Layout, Need, Window, replicated
 from legate_jit.ir.node import ArrayType
@@ -155,8 +155,16 @@ class SimulatedWorld(ranks.World):
         return None
 
     def each(self, program: Any, name: str) -> None:
-        """No ranks that could read or write files together."""
-        raise RuntimeError("a simulation reads and writes no files of arrays: make the arrays in the program")
+        """No ranks that could do anything together."""
+        raise RuntimeError(f"a simulation has no ranks that could meet for {name}")
+
+    def unread(self, type_: ArrayType, how: Layout) -> Buffer:
+        """An array of a file: memory of the ranks, and no contents."""
+        made = Dealt(type_, how)
+        for rank, ledger in self.ledgers.items():
+            made.parts[rank] = Part(layout.size(how.box(rank)) * type_.dtype.itemsize, ledger)
+            ledger.look()
+        return made
 
     def lying(self, buffer: Buffer, dealt: Dealt) -> tuple[Buffer, Layout | None]:
         """What is not known is never ordinary memory, even where it is whole everywhere."""

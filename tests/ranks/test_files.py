@@ -29,6 +29,8 @@ from legate_jit.backends import memory
 from legate_jit.comm import Comm
 from legate_jit.files import blocks, contiguous, shards, streams, zarrs
 from legate_jit.ir import choose, layout
+from legate_jit.simulation.machine import Machine
+from legate_jit.simulation.world import SimulatedWorld
 
 SIZES = [2, 3, 4, 7]
 
@@ -336,6 +338,33 @@ def test_errors_of_reading(size: int, tmp_path: Path) -> None:
     (tmp_path / "x.npy").write_bytes(whole[:-1])
     with pytest.raises(ValueError, match="read all data"):  # NumPy's own
         np.load(tmp_path / "x.npy")
+
+
+def test_simulated_ranks_read_headers_and_write_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    onp.save(tmp_path / "x.npy", onp.arange(80000.0).reshape(400, 200))
+    onp.save(tmp_path / "few.npy", onp.arange(3.0))
+    legate.fence()
+    simulated = SimulatedWorld(8, 0.0, Machine())
+    monkeypatch.setattr(runtime, "world", simulated)
+    runtime._plans.clear()
+    x, few = np.load(tmp_path / "x.npy"), np.load(tmp_path / "few.npy")
+    assert x.shape == (400, 200)
+    assert {ledger.live for ledger in simulated.ledgers.values()} == {80000}
+    assert float(few[2]) == 2.0  # what is small is known
+    y = x + 1
+    hdf5.to_file(y, tmp_path / "new" / "y.h5", "d")
+    zarr.write_array(y, tmp_path / "y.zarr")
+    to_tiles(tmp_path / "tiles", y, (100, 100))
+    FileHandle(tmp_path / "raw", "w").write(y)
+    np.save(tmp_path / "x.npy", y)
+    np.savez(tmp_path / "y.npz", y)
+    np.savetxt(tmp_path / "y.txt", y)
+    assert names(tmp_path) == ["few.npy", "x.npy"]
+    monkeypatch.undo()
+    runtime._plans.clear()
+    onp.testing.assert_array_equal(onp.load(tmp_path / "x.npy"), onp.arange(80000.0).reshape(400, 200))
 
 
 # ---- real ranks --------------------------------------------------------------------------------------------------------

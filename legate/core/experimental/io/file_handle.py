@@ -59,7 +59,8 @@ class FileHandle:
             with open(self._path, f"{mode}b"):
                 pass
 
-        shards.run(lambda comm: shards.from_first(comm, opened))
+        begin = shards.run_writing if "w" in mode else shards.run
+        begin(lambda comm: shards.from_first(comm, opened))
 
     @property
     def size(self) -> int:
