@@ -42,6 +42,9 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--rank-peers", action="store_true", help="two processes of this package, of Dask and of Heat"
     )
+    parser.add_argument(
+        "--ranks", action="store_true", help="only 2 ranks of 1 thread (mpiexec) against 1 rank of 2 threads"
+    )
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the figures")
     parser.add_argument("--png", type=Path, metavar="FILE", help="write a picture (needs matplotlib)")
     parser.add_argument("--quick", action="store_true", help="a tenth of the size, three samples")
@@ -104,6 +107,13 @@ def main(arguments: list[str]) -> int:
         names = [name for name in options.kernels if name in rank_peers.PROGRAMS]
         for line in rank_peers.lines(names, int(float(options.sizes[0])), options.repeat):
             print(line, flush=True)
+        return 0
+    if options.ranks:
+        from benchmarks import ranks
+
+        names = [n for n in options.kernels if n in ranks.PROGRAMS] or list(ranks.PROGRAMS)
+        for size in options.sizes:
+            print(ranks.table(names, int(float(size)), options.repeat, 1 if options.quick else 3))
         return 0
     limits = machine.limits()
     print(

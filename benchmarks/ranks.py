@@ -30,7 +30,7 @@ PROGRAMS: dict[str, float] = {
     "sum_squares": 0.95,
 }
 #: a grid whose halo is 16 KiB and whose sweep is little work: rows, columns, sweeps
-ROWS, COLUMNS, SWEEPS = 40, 2048, 200
+ROWS, COLUMNS, SWEEPS = 160, 2048, 200
 #: microseconds that the exchange of an iteration may cost
 GOAL = 60.0
 ONE, TWO = "1 rank x 2 threads", "2 ranks x 1 thread"

@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import report
+from benchmarks import ranks, report
 from benchmarks.kernels import SUITE
 from benchmarks.machine import Limits
 from benchmarks.measure import Row, difference, start
 from benchmarks.peers import OURS, PEERS
 from benchmarks.suite import Kernel
+from tests.ranks.launch import needs_mpi
 
 LIMITS = Limits(bandwidth=1e9, gemm={4: 1e9, 8: 1e9})
 
@@ -81,3 +82,18 @@ def test_wrong_results_are_found() -> None:
     assert "off by" in difference(kernel, x + 1e-3, x)
     assert "off by" in difference(kernel, np.array([1.0, np.nan]), x)
     assert "results" in difference(kernel, (x, x), x)
+
+
+def test_ranks_are_compared_with_one() -> None:
+    """Both contenders run the same programs in jobs of their own, and messages are counted."""
+    needs_mpi()
+    names = ["saxpy", f"sweeps {ranks.ROWS}"]
+    one = ranks.contender(ranks.ONE, names, 1_000_000, 1)
+    two = ranks.contender(ranks.TWO, names, 1_000_000, 1)
+    assert list(one) == list(two) == names
+    assert all(f.seconds > 0 and not f.messages for f in one.values())
+    halo = two[names[1]]
+    assert ranks.SWEEPS <= halo.messages < 1.2 * ranks.SWEEPS  # one to the other rank for each sweep
+    assert halo.nbytes >= 8 * ranks.COLUMNS * ranks.SWEEPS
+    found = ranks.least([one, {**one, "saxpy": ranks.Figure(0.0, 1, 2)}])
+    assert found["saxpy"].seconds == 0.0 and found[names[1]] == one[names[1]]
