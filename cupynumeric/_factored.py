@@ -20,7 +20,7 @@ from legate_jit.collectives import linear
 from legate_jit.ir import dtypes
 from legate_jit.store import Store
 
-__all__ = ["inverse", "over_ranks", "singular_values", "solve", "solve_triangular"]
+__all__ = ["inverse", "lies_in_parts", "over_ranks", "singular_values", "solve", "solve_triangular"]
 
 _SINGULAR = "Singular matrix"
 #: square matrices of fewer elements are gathered: blocks of columns that travel one by one would take longer
@@ -55,6 +55,13 @@ def over_ranks(
 def plain(x: ndarray) -> Store:
     """The store of an array, or a new one of what a view shows."""
     return x._store if x._lens is None else runtime.new_store(value(x), x._type)
+
+
+def lies_in_parts(x: Any) -> bool:
+    """Whether an array lies in parts on several ranks."""
+    if runtime.world is None or not isinstance(x, ndarray) or not together.worthwhile(x.size):
+        return False
+    return together.lies_in_parts(plain(x)) is not None
 
 
 def _common(*xs: ndarray) -> np.dtype | None:

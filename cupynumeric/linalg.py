@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.linalg import LinAlgError
 
-from cupynumeric import _elementwise, _factored, _fallback, _products, _reduce, _reductions, _ufunc
+from cupynumeric import _creation, _elementwise, _factored, _fallback, _products, _reduce, _reductions, _ufunc
 from cupynumeric._array import ndarray
 from cupynumeric._calls import cast, deliver, hosted, lift, lift_all, on_host, wrapped
 from cupynumeric._convert import host_view
@@ -412,15 +412,16 @@ def expm(a: Any, method: str = "pade") -> Any:
     """The exponential of (stacks of) square matrices, by scaling and squaring; method 'pade' or 'taylor'."""
     if method not in ("pade", "taylor"):
         raise ValueError(f"method must be 'pade' or 'taylor', not {method!r}")
-    m = host_view(lift(a))
+    x = lift(a)
+    m = x if _factored.lies_in_parts(x) else host_view(x)
     if m.ndim < 2 or m.shape[-1] != m.shape[-2]:
         raise LinAlgError("Last 2 dimensions of the array must be square")
     m = m.astype(np.result_type(m.dtype, np.float32) if m.dtype.kind in "fc" else np.float64)
     if m.size == 0:
         return wrapped(m)
-    size = np.abs(m).sum(axis=-2).max()
+    size = float(abs(m).sum(axis=-2).max())
     if not np.isfinite(size):
-        return wrapped(np.full_like(m, np.nan))
+        return wrapped(m * m.dtype.type(np.nan))
     radius = _PADE_RADIUS if method == "pade" else 0.5
     squarings = max(0, int(np.ceil(np.log2(max(size, 1e-300) / radius))))
     scaled = m / m.dtype.type(2.0**squarings)
@@ -430,8 +431,14 @@ def expm(a: Any, method: str = "pade") -> Any:
     return wrapped(done)
 
 
-def _pade(a: np.ndarray) -> np.ndarray:
-    eye = np.broadcast_to(np.eye(a.shape[-1], dtype=a.dtype), a.shape)
+def _eye(a: Any) -> Any:
+    """The identity of a's size, made as a is."""
+    make = _creation.eye if isinstance(a, ndarray) else np.eye
+    return make(a.shape[-1], dtype=a.dtype)
+
+
+def _pade(a: Any) -> Any:
+    eye = _eye(a)
     c = [a.dtype.type(x) for x in _PADE]
     a2 = a @ a
     a4 = a2 @ a2
@@ -439,15 +446,15 @@ def _pade(a: np.ndarray) -> np.ndarray:
     odd = a6 @ (c[13] * a6 + c[11] * a4 + c[9] * a2) + c[7] * a6 + c[5] * a4 + c[3] * a2 + c[1] * eye
     even = a6 @ (c[12] * a6 + c[10] * a4 + c[8] * a2) + c[6] * a6 + c[4] * a4 + c[2] * a2 + c[0] * eye
     u = a @ odd
-    return np.asarray(np.linalg.solve(even - u, even + u))
+    return solve(even - u, even + u) if isinstance(a, ndarray) else np.linalg.solve(even - u, even + u)
 
 
-def _taylor(a: np.ndarray) -> np.ndarray:
-    done = np.broadcast_to(np.eye(a.shape[-1], dtype=a.dtype), a.shape).copy()
-    term = done
+def _taylor(a: Any) -> Any:
+    term = _eye(a)
+    done = term
     for k in range(1, 19):
         term = term @ a / a.dtype.type(k)
-        done += term
+        done = done + term
     return done
 
 

@@ -172,6 +172,20 @@ def test_stacks(dealt: Dealt, size: int) -> None:
 
 
 @pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("method", ["pade", "taylor"])
+@pytest.mark.parametrize("shape", [(20, 20), (5, 4, 4)])
+def test_exponential(dealt: Dealt, size: int, method: str, shape: tuple[int, ...]) -> None:
+    """By products and solutions over ranks: as of an array that is whole."""
+    a = values("f8", *shape)
+    expected = onp.asarray(np.linalg.expm(a, method))
+    dealt(size)
+    found = np.linalg.expm(ours(a), method)
+    assert in_parts(found)
+    near(found, expected, "f8", 1e5)
+    near(np.linalg.expm(ours(a) * onp.inf, method), onp.full(shape, onp.nan), "f8")
+
+
+@pytest.mark.parametrize("size", SIZES)
 def test_errors(dealt: Dealt, size: int) -> None:
     dealt(size)
     ones, b = ours(onp.ones((20, 20))), ours(onp.ones((20, 2)))
