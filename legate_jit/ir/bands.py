@@ -101,7 +101,7 @@ def _banded(chain: list[_Rows]) -> list[Launch]:
     count = chain[0].total
     block = max(r.block for r in chain)
     if not block:
-        row = sum({a.slot: abs(a.step) for r in chain for a in r.accesses}.values())
+        row = sum({a.slot: a.high - a.low for r in chain for a in r.accesses}.values())
         block = min(max(BAND_BYTES // max(row, 1), 1), -(-count // ENOUGH_BANDS))
     if -(-count // block) < ENOUGH_BANDS:
         return []
@@ -171,8 +171,9 @@ def _apart(x: _Access, y: _Access) -> bool:
 
 
 def _shared_bytes(a: _Rows, b: _Rows) -> int:
-    """Bytes of the arrays that both go through row by row."""
-    return sum({x.slot: abs(x.step) * a.total for x, y in _meetings(a, b) if x.step == y.step}.values())
+    """Bytes that both go through row by row."""
+    pairs = ((x, min(x.high - x.low, y.high - y.low)) for x, y in _meetings(a, b) if x.step == y.step != 0)
+    return sum({x.slot: nbytes * a.total for x, nbytes in pairs}.values())
 
 
 def _commute(a: Launch, b: Launch, schedule: Schedule) -> bool:
