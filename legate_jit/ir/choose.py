@@ -29,6 +29,9 @@ SMALL = 32768
 UNEVEN = 2.0
 #: cutting several axes must move so many times less than cutting one
 SEVERAL = 2
+#: a small stored array is whole everywhere unless leaving it in parts, even on some ranks only, moves so many times less in
+#: this window; always if it has few elements
+MUCH, FEW = 4, 1024
 #: so many of the layouts that links suggest are compared
 _COMPARED = 4
 
@@ -426,13 +429,18 @@ class _Chooser:
         return found
 
     def small(self, k: int, c: _Class) -> Layout:
-        """Replicated, unless it is only passed on inside the window and elsewhere is cheaper."""
+        """Replicated, unless elsewhere is cheaper: much cheaper, if it outlives the window, since whoever looks at it then needs
+        all of it."""
         everywhere = layout.replicated(c.shape)
-        if c.stored or not c.shape or not c.size or not c.links:
+        if not c.shape or not c.size or not c.links:
             return everywhere
-        candidates = [everywhere, *self.suggestions(k, c)]
-        best = min(range(len(candidates)), key=lambda i: (self.cost(k, c, candidates[i]), i))
-        return candidates[best]
+        candidates = [] if c.stored and c.size < FEW else self.suggestions(k, c)
+        if not candidates:
+            return everywhere
+        costs = [self.cost(k, c, x) for x in candidates]
+        best = costs.index(min(costs))
+        whole = self.cost(k, c, everywhere)
+        return candidates[best] if costs[best] * (MUCH if c.stored else 1) < whole else everywhere
 
 
 def _suggestion(link: _Link, other: Layout, forward: bool) -> Layout | None:

@@ -44,6 +44,41 @@ def test_random_programs(size: int, seed: int) -> None:
     assert programs.check(seed + 1000 * (size == 7)) is None
 
 
+@pytest.mark.parametrize("seed", [3, 17, 42, 64, 90, 118])
+def test_random_programs_with_small_arrays(size: int, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Arrays of up to 40 elements are small, and left in parts, on some ranks only, where that moves less."""
+    for room in (choose, world):
+        monkeypatch.setattr(room, "SMALL", 40)
+    monkeypatch.setattr(choose, "FEW", 2)
+    monkeypatch.setattr(choose, "MUCH", 1)
+    assert programs.check(seed + 100 * size) is None
+
+
+def periodic(np: Any) -> Any:
+    """A border whose values are in flight when windows end, as in a channel flow."""
+    p, b = np.ones((90, 70)), np.arange(6300.0).reshape(90, 70) / 6300
+    for _ in range(6):
+        pn = p.copy()
+        p[1:-1, 1:-1] = 0.25 * (pn[1:-1, 2:] + pn[1:-1, :-2] + pn[2:, 1:-1] + pn[:-2, 1:-1]) - b[1:-1, 1:-1]
+        edge = 0.25 * (pn[1:-1, 0] + pn[1:-1, -2] + pn[2:, -1] + pn[:-2, -1])
+        legate.fence()
+        p[1:-1, -1] = edge - b[1:-1, -1]
+        p[0, :] = p[1, :]
+    return p, edge
+
+
+def test_small_arrays_lie_where_they_are_used(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is gathered for a column of a matrix that lives on in the next window."""
+    for room in (choose, world):
+        monkeypatch.setattr(room, "SMALL", 1000)
+    monkeypatch.setattr(choose, "FEW", 2)
+    expected, found = periodic(onp), periodic(np)
+    sent = max(p.traffic for p in plans())
+    assert sent <= 4 * 70 * 8 * (size - 1)  # halos of two arrays
+    for a, b in zip(expected, found, strict=True):
+        onp.testing.assert_allclose(onp.asarray(b), a, rtol=1e-12)
+
+
 def jacobi(np: Any) -> Any:
     u = np.zeros((60, 50))
     u[0, :] = 1.0
