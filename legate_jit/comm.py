@@ -20,7 +20,17 @@ import numpy as np
 from legate_jit.exchange import SMALL, Box, Boxes, Exchange, split
 from legate_jit.staging import Staged
 
-__all__ = ["COMBINERS", "Comm", "LocalComm", "Overdue", "PeerLost", "Request", "Traffic", "combining"]
+__all__ = [
+    "COMBINERS",
+    "Combination",
+    "Comm",
+    "LocalComm",
+    "Overdue",
+    "PeerLost",
+    "Request",
+    "Traffic",
+    "combining",
+]
 
 Operator = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -211,7 +221,7 @@ class Comm:
         self._exchanges: dict[Hashable, Exchange] = {}
         self._staged: dict[Hashable, list[Staged]] = {}
         self._links: dict[int, list[_Link]] = {}
-        self._combinations: dict[Hashable, _Combination] = {}
+        self._combinations: dict[Hashable, Combination] = {}
 
     # -- transport: what a kind of Comm has to do --
 
@@ -357,17 +367,22 @@ class Comm:
         if self.size == 1:
             return np.array(array, order="C", copy=True)
         if array.nbytes <= SMALL:
-            key = array.shape, array.dtype
-            prepared = self._combinations.get(key)
-            if prepared is None:
-                if len(self._combinations) >= _KEPT:
-                    self._combinations.clear()
-                prepared = self._combinations[key] = _Combination(self, array)
-            return prepared.run(self, array, function)
+            prepared = self.combination(array.shape, array.dtype)
+            return prepared.run(self, array, function, np.empty(array.shape, array.dtype))
         mine = np.array(array, order="C", copy=True)
         if mine.nbytes > _LARGE and 2 < self.size <= _FEW:
             return self._combine_in_parts(mine, function)
         return self._combine_whole(mine, function)
+
+    def combination(self, shape: tuple[int, ...], dtype: np.dtype) -> Combination:
+        """What combines small arrays (of at most SMALL bytes) of one shape and dtype. There must be other ranks."""
+        key = shape, dtype
+        prepared = self._combinations.get(key)
+        if prepared is None:
+            if len(self._combinations) >= _KEPT:
+                self._combinations.clear()
+            prepared = self._combinations[key] = Combination(self, shape, dtype)
+        return prepared
 
     def _combine_whole(self, mine: np.ndarray, op: Operator) -> np.ndarray:
         """Recursive doubling: few messages."""
@@ -499,11 +514,11 @@ class Comm:
         return [_Link(self, d, count) for d in distances]
 
 
-class _Combination:
+class Combination:
     """Small arrays of one shape and dtype combined again and again: kept memory and messages."""
 
-    def __init__(self, comm: Comm, like: np.ndarray) -> None:
-        self.mine, self.theirs = np.empty(like.shape, like.dtype), np.empty(like.shape, like.dtype)
+    def __init__(self, comm: Comm, shape: tuple[int, ...], dtype: np.dtype) -> None:
+        self.mine, self.theirs = np.empty(shape, dtype), np.empty(shape, dtype)
         self.steps = [
             (
                 step,
@@ -513,8 +528,8 @@ class _Combination:
             for step in comm._tree.steps(comm.rank)
         ]
 
-    def run(self, comm: Comm, array: np.ndarray, op: Operator) -> np.ndarray:
-        """The ranks' arrays combined."""
+    def run(self, comm: Comm, array: np.ndarray, op: Operator, out: np.ndarray) -> np.ndarray:
+        """The ranks' arrays combined, in `out`."""
         mine, theirs = self.mine, self.theirs
         mine[...] = array
         for step, receipt, message in self.steps:
@@ -529,7 +544,8 @@ class _Combination:
                 mine[...] = op(mine, theirs) if step.lower else op(theirs, mine)
             elif step.receives:
                 mine[...] = theirs
-        return mine.copy()
+        out[...] = mine
+        return out
 
 
 class _Link:

@@ -17,12 +17,14 @@ import numpy as np
 from legate_jit import collectives
 from legate_jit.backends import library
 from legate_jit.backends.memory import Buffer
-from legate_jit.comm import Comm
+from legate_jit.comm import Combination, Comm
+from legate_jit.exchange import SMALL
 from legate_jit.execute import array_of
 from legate_jit.ir.exchanges import Combine, Fetch, neutral
 from legate_jit.ir.layout import Layout, Need, Window
+from legate_jit.ir.node import ArrayType
 from legate_jit.ir.steps import Argument, Call
-from legate_jit.staging import Memory, Staged
+from legate_jit.staging import ADDRESSES, Memory, Staged, array_at, contiguous
 
 __all__ = ["bind", "boxes", "current"]
 
@@ -176,23 +178,63 @@ class _Fetch:
 class _Combine:
     """Partial results become one."""
 
-    __slots__ = ("_arguments", "_counting", "_operator", "_result", "_what")
+    __slots__ = (
+        "_argument",
+        "_comm",
+        "_counting",
+        "_from",
+        "_into",
+        "_operator",
+        "_prepared",
+        "_result",
+        "_what",
+    )
 
     def __init__(self, step: Call, what: Combine) -> None:
-        self._arguments, self._what = step.arguments, what
+        self._argument, self._what = step.arguments[0], what
         (self._result,) = step.results
         self._operator = getattr(np, what.op)
-        self._counting: tuple[int, ...] | None = None
+        self._comm: Comm | None = None
+        self._counting: tuple[int, ...] = ()
+        self._prepared: Combination | None = None
+        self._from: dict[int, np.ndarray] = {}  # by address
+        self._into: dict[int, np.ndarray] = {}
 
     def run(self, buffers: Sequence[Buffer], scalars: Sequence[Any]) -> None:
         """Combine."""
-        comm, what = _comm(), self._what
-        if self._counting is None:
-            self._counting = _counting(what, comm.size)
-        counting = self._counting
+        comm = _comm()
+        if comm is not self._comm:
+            self._prepare(comm)
+        if self._prepared is None:
+            self._run(comm, buffers, scalars)
+            return
+        if comm.meeting is not None:
+            comm.meeting()
+        comm.traffic.collectives += 1
+        source, target = buffers[self._argument.storage].addr, buffers[self._result[0]].addr
+        mine, out = self._from.get(source), self._into.get(target)
+        if mine is None:
+            a = self._argument
+            mine = _kept(self._from, source, Memory(a.type.shape, a.strides, a.offset), a.type)
+        if out is None:
+            type_ = self._result[1]
+            out = _kept(self._into, target, contiguous(type_.shape, type_.dtype.itemsize), type_)
+        self._prepared.run(comm, mine, self._operator, out)
+
+    def _prepare(self, comm: Comm) -> None:
+        what, type_ = self._what, self._argument.type
+        self._comm, self._prepared = comm, None
+        self._counting = _counting(what, comm.size)
+        every = len(self._counting) == comm.size and not what.before
+        if every and comm.size > 1 and type_.nbytes <= SMALL and self._argument.storage >= 0:
+            self._prepared = comm.combination(type_.shape, type_.dtype)
+
+    def _run(self, comm: Comm, buffers: Sequence[Buffer], scalars: Sequence[Any]) -> None:
+        """What is not prepared."""
+        what, counting = self._what, self._counting
         storage, type_ = self._result
         out = buffers[storage].as_numpy(type_.shape, type_.dtype, True)
-        mine = np.ascontiguousarray(_array(self._arguments[0], buffers, scalars))
+        mine = np.ascontiguousarray(_array(self._argument, buffers, scalars))
         if len(counting) == comm.size and not what.before:
             out[...] = comm.combine(mine, self._operator)
             return
@@ -202,6 +244,14 @@ class _Combine:
             out[...] = neutral(what.op, mine.dtype)
             return
         out[...] = functools.reduce(self._operator, [every[k] for k in ranks])
+
+
+def _kept(views: dict[int, np.ndarray], address: int, memory: Memory, type_: ArrayType) -> np.ndarray:
+    """The array at an address, kept for the next time: for use while somebody holds the memory."""
+    if len(views) >= ADDRESSES:
+        views.clear()
+    found = views[address] = array_at(address, memory, type_.dtype)
+    return found
 
 
 @library.implementation("collective")

@@ -19,10 +19,10 @@ from legate_jit.exchange import Box, extents, routes, volume
 if TYPE_CHECKING:
     from legate_jit.comm import Comm, Request
 
-__all__ = ["Memory", "Staged", "array_at"]
+__all__ = ["ADDRESSES", "Memory", "Staged", "array_at", "contiguous"]
 
 #: addresses of an array whose views are kept
-_ADDRESSES = 16
+ADDRESSES = 16
 _TAG = 5
 
 Pair = tuple[np.ndarray, np.ndarray]  # to, from
@@ -148,7 +148,7 @@ class Staged:
 
     def _look_from(self, address: int) -> tuple[list[Pair], np.ndarray]:
         array = array_at(address, self.memory, self.dtype)
-        if len(self._from) >= _ADDRESSES:
+        if len(self._from) >= ADDRESSES:
             self._from.clear()
         found = self._from[address] = [(view, array[at]) for view, at in self._packing], array
         return found
@@ -161,7 +161,7 @@ class Staged:
         if kept is not None:
             here, there = kept
             pairs.append((out[there], self._array[here]))
-        if len(self._into[k]) >= _ADDRESSES:
+        if len(self._into[k]) >= ADDRESSES:
             self._into[k].clear()
         self._into[k][self._at, address] = pairs
         return pairs
