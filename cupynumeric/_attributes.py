@@ -13,6 +13,7 @@ from cupynumeric._advanced import fitting_scalar, mutate
 from cupynumeric._array import ndarray, wrap
 from cupynumeric._convert import by_numpy, from_numpy, host_view
 from cupynumeric._shape import contiguity, named_view, reshape_in_place, strides_of, swapaxes, viewed
+from legate_jit import runtime, together
 from legate_jit.ir import dtypes, index
 from legate_jit.store import Bitcast, Part, extend
 
@@ -289,15 +290,28 @@ def fill(array: ndarray, item: Any) -> None:
 
 
 def sort(array: ndarray, axis: Any, kind: Any, order: Any, stable: Any) -> None:
-    """`array.sort`: in place, by NumPy on the store's memory."""
+    """`array.sort`: in place, by NumPy on the store's memory; on several ranks the sorted parts are assigned."""
     options = {} if stable is None else {"stable": stable}
+    if _in_parts(array, axis) and order is None:
+        array[...] = cupynumeric.sort(array, axis, kind, **options)
+        return
     mutate(array, lambda host: host.sort(axis, kind, order, **options))
 
 
 def partition(array: ndarray, kth: Any, axis: Any, kind: Any, order: Any) -> None:
     """`array.partition`."""
     where = host_view(kth) if isinstance(kth, ndarray) else kth
+    if _in_parts(array, axis) and order is None:
+        array[...] = cupynumeric.partition(array, where, axis, kind)
+        return
     mutate(array, lambda host: host.partition(where, axis, kind, order))
+
+
+def _in_parts(array: ndarray, axis: Any) -> bool:
+    """Whether an array lies in parts on several ranks, and may be changed along an axis."""
+    if runtime.world is None or not isinstance(axis, int) or not array.flags.writeable:
+        return False
+    return together.lies_in_parts(array._store) is not None
 
 
 def matmul_in_place(array: ndarray, other: Any) -> Any:

@@ -64,7 +64,11 @@ def _probe(shape: tuple[int, ...], dtype: np.dtype) -> None:
     for n in shape:
         size *= n
     if size > PROBE_BYTES and runtime.world is not None:
-        np.empty(runtime.world.share(size), np.uint8)
+        try:
+            np.empty(runtime.world.share(size), np.uint8)
+        except (MemoryError, ValueError):
+            np.empty(shape, dtype)  # the same error, of the array that was asked for
+            raise
     elif size > PROBE_BYTES or len(shape) > 32:
         np.empty(shape, dtype)
 

@@ -13,14 +13,12 @@ import numpy as np
 
 from cupynumeric import _products, _reductions, _ufunc
 from cupynumeric._array import ndarray, wrap
-from cupynumeric._calls import cast, hosted, lift_all, on_host
+from cupynumeric._calls import cast, lift_all, on_host
 from legate_jit.ir import dtypes
 from legate_jit.ir.index import Affine
 from legate_jit.store import extend
 
-__all__ = ["einsum", "einsum_path"]
-
-einsum_path = hosted(np.einsum_path)
+__all__ = ["einsum"]
 
 
 class _Term(NamedTuple):

@@ -5,6 +5,8 @@ No warning is given for them: a fused kernel would not do them better, or they m
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -48,10 +50,29 @@ loadtxt = hosted("loadtxt")
 genfromtxt = hosted("genfromtxt")
 fromregex = hosted("fromregex")
 can_cast = hosted("can_cast")
-common_type = hosted("common_type")
 min_scalar_type = hosted("min_scalar_type")
-iterable = hosted("iterable")
-einsum_path = hosted("einsum_path")
+
+
+def _of_types(name: str) -> Callable[..., Any]:
+    """A function of NumPy that looks at dtypes and shapes only: no elements are computed for it."""
+    function = getattr(np, name)
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return function(*map(_hollow, args), **kwargs)
+
+    call.__module__ = "cupynumeric"
+    return call
+
+
+def _hollow(x: Any) -> Any:
+    """An array of NumPy's with the dtype and shape of one of ours, and one element."""
+    return np.broadcast_to(np.zeros((), x.dtype), x.shape) if isinstance(x, ndarray) else x
+
+
+common_type = _of_types("common_type")
+iterable = _of_types("iterable")
+einsum_path = _of_types("einsum_path")
 
 
 def result_type(*arrays_and_dtypes: Any) -> Any:

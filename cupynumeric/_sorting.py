@@ -40,12 +40,6 @@ if hasattr(np, "in1d"):
     __all__ += ["in1d"]
 
 sort_complex = hosted(np.sort_complex)
-unique_all = hosted(np.unique_all)
-unique_counts = hosted(np.unique_counts)
-unique_inverse = hosted(np.unique_inverse)
-unique_values = hosted(np.unique_values)
-
-
 _unique = hosted(np.unique)
 
 
@@ -115,7 +109,7 @@ def _in_parts(
     sorted: bool = True,
 ) -> Any:
     """`numpy.unique` of an array that lies in parts on several ranks, or None where it does not."""
-    if axis is not None or not equal_nan:
+    if axis is not None or not (equal_nan or (isinstance(ar, ndarray) and ar.dtype.kind in "biu")):
         return None
     results = _together.unique(ar, bool(return_index), bool(return_inverse), bool(return_counts))
     if results is None:
@@ -124,6 +118,31 @@ def _in_parts(
         at = 1 + bool(return_index)
         results[at] = results[at].reshape(ar.shape)
     return tuple(results) if len(results) > 1 else results[0]
+
+
+def _array_api(name: str, **wanted: bool) -> Callable[..., Any]:
+    """One of the functions of the array API that are `unique` with all NaN distinct."""
+    function = getattr(np, name)
+    on_whole = hosted(function)
+    several = type(function(np.zeros(0))) if wanted else None
+
+    @functools.wraps(function)
+    def call(x: Any, **options: Any) -> Any:
+        if runtime.world is None or not isinstance(x, ndarray) or options:
+            return on_whole(x, **options)
+        found = _in_parts(x, **wanted, equal_nan=False)
+        if found is None:
+            return on_whole(x)
+        return found if several is None else several(*found)
+
+    call.__module__ = "cupynumeric"
+    return call
+
+
+unique_all = _array_api("unique_all", return_index=True, return_inverse=True, return_counts=True)
+unique_counts = _array_api("unique_counts", return_counts=True)
+unique_inverse = _array_api("unique_inverse", return_inverse=True)
+unique_values = _array_api("unique_values")
 
 
 def _counted(

@@ -177,6 +177,37 @@ def test_reading_keeps_the_parts(size: int) -> None:
     onp.testing.assert_array_equal(x, (onp.arange(500.0) + 1) * 2)
 
 
+def test_functions_that_need_no_values_gather_nothing(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.arange(600.0).reshape(20, 30) + 1
+    legate.fence()
+    monkeypatch.setattr(world.World, "whole", lambda *_: pytest.fail("all of an array was gathered"))
+    assert np.iterable(x) and not np.iterable(x[0, 0])
+    assert np.common_type(x, np.ones(100, "f4")) is onp.float64
+    assert np.einsum_path("ij,kj->ik", x, x)[0] == ["einsum_path", (0, 1)]
+
+
+def test_sorting_in_place_keeps_the_parts(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = (onp.arange(600) * 7919 % 601).reshape(20, 30)
+    x, y = np.array(expected), np.array(expected.ravel())
+    view = x[::2]
+    legate.fence()
+    with monkeypatch.context() as patched:
+        patched.setattr(world.World, "whole", lambda *_: pytest.fail("all of an array was gathered"))
+        x.sort(axis=0)
+        y.partition(100)
+        found = np.unique_counts(x)
+        assert type(found).__name__ == "UniqueCountsResult"
+        values = np.unique_values(y)
+        legate.fence()
+    expected.sort(axis=0)
+    onp.testing.assert_array_equal(x, expected)
+    onp.testing.assert_array_equal(view, expected[::2])
+    assert int(y[100]) == onp.sort(expected, axis=None)[100]
+    for a, b in zip(found, onp.unique_counts(expected), strict=True):
+        onp.testing.assert_array_equal(a, b)
+    onp.testing.assert_array_equal(onp.sort(values), onp.unique(expected))  # NumPy promises no order
+
+
 def test_tasks_see_whole_arrays(size: int) -> None:
     @task
     def double(source: InputStore, out: OutputStore) -> None:

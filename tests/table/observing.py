@@ -143,6 +143,7 @@ def look(seen: Seen, source: str, names: dict[str, Any]) -> Row:
     legate.fence()
     runtime._plans.clear()
     stores = [x._store for x in names.values() if isinstance(x, cupynumeric.ndarray)]
+    buffers = [s.buffer for s in stores]
     given = {id(s) for s in stores} | {id(s.buffer) for s in stores}
     seen.__init__()  # type: ignore[misc]
     seen.watching = seen.calling = True
@@ -154,12 +155,13 @@ def look(seen: Seen, source: str, names: dict[str, Any]) -> Row:
             error.add_note(f"in the sample {source}")
             raise
         seen.calling = False
+        changed = any(s.buffer is not buffer for s, buffer in zip(stores, buffers, strict=True))
         made = [x._store for x in _arrays(kept) if id(x._store) not in given]
         seen.at_once |= any(s.value is None and id(s.buffer) not in given for s in made)
         legate.fence()
     seen.watching = False
     seen.by_numpy = any("falling back to canonical NumPy" in str(w.message) for w in told)
-    return Row(_how(seen, next(_arrays(kept), None) is not None), _moved(seen))
+    return Row(_how(seen, changed or next(_arrays(kept), None) is not None), _moved(seen))
 
 
 def _arrays(x: Any) -> Iterator[Any]:
@@ -171,7 +173,7 @@ def _arrays(x: Any) -> Iterator[Any]:
             yield from _arrays(each)
 
 
-def _how(seen: Seen, gives_arrays: bool) -> str:
+def _how(seen: Seen, has_arrays: bool) -> str:
     if seen.by_numpy:
         return "NumPy, with a warning"
     parts = ["kernels"] if seen.kernels else []
@@ -181,7 +183,7 @@ def _how(seen: Seen, gives_arrays: bool) -> str:
         parts.append("tasks")
     if seen.at_once:
         return "at once" + (f": {', '.join(parts)}" if parts else "")
-    return ", ".join(parts) or ("view" if gives_arrays else NO_ARRAYS)
+    return ", ".join(parts) or ("shares" if has_arrays else NO_ARRAYS)
 
 
 _ORDER = ("edges", "redistributed", "results", "together", "gathered")

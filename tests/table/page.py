@@ -35,7 +35,7 @@ Other arguments (other axes, dtypes, small arrays) may take other ways.
 | kernels | recorded; fused with its neighbors into compiled loops |
 | library (names) | recorded; runs as a call of a library, or as a compiled loop of its own |
 | at once | when it is called, after what was recorded before: the result's shape depends on values, say |
-| view | another view of the same array |
+| shares | nothing is computed: a view of the same memory, or a copy, which is made when one of the two is written to |
 
 | exchanged | |
 |---|---|
