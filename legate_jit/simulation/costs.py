@@ -16,10 +16,11 @@ from legate_jit.ir import dtypes, index, layout, neighbors
 from legate_jit.ir.distribute import Distributed
 from legate_jit.ir.exchanges import Collective, Combine, Fetch
 from legate_jit.ir.layout import Need, Window
+from legate_jit.ir.ops import OPS
 from legate_jit.ir.rewrite import EXCHANGES
 from legate_jit.ir.steps import Call, Launch, Schedule, Task
 
-__all__ = ["Cost", "Flows", "Work", "added", "cost_of", "traffic"]
+__all__ = ["Cost", "Flows", "Work", "added", "cost_of", "operations", "traffic"]
 
 
 @dataclass(slots=True)
@@ -87,7 +88,7 @@ def cost_of(schedule: Schedule, local: Distributed, rank: int, ranks: int, value
     for step in schedule.steps:
         match step:
             case Launch():
-                cost.launches.append((traffic(step, schedule), step.nest.units * step.nest.work))
+                cost.launches.append((traffic(step, schedule), operations(step)))
             case Call() if step.spec.name == "begin":
                 fetches = dict(step.spec.options)["fetches"]
                 begun.update(fetches)
@@ -134,6 +135,22 @@ def traffic(step: Launch, schedule: Schedule) -> int:
         for into in (read, written)
         for storage, moved in into.items()
     )
+
+
+#: instructions of a kernel that compute nothing
+_FREE = frozenset({"load", "scalar", "const", "reduced"})
+
+
+def operations(step: Launch) -> int:
+    """Simple operations of a launch: those of every instruction, for every element it is computed for."""
+    kernel, extents = step.nest.kernel, step.nest.extents
+    kept = math.prod(extents[: kernel.ndim - kernel.nreduced]) if kernel.kind == "row" else 1
+    total = 0
+    for section in kernel.sections:
+        elements = math.prod(extents) if section.level == "inner" else kept
+        done = sum(OPS[i.op].cost if i.op in OPS else 1 for i in section.instrs if i.op not in _FREE)
+        total += elements * (done + len(section.reduces))
+    return total
 
 
 # ---- calls -------------------------------------------------------------------------------------------------------------
