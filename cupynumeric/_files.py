@@ -1,4 +1,5 @@
-"""Files by name: `save`, `load`, `savez`, `savetxt`, `fromfile`, `tofile`, each rank moving its own part of an array.
+"""Files by name: `save`, `load`, `savez`, `savetxt`, `loadtxt`, `fromfile`, `tofile`, each rank moving its own part of an
+array.
 
 Arguments are NumPy's; open files, pickles, strings and whatever else arrays of ours cannot hold are left to NumPy. Files of
 arrays of ours appear under their name when they are complete. Knows arguments and arrays; how files are written is the
@@ -8,6 +9,7 @@ engine's.
 from __future__ import annotations
 
 import importlib
+import io
 import os
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +19,7 @@ import numpy as np
 from cupynumeric._array import ndarray, wrap
 from cupynumeric._convert import by_numpy, from_numpy_tree, host_view
 from legate_jit import runtime
-from legate_jit.files import contiguous, npy, streams
+from legate_jit.files import contiguous, npy, streams, text
 from legate_jit.files.shards import Shards, of_store
 from legate_jit.ir import dtypes
 
@@ -164,6 +166,74 @@ def savetxt(
     streams.text(name, _shards(X), opener, put)
 
 
+def loadtxt(
+    fname: Any,
+    dtype: Any = float,
+    comments: Any = "#",
+    delimiter: Any = None,
+    converters: Any = None,
+    skiprows: int = 0,
+    usecols: Any = None,
+    unpack: bool = False,
+    ndmin: int = 0,
+    encoding: Any = None,
+    max_rows: Any = None,
+    **options: Any,
+) -> Any:
+    """An array from a file of text; see `numpy.loadtxt`. With several ranks each reads some of the lines."""
+    how = {
+        "comments": comments,
+        "delimiter": delimiter,
+        "converters": converters,
+        "usecols": usecols,
+        "encoding": encoding,
+    }
+    name = _name(fname)
+    if name is not None and runtime.world is not None and not runtime.world.is_simulated:
+        plain = (
+            encoding in (None, "utf-8", "ascii", "latin1") and os.path.splitext(name)[1] not in _COMPRESSED
+        )
+        if plain and max_rows is None and not options and ndmin in (0, 1, 2) and skiprows >= 0:
+            found = _table(name, skiprows, np.dtype(dtype), how)
+            if found is not None:
+                found = _with_axes(found, ndmin)
+                return found.T if unpack else found
+    more = {"skiprows": skiprows, "unpack": unpack, "ndmin": ndmin, "max_rows": max_rows}
+    return by_numpy(np.loadtxt, (fname, dtype), how | more | options)
+
+
+def _table(name: str, skip: int, dtype: np.dtype, how: dict[str, Any]) -> ndarray | None:
+    """All rows of a file, of which each rank parses some; None if NumPy shall read it."""
+    if not dtypes.is_supported(dtype):
+        return None
+    given = how["comments"]
+    comments = [given] if isinstance(given, (str, bytes)) else list(given or ())
+    marks = tuple(c if isinstance(c, bytes) else c.encode() for c in comments)
+
+    def is_row(line: bytes) -> bool:
+        text = line.strip() if how["delimiter"] is None else line.rstrip(b"\r\n")
+        return bool(text) and not (marks and text.startswith(marks))
+
+    def parse(lines: io.BytesIO) -> np.ndarray:
+        if not any(map(is_row, lines)):
+            return np.empty((0, 0), dtype)  # NumPy would warn
+        lines.seek(0)
+        return np.loadtxt(io.TextIOWrapper(lines, how["encoding"]), dtype, ndmin=2, **how)
+
+    store = text.read(name, skip, parse, dtypes.canonical(dtype))
+    return None if store is None else wrap(store)
+
+
+def _with_axes(table: ndarray, ndmin: int) -> ndarray:
+    """The table without axes of extent 1, as far as `ndmin` axes are left."""
+    if ndmin == 2 or 1 not in table.shape:
+        return table
+    squeezed: ndarray = table.reshape(tuple(n for n in table.shape if n != 1))
+    if squeezed.ndim < ndmin:
+        squeezed = squeezed.reshape(1)
+    return squeezed
+
+
 def tofile(array: ndarray, fid: Any, sep: str = "", format: str = "%s") -> None:
     """The elements as bytes in C order; see `numpy.ndarray.tofile`."""
     name = _name(fid)
@@ -194,4 +264,4 @@ def fromfile(
     return wrap(contiguous.read(name, offset, (length,), dtypes.canonical(element)))
 
 
-__all__ = ["fromfile", "load", "save", "savetxt", "savez", "savez_compressed", "tofile"]
+__all__ = ["fromfile", "load", "loadtxt", "save", "savetxt", "savez", "savez_compressed", "tofile"]

@@ -46,7 +46,6 @@ roots = hosted("roots")
 array_repr = hosted("array_repr")
 array_str = hosted("array_str")
 array2string = hosted("array2string")
-loadtxt = hosted("loadtxt")
 genfromtxt = hosted("genfromtxt")
 fromregex = hosted("fromregex")
 can_cast = hosted("can_cast")
@@ -239,7 +238,6 @@ __all__ = [
     "iterable",
     "ix_",
     "kaiser",
-    "loadtxt",
     "mask_indices",
     "may_share_memory",
     "min_scalar_type",

@@ -224,6 +224,68 @@ def test_raw_files_text_and_archives(size: int, tmp_path: Path) -> None:
         assert is_dealt(theirs["fortran"]) and float(theirs["fortran"].sum()) == 120.0
 
 
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("".join(f"{k} {k * k}  {-k}.5\n" for k in range(50)), {}),
+        ("".join(f"{k},{k * k}\r\n" for k in range(50)), {"delimiter": ",", "dtype": int}),
+        ("# a\n\n1 2\n" + "# b c\n" * 40 + "3 4 # d\n\n5 6", {}),
+        ("title\n1 2 3\nmore\n" + "1 2 3\n" * 20, {"skiprows": 3, "usecols": (2, 0), "unpack": True}),
+        ("title 1 2 3 4 5 6 7 8 9\n7\n8\n9", {"skiprows": 1}),
+        ("7 8 9", {}),
+        ("7 8 9", {"ndmin": 2, "comments": None}),
+        ("7", {"ndmin": 1}),
+        ("7", {}),
+        ("7\n" * 9, {"ndmin": 2, "unpack": True}),
+        (
+            "a;1\na;2\n% b\n" * 9,
+            {"delimiter": ";", "comments": ["%", "!"], "converters": {0: lambda word: len(word + "")}},
+        ),
+        ("1 0\n0 1\n" * 9, {"dtype": bool, "converters": int}),
+        ("1+2j 3j\n" * 9, {"dtype": complex}),
+        ("1 2\n" * 9, {"max_rows": 4}),
+        ("1 2\n" * 9, {"dtype": [("a", "i4"), ("b", "f8")]}),
+    ],
+)
+def test_tables_of_text(size: int, tmp_path: Path, text: str, options: dict[str, Any]) -> None:
+    (tmp_path / "x.txt").write_bytes(text.encode())
+    expected, found = onp.loadtxt(tmp_path / "x.txt", **options), np.loadtxt(tmp_path / "x.txt", **options)
+    if expected.dtype.names is None and "max_rows" not in options:
+        assert is_dealt(found) == (expected.size >= 2)
+    assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
+    onp.testing.assert_array_equal(onp.asarray(found), expected)
+
+
+@pytest.mark.parametrize(
+    "text", ["1 2\n" * 30 + "3\n" + "4 5\n" * 30, "1\n" * 20 + "word\n", "1 2\n" * 30 + "1 2 3\n" * 30]
+)
+def test_errors_in_tables_are_numpys(size: int, tmp_path: Path, text: str) -> None:
+    (tmp_path / "x.txt").write_text(text)
+    with pytest.raises(ValueError) as expected:
+        onp.loadtxt(tmp_path / "x.txt")
+    with pytest.raises(ValueError) as raised:
+        np.loadtxt(tmp_path / "x.txt")
+    assert str(raised.value) == str(expected.value)
+    with pytest.raises(FileNotFoundError):
+        np.loadtxt(tmp_path / "none.txt")
+
+
+def test_each_rank_parses_its_share(size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "x.txt").write_text("".join(f"{k:04d}\n" for k in range(700)))
+    parsed: list[int] = []
+    loadtxt = onp.loadtxt
+
+    def seen(lines: Any, *args: Any, **options: Any) -> Any:
+        found = loadtxt(lines, *args, **options)
+        parsed.append(len(found))
+        return found
+
+    monkeypatch.setattr(onp, "loadtxt", seen)
+    x = np.loadtxt(tmp_path / "x.txt")
+    assert float(x.sum()) == 699 * 350
+    assert len(parsed) == size and sum(parsed) == 700 and max(parsed) <= 700 // size + 1
+
+
 def test_parts_go_from_and_to_their_own_memory(
     size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -392,11 +454,14 @@ ROUND_TRIP = """
     a = np.load(folder + "/x.npy")
     b = np.asarray(hdf5.from_file(folder + "/x.h5", "d"))
     np.savez(folder + "/x.npz", x=x)
+    c = np.load(folder + "/x.npz")["x"]
+    np.savetxt(folder + "/x.txt", x[:50])
+    d = np.loadtxt(folder + "/x.txt")
     legate.fence()
     most = max(memory.stats.peak - live - 2 * x.nbytes // ranks, tracemalloc.get_traced_memory()[1])
     tracemalloc.stop()
     print("most", most < 0.6 * x.nbytes / ranks + 2e6)
-    z = bool(((a == x) & (b == x)).all())
+    z = bool(((a == x) & (b == x) & (c == x)).all()) and bool((d == x[:50]).all())
     print("equal", z, bool((onp.load(folder + "/x.npz")["x"] == onp.asarray(x)).all()))
     errors = []
     for wrong in (
@@ -426,7 +491,7 @@ def test_real_ranks(tmp_path: Path, count: int) -> None:
     assert [e.split(":")[0] for e in found] == [
         "FileNotFoundError", "FileNotFoundError", "MissingDatasetError", "ValueError", "ValueError",
     ]  # fmt: skip
-    assert names(tmp_path) == ["x.h5", "x.npy", "x.npz"]
+    assert names(tmp_path) == ["x.h5", "x.npy", "x.npz", "x.txt"]
     onp.testing.assert_array_equal(
         onp.load(tmp_path / "x.npy"), onp.arange(1200000.0).reshape(1200, 1000) * 0.5
     )
