@@ -17,6 +17,10 @@ from legate_jit.ir.node import Node
 Axes = tuple[tuple[int, ...] | None, ...]
 
 
+#: calls that are sums of products, for which there are partial results
+SUMMED = frozenset({"matmul"})
+
+
 class Form(NamedTuple):
     """A way in which the ranks compute a call together, as `name` in the table of the collectives. `operands`: the axis along
     which each operand is cut (-1: it is whole on every rank); `result`: the same of the result. `moved`: bytes that change
@@ -53,7 +57,7 @@ def axes_of(call: Node) -> Axes:
 def contraction(call: Node) -> tuple[tuple[int, ...], str] | None:
     """The axes of the operands over which a call sums, which may be cut alike to make partial results, and the MAP op that
     combines those; None when there is no such form, or partial results would be rounded more than the whole."""
-    if not isinstance(call.arg, CallSpec) or call.arg.name != "matmul" or call.dtype == dtypes.FLOAT16:
+    if not isinstance(call.arg, CallSpec) or call.arg.name not in SUMMED or call.dtype == dtypes.FLOAT16:
         return None
     a, b = call.src
     combine = "logical_or" if call.dtype == dtypes.BOOL else "add"

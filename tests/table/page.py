@@ -189,5 +189,6 @@ def _rules() -> list[str]:
     for name in sorted(set(library.TABLE) - EXCHANGES - SCANS - call_rules.INNER):
         alone = "by the call's axes" if name in call_rules._RULES else "none"
         together = "along the others" if name in call_rules._COLLECTIVES else "no: gathered"
+        together = "along the axis summed over" if name in call_rules.SUMMED else together
         parts.append(f"| `{name}` | {alone} | {together} |")
     return parts
