@@ -196,7 +196,9 @@ def child() -> None:
     rates = ("bandwidth", "cache_bandwidth", "operations", "gemm4", "gemm8", "network", "cache")
     worst = {name: (min if name in rates else max)(each[name] for each in every) for name in found}
     if comm.rank == 0:
-        print(json.dumps({name: float(f"{value:.3g}") for name, value in worst.items() if math.isfinite(value)}))
+        print(
+            json.dumps({name: float(f"{value:.3g}") for name, value in worst.items() if math.isfinite(value)})
+        )
 
 
 if __name__ == "__main__":

@@ -200,7 +200,9 @@ def validation(names: Sequence[str], machine: str, repeat: int) -> str:
     for name in names:
         for ranks in (1, 2):
             says, takes = simulated(name, ranks, machine).seconds, measured(name, ranks, repeat)
-            lines.append(f"| {name} | {ranks} | {time_text(says)} | {time_text(takes)} | {says / takes:.2f} |")
+            lines.append(
+                f"| {name} | {ranks} | {time_text(says)} | {time_text(takes)} | {says / takes:.2f} |"
+            )
     return "\n".join(lines)
 
 

@@ -59,6 +59,16 @@ def _valid(x: ndarray) -> int:
     return int(x.size) - int(_reductions.count_nonzero(_ufunc.isnan(x)))
 
 
+def _by_lines(x: ndarray, axes: tuple[int, ...], keepdims: bool, **options: Any) -> ndarray | None:
+    """A function of NumPy along one axis, one result for each line; recorded, and computed where the lines are whole."""
+    if len(axes) != 1:
+        return None
+    shape = _reduce.unit_axes(x.shape, axes) if keepdims else tuple(np.delete(x.shape, axes).tolist())
+    rest = {k: v for k, v in options.items() if k != "function"}
+    dtype = getattr(np, options["function"])(np.ones(1, x.dtype), **rest).dtype
+    return lazy("numpy", (x,), shape, dtype, axis=axes[0], keepdims=keepdims, **options)
+
+
 # ---- medians ------------------------------------------------------------------------------------------------------
 
 
@@ -71,12 +81,12 @@ def median(x: Any, axis: Any, keepdims: bool) -> ndarray | None:
 
 
 def nan_median(x: Any, axis: Any, keepdims: bool) -> ndarray | None:
-    """`numpy.nanmedian` of all elements; observes how many there are."""
+    """`numpy.nanmedian`: of all elements observes how many there are, along an axis is recorded."""
     if not _over_ranks(x):
         return None
     axes, _ = _along(x, axis)
     if len(axes) < x.ndim:
-        return None
+        return _by_lines(x, axes, keepdims, function="nanmedian")
     n = _valid(x)
     return _median(x, axes, n, keepdims, False) if n else None
 
@@ -124,12 +134,15 @@ def quantile(x: Any, q: Any, axis: Any, method: str, keepdims: bool, percent: bo
 
 
 def nan_quantile(x: Any, q: Any, axis: Any, method: str, keepdims: bool, percent: bool) -> Any:
-    """`numpy.nanquantile`, or `numpy.nanpercentile`, of all elements; observes values."""
+    """`numpy.nanquantile`, or `numpy.nanpercentile`: of all elements observes values, along an axis is recorded."""
     if not _over_ranks(x) or method not in _METHODS:
         return None
     axes, _ = _along(x, axis)
     if len(axes) < x.ndim:
-        return None
+        if type(q) not in (int, float) or not 0 <= q <= (100 if percent else 1):
+            return None
+        function = "nanpercentile" if percent else "nanquantile"
+        return _by_lines(x, axes, keepdims, function=function, q=q, method=method)
     n = _valid(x)
     return _quantile(x, q, axes, n, method, keepdims, percent, False) if n else None
 

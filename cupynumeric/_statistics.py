@@ -34,9 +34,9 @@ __all__ = [
     "quantile",
 ]
 
-histogram2d = hosted(np.histogram2d)
 histogram_bin_edges = hosted(np.histogram_bin_edges)
-histogramdd = hosted(np.histogramdd)
+_histogram2d = hosted(np.histogram2d)
+_histogramdd = hosted(np.histogramdd)
 _percentile = hosted(np.percentile)
 _quantile = hosted(np.quantile)
 corrcoef = hosted(np.corrcoef)
@@ -214,6 +214,38 @@ def histogram(a: Any, bins: Any = 10, range: Any = None, density: Any = None, we
         if found is not None:
             return wrapped(found)
     return on_host(np.histogram, a, bins, range, density, weights)
+
+
+@functools.wraps(np.histogramdd)
+def histogramdd(
+    sample: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None
+) -> Any:
+    """Counts of points in boxes, and the edges of the boxes along each axis; observes values."""
+    if runtime.world is not None:
+        found = _in_boxes(sample, bins, range, density, weights)
+        if found is not None:
+            return wrapped(found)
+    return _histogramdd(sample, bins, range, density, weights)
+
+
+@functools.wraps(np.histogram2d)
+def histogram2d(
+    x: Any, y: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None
+) -> Any:
+    """Counts of points in rectangles, and the edges along both axes; observes values."""
+    if runtime.world is not None and isinstance(x, ndarray) and isinstance(y, ndarray) and x.shape == y.shape:
+        from cupynumeric._joining import stack
+
+        both = [bins, bins] if hasattr(bins, "__len__") and len(bins) > 2 else bins
+        found = _in_boxes(stack([x, y], 1), both, range, density, weights) if x.ndim == 1 else None
+        if found is not None:
+            return wrapped((found[0], *found[1]))
+    return _histogram2d(x, y, bins, range, density, weights)
+
+
+def _in_boxes(sample: Any, bins: Any, limits: Any, density: Any, weights: Any) -> Any:
+    """Counts and edges for points that lie in parts on several ranks, or None where they do not."""
+    return _together.histogramdd(sample, to_numpy_tree(bins), to_numpy_tree(limits), weights, bool(density))
 
 
 def _countable(dtype: np.dtype) -> bool:

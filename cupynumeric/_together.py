@@ -16,7 +16,7 @@ from legate_jit.collectives import counting, uniques
 from legate_jit.ir.layout import Layout
 from legate_jit.store import Store
 
-__all__ = ["bincount", "flat", "histogram", "isin", "lexsort", "sets", "unique"]
+__all__ = ["bincount", "flat", "histogram", "histogramdd", "isin", "lexsort", "sets", "unique"]
 
 
 def flat(x: Any) -> Store | None:
@@ -29,8 +29,12 @@ def flat(x: Any) -> Store | None:
 
 def _line(x: ndarray) -> Store:
     """The elements of an array as a 1-d store."""
-    line = x if x.ndim == 1 else x.reshape(-1)
-    return line._store if line._lens is None else runtime.new_store(value(line), line._type)
+    return _whole(x if x.ndim == 1 else x.reshape(-1))
+
+
+def _whole(x: ndarray) -> Store:
+    """A store of just what an array shows."""
+    return x._store if x._lens is None else runtime.new_store(value(x), x._type)
 
 
 def unique(x: Any, index: bool = False, inverse: bool = False, counts: bool = False) -> list[ndarray] | None:
@@ -84,6 +88,32 @@ def histogram(x: Any, bins: Any, limits: Any, weights: Any) -> tuple[np.ndarray,
             return None
         stores.append(_line(weights))
     counts, edges = together.compute(counting.histogram, stores, _tiles(stores), bins=bins, limits=limits)
+    return counts, edges
+
+
+def histogramdd(points: Any, bins: Any, limits: Any, weights: Any, density: bool) -> Any:
+    """Counts in boxes, and the edges along each axis, for points in rows that lie in parts."""
+    if runtime.world is None or not isinstance(points, ndarray) or points.ndim != 2 or not points.size:
+        return None
+    if points.dtype.kind not in "iuf" or not together.worthwhile(points.size):
+        return None
+    stores = [_whole(points)]
+    if together.lies_in_parts(stores[0]) is None:
+        return None
+    if weights is not None:
+        if (
+            not isinstance(weights, ndarray)
+            or weights.shape != points.shape[:1]
+            or weights.dtype.kind not in "biuf"
+        ):
+            return None
+        stores.append(_line(weights))
+    counts, edges = together.compute(counting.histogramdd, stores, _tiles(stores), bins=bins, limits=limits)
+    if density:
+        total = counts.sum()
+        for d, along in enumerate(edges):
+            counts = counts / np.diff(along).reshape([-1 if k == d else 1 for k in range(len(edges))])
+        counts /= total
     return counts, edges
 
 

@@ -15,7 +15,7 @@ from legate_jit.collectives.messages import all_gather, all_to_all
 from legate_jit.collectives.tiles import Tile, cut, edges, in_rounds
 from legate_jit.comm import Comm
 
-__all__ = ["bincount", "histogram"]
+__all__ = ["bincount", "histogram", "histogramdd"]
 
 
 def bincount(
@@ -67,3 +67,16 @@ def histogram(
     if counts is None:
         counts = np.histogram(part, bins, limits, weights=weights)[0]
     return [comm.combine(counts, "sum"), edges]
+
+
+def histogramdd(
+    comm: Comm, part: np.ndarray, weights: np.ndarray | None = None, bins: Any = 10, limits: Any = None
+) -> list[Any]:
+    """`numpy.histogramdd` of points in rows, and of weights that lie as they do: on every rank all counts (float64), and the
+    edges along each axis."""
+    ends = np.stack([part.min(axis=0), part.max(axis=0)]) if len(part) else part[:0]
+    ends = np.concatenate(all_gather(comm, ends))
+    ends = np.stack([ends.min(axis=0), ends.max(axis=0)])
+    edges = np.histogramdd(ends, bins, limits)[1]  # also raises what is wrong, on all ranks
+    counts = np.histogramdd(part, edges, weights=weights)[0]
+    return [comm.combine(counts, "sum"), list(edges)]

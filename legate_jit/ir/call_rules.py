@@ -165,9 +165,12 @@ def _regroup(call: Node, options: dict[str, Any]) -> Axes:
 
 
 def _numpy(call: Node, options: dict[str, Any]) -> Axes:
-    """Any function of NumPy: those known to work element by element."""
+    """Any function of NumPy: those known to work element by element, or line by line."""
     if options["function"] in ("digitize", "isin"):
         return tuple((d, -1) for d in range(len(call.shape)))
+    if options["function"] in ("nanmedian", "nanquantile", "nanpercentile"):
+        axes = [d for d in range(call.src[0].type.ndim) if d != options["axis"] or options["keepdims"]]
+        return tuple(None if d == options["axis"] else (d,) for d in axes)
     return (None,) * len(call.shape)
 
 

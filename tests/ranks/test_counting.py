@@ -57,6 +57,21 @@ def test_histograms(dealt: World, size: int) -> None:
     close(program(cupynumeric), program(np))
 
 
+@pytest.mark.parametrize("size", SIZES)
+def test_points_in_boxes(dealt: World, size: int) -> None:
+    dealt(size)
+
+    def program(np: Any) -> list[Any]:
+        x, y = (np.arange(900) * 7919) % 251 * 1.5, (np.arange(900) * 31) % 77
+        points = np.stack([x, y, x - y], axis=1)
+        found = [*np.histogram2d(x, y), *np.histogram2d(x, y, (4, [0.0, 9, 30]), density=True, weights=y)]
+        found += [*np.histogram2d(x, y, [0.0, 5, 10, 30]), *np.histogram2d(x, y, 3, [[0, 100], [5, 20]])]
+        counts, edges = np.histogramdd(points, (2, 3, 4), density=True)
+        return [*found, counts, *edges]
+
+    close(program(cupynumeric), program(np))
+
+
 WRONG: list[Callable[[Any], Any]] = [
     lambda np: np.bincount(np.arange(50) - 3),
     lambda np: np.bincount(np.arange(50), np.arange(40)),
@@ -64,6 +79,8 @@ WRONG: list[Callable[[Any], Any]] = [
     lambda np: np.histogram(np.arange(50), 0),
     lambda np: np.histogram(np.arange(50), [3, 1]),
     lambda np: np.histogram(np.arange(50), 5, (3, 1)),
+    lambda np: np.histogram2d(np.arange(50), np.arange(50), (5, 0)),
+    lambda np: np.histogramdd(np.ones((50, 2)), 5, [[0, 1]]),
 ]
 
 

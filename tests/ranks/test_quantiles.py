@@ -70,6 +70,11 @@ def test_along_axes(dealt: World, size: int) -> None:
             cupynumeric.quantile(ours, 0.2, axis, keepdims=True),
             np.quantile(theirs, 0.2, axis, keepdims=True),
         )
+    for axis in (0, 1, 2):
+        same(cupynumeric.nanmedian(ours, axis), np.nanmedian(theirs, axis))
+        same(cupynumeric.nanquantile(ours, 0.3, axis), np.nanquantile(theirs, 0.3, axis))
+        found = cupynumeric.nanpercentile(ours, 30, axis, keepdims=True)
+        same(found, np.nanpercentile(theirs, 30, axis, keepdims=True))
     for lib in (cupynumeric, np):
         with pytest.raises(ValueError, match="range"):
             lib.quantile(ours if lib is cupynumeric else theirs, 1.5)

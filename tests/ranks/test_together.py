@@ -103,6 +103,26 @@ def test_searching(dealt: World, size: int, dtype: str) -> None:
     assert not [p.notices for p in runtime._plans.values() if isinstance(p, ranks.RanksPlan) and p.notices]
 
 
+@pytest.mark.parametrize("size", [1, 3])
+def test_other_spellings(dealt: World, size: int) -> None:
+    dealt(size)
+    ours, theirs = (np_.arange(60).reshape(6, 10) * 7 % 11 for np_ in (cupynumeric, np))
+    for name in ("unique_all", "unique_counts", "unique_inverse"):
+        found, expected = getattr(cupynumeric, name)(ours), getattr(np, name)(theirs)
+        assert type(found) is type(expected)
+        same(tuple(found), tuple(expected))
+    same(cupynumeric.sort(cupynumeric.unique_values(ours)), np.sort(np.unique_values(theirs)))
+    for x in (ours, theirs):
+        x.sort()
+        x[:, ::2].sort(axis=0)
+        x[0].partition(3)
+        x[0].sort()
+    same(ours, theirs)
+    ours.flags.writeable = False
+    with pytest.raises(ValueError, match="read-only"):
+        ours.sort()
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_sorting_arrays_in_parts(dealt: World, size: int) -> None:
     dealt(size)
