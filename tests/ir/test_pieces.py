@@ -28,6 +28,25 @@ def test_later_updates_read_the_array_before_the_chain() -> None:
         np.testing.assert_array_equal(np.asarray(ours), expected)
 
 
+@pytest.mark.parametrize("between", [(2000, 3000), (4000, 6000)])
+@pytest.mark.parametrize("made", [False, True])
+def test_a_version_is_read_after_another_update(between: tuple[int, int], made: bool) -> None:
+    """What is read before an update and written after it, to the same place: beside what the update wrote, and across it."""
+
+    def program(xp: Any) -> Any:
+        y = xp.asarray(np.arange(N, dtype=float)) * 3.0
+        if xp is cn and made:
+            runtime.flush()
+        y[1000:9000] += 1.0
+        before = y[3000:5000] * 2.0
+        y[between[0] : between[1]] -= 7.0
+        y[3000:5000] = before
+        y[100:200] = 0.0
+        return y
+
+    np.testing.assert_array_equal(np.asarray(program(cn)), program(np))
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_random_chains(seed: int) -> None:
     """Fills, copies of parts and updates in place of two arrays that began as one."""
