@@ -6,6 +6,7 @@ The kernel cache on disk is off unless LEGATE_JIT_CACHE_DIR says otherwise, so t
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from pathlib import Path
@@ -45,6 +46,23 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--ranks", action="store_true", help="only 2 ranks of 1 thread (mpiexec) against 1 rank of 2 threads"
     )
+    parser.add_argument(
+        "--machine",
+        metavar="FILE",
+        help="only measure what simulations of ranks need to know of this machine",
+    )
+    parser.add_argument(
+        "--scaling",
+        nargs="?",
+        const="",
+        metavar="FILE",
+        help="only weak scaling to 4096 simulated ranks (FILE: of a machine measured by --machine)",
+    )
+    parser.add_argument(
+        "--validate",
+        metavar="FILE",
+        help="only what simulations of 1 and 2 ranks say of this machine, and what is so",
+    )
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the figures")
     parser.add_argument("--png", type=Path, metavar="FILE", help="write a picture (needs matplotlib)")
     parser.add_argument("--quick", action="store_true", help="a tenth of the size, three samples")
@@ -77,6 +95,24 @@ def run_suite(options: argparse.Namespace) -> list[Row]:
             rows += found
     progress("")
     return rows
+
+
+def simulations(options: argparse.Namespace) -> int:
+    """What `--machine`, `--scaling` and `--validate` ask for."""
+    from benchmarks import calibrate, scaling
+
+    if options.machine is not None:
+        constants = calibrate.measured()
+        Path(options.machine).write_text(json.dumps(constants, indent=1) + "\n", encoding="utf-8")
+        print("\n".join(f"{name:16}{value:.3g}" for name, value in constants.items()))
+    names = [n for n in scaling.PROGRAMS if n in options.kernels or n not in SUITE]
+    if options.scaling is not None:
+        for name in names:
+            points = [scaling.simulated(name, ranks, options.scaling) for ranks in scaling.RANKS]
+            print(scaling.table(name, points), end="\n\n", flush=True)
+    if options.validate is not None:
+        print(scaling.validation(names, options.validate, options.repeat))
+    return 0
 
 
 def progress(text: str) -> None:
@@ -115,6 +151,8 @@ def main(arguments: list[str]) -> int:
         for size in options.sizes:
             print(ranks.table(names, int(float(size)), options.repeat, 1 if options.quick else 3))
         return 0
+    if options.machine is not None or options.scaling is not None or options.validate is not None:
+        return simulations(options)
     limits = machine.limits()
     print(
         f"{machine.processor()}, {len(os.sched_getaffinity(0))} threads, memory {limits.bandwidth / 1e9:.1f} GB/s"

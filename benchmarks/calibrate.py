@@ -1,6 +1,7 @@
 """The constants of this machine for simulations of many ranks (`legate_jit.simulation.machine`), measured by ranks of it.
 
-Several ranks share the processors evenly and all measure the same at the same time, as in a job: what the slowest one gets counts.
+Several ranks share the processors evenly and all measure the same at the same time, as in a job: what the slowest one gets
+counts.
 `python -m benchmarks --machine FILE`.
 """
 

@@ -1,7 +1,7 @@
 """Weak scaling of known programs, simulated: what every rank holds, sends and takes while the problem grows with the ranks.
 
-Each case is a process of its own that plans and runs nothing. `python -m benchmarks --scaling [--machine FILE]`; `--validate` runs
-the programs for real, on one rank and on two, and prints what the model says next to what was measured.
+Each case is a process of its own that plans and runs nothing: `python -m benchmarks --scaling`. `--validate` runs the programs
+for real, on one rank and on two, and prints what the model says next to what was measured.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import ranks, report
+from benchmarks import ranks, report, scaling
 from benchmarks.kernels import SUITE
 from benchmarks.machine import Limits
 from benchmarks.measure import Row, difference, start
@@ -97,3 +97,22 @@ def test_ranks_are_compared_with_one() -> None:
     assert halo.nbytes >= 8 * ranks.COLUMNS * ranks.SWEEPS
     found = ranks.least([one, {**one, "saxpy": ranks.Figure(0.0, 1, 2)}])
     assert found["saxpy"].seconds == 0.0 and found[names[1]] == one[names[1]]
+
+
+def test_scaling_counts_what_grows() -> None:
+    """A program on one simulated rank and on sixteen: the same share of memory, halos, a little less than all of the speed."""
+    one, many = (scaling.simulated("jacobi", ranks) for ranks in (1, 16))
+    assert (one.side, many.side) == (2000, 8000)
+    assert (one.sent, one.messages) == (0, 0) and many.sent > 100 * 8 * 4000
+    assert one.memory <= many.memory < 1.1 * one.memory
+    assert 0.5 < scaling.efficiency("jacobi", one, many) < 1.0
+    lines = scaling.table("jacobi", [one, many]).splitlines()
+    assert lines[4].startswith("| 1 | 2000² |") and "| 100% |" in lines[4]
+
+
+def test_work_that_grows_faster_than_memory_is_no_loss() -> None:
+    def point(ranks: int, side: int, seconds: float) -> scaling.Point:
+        return scaling.Point(ranks, side, 0, 0, 0, seconds, 0.0)
+
+    assert scaling.efficiency("matmul", point(1, 100, 1.0), point(4, 200, 2.0)) == 1.0
+    assert scaling.efficiency("jacobi", point(1, 100, 1.0), point(4, 200, 2.0)) == 0.5

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import numpy as np
+
 from legate_jit.comm import combining
 from legate_jit.ir import dtypes, index, layout, neighbors
 from legate_jit.ir.distribute import Distributed
@@ -101,7 +103,7 @@ def cost_of(schedule: Schedule, local: Distributed, rank: int, ranks: int, value
                 if isinstance(what, Collective):
                     cost.calls.append(_local(what, step))
                 kind, flows = _exchange(what, step, rank, ranks, estimates.get(what, 0))
-                _exchanged(cost, kind, flows)
+                _exchanged(cost, kind, flows, _steps(what) if _is_product(what) else 1)
             case Call():
                 cost.calls.append(_work(step))
             case Task():
@@ -109,9 +111,14 @@ def cost_of(schedule: Schedule, local: Distributed, rank: int, ranks: int, value
     return cost
 
 
-def _exchanged(cost: Cost, kind: str, flows: Flows) -> None:
+def _exchanged(cost: Cost, kind: str, flows: Flows, steps: int = 1) -> None:
+    """Count an exchange; its messages need memory one step at a time."""
     cost.exchanges.setdefault(kind, Flows()).add(flows)
-    cost.staging = max(cost.staging, flows.sent_bytes + flows.received_bytes)
+    cost.staging = max(cost.staging, (flows.sent_bytes + flows.received_bytes) // steps)
+
+
+def _is_product(what: Fetch | Combine | Collective) -> bool:
+    return isinstance(what, Collective) and what.name == "matmul"
 
 
 def traffic(step: Launch, schedule: Schedule) -> int:
@@ -192,38 +199,45 @@ def _exchange(
         case Combine():
             return "combine", _combined(what, step, rank, ranks)
         case Collective(name="matmul"):
-            return "collective", _product(what, step, rank, ranks)
+            return "collective", _product(what, rank, ranks)
+        case Collective(name="fft"):
+            item = np.result_type(what.dtype, np.complex64).itemsize
+            whole = max(math.prod(of.shape) for of in (*what.operands, what.result)) * item
+            turns = max(1, round(estimate * ranks / (max(ranks - 1, 1) * max(whole, 1))))
+            share, others = estimate // ranks, turns * (ranks - 1)  # so many redistributions
+            return "collective", Flows(turns, others, share, others, share)
         case Collective():
             share, others = estimate // ranks, 2 * (ranks - 1)  # sizes first, then data, with everybody
             return "collective", Flows(1, others, share, others, share)
 
 
-def _product(what: Collective, step: Call, rank: int, ranks: int) -> Flows:
+def _product(what: Collective, rank: int, ranks: int) -> Flows:
     """Panels of both operands, which come in steps (`collectives.products`)."""
-    (a, b), result, item = what.operands, what.result, what.dtype.itemsize
-    flows = Flows(1)
-    steps = _steps(what, step, ranks)
-    for of, kept in ((a, 0), (b, 1)):
-        axes = (0, -1) if kept == 0 else (-1, 1)
-        panel = result.picked(axes, of.shape, lossy=True) or layout.replicated(of.shape)
+    steps, item = _steps(what), what.dtype.itemsize
+    flows = Flows()
+    for of, kept in zip(what.operands, (0, 1), strict=True):
+        panel = what.result.picked((0, -1) if kept == 0 else (-1, 1), of.shape, lossy=True)
+        panel = panel or layout.replicated(of.shape)
         if panel == of:
             continue
         wanted = Window((Need(panel, index.identity(of.shape)),))
         sent, received = neighbors.sent(of, wanted, rank, ranks), neighbors.received(of, wanted, rank)
-        again = steps if of.spans[kept].dim >= 0 else 1  # whoever has all along the sum sends in every step
+        again = (
+            steps if of.spans[1 - kept].dim < 0 else 1
+        )  # whoever has all along the sum sends in every step
         flows.add(
             Flows(
-                0,
-                sent.messages * again,
+                steps,
+                again * sent.messages,
                 item * sent.elements,
-                received.messages * again,
+                again * received.messages,
                 item * received.elements,
             )
         )
     return flows
 
 
-def _steps(what: Collective, step: Call, ranks: int) -> int:
+def _steps(what: Collective) -> int:
     """How many steps the panels come in."""
     (a, b), result = what.operands, what.result
     rows, columns = layout.extents(result.box(0))
