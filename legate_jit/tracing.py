@@ -83,16 +83,24 @@ def _best_boundary(
     """How many instructions after the end of the tape the fewest values are in flight (1..period), a write to an array just done.
 
     Counted on the last two iterations: a boundary after instruction t is crossed by every value defined up to t and used in the
-    iteration after it.
+    iteration after it. Of equals, rather not after a write of a computed value, which whoever writes it still has then, and
+    rather after the last of several writes.
     """
     n = len(signatures)
+    computed = {
+        v
+        for v, sig in zip(values, signatures, strict=True)
+        if sig.op.kind not in (Kind.MOVE, Kind.UPDATE, Kind.SCALAR)
+    }
     start = n - 2 * period
     best, best_cost = period, None
     for t in range(period):
         at = start + t  # boundary after instruction `at`
         limit = values[at]
         crossing = {s for k in range(at + 1, at + 1 + period) for s in sources[k] if s <= limit}
-        cost = (len(crossing), signatures[at].op.kind is not Kind.UPDATE, t)
+        held = any(s in computed for s in sources[at][-1:])
+        writing = signatures[at + 1].op.kind is Kind.UPDATE
+        cost = (len(crossing), signatures[at].op.kind is not Kind.UPDATE, held, writing, t)
         if best_cost is None or cost < best_cost:
             best_cost, best = cost, t + 1
     return best

@@ -301,16 +301,19 @@ class _Chooser:
     # -- choosing --
 
     def settle(self) -> None:
-        """Large classes first: those next to a settled one, largest first; then seeds; then the small ones in program order."""
+        """Large classes first: those next to a settled one, largest first; then seeds, of which those that nothing is known of
+        come last; then the small ones in program order."""
         waiting: list[tuple[int, int]] = []
         for c in self.classes.values():
             if c.layout is not None and not c.layout.is_replicated:
                 self.reach(c, waiting)
-        seeds = sorted((-c.size, k) for k, c in self.classes.items() if c.size >= SMALL and c.layout is None)
-        for seed in seeds:
+        seeds = sorted(
+            (-c.size, not c.links, k) for k, c in self.classes.items() if c.size >= SMALL and c.layout is None
+        )
+        for _, _, seed in seeds:
             while waiting:
                 self.fix(heapq.heappop(waiting)[1], waiting)
-            self.fix(seed[1], waiting)
+            self.fix(seed, waiting)
         while waiting:
             self.fix(heapq.heappop(waiting)[1], waiting)
         for k, c in self.classes.items():
@@ -409,9 +412,18 @@ class _Chooser:
         if c.stored:
             candidates = [x for x in candidates if x.imbalance() <= UNEVEN]
         if not candidates or any(c.penalty) or any(link.kind == "call" for link in c.links):
-            candidates.extend(self.fresh(c))
+            candidates += [*self.alike(c), *self.fresh(c)] if not candidates else self.fresh(c)
         costs = [self.cost(k, c, x) * _share(x) for x in candidates]
         return candidates[costs.index(min(costs))]
+
+    def alike(self, c: _Class) -> list[Layout]:
+        """How most elements of other arrays of this shape lie: later windows are likely to use them together."""
+        votes: dict[Layout, int] = {}
+        for other in self.classes.values():
+            how = other.layout
+            if other.shape == c.shape and how is not None and how.grid and how.imbalance() <= UNEVEN:
+                votes[how] = votes.get(how, 0) + 1
+        return [max(votes, key=lambda how: votes[how])] if votes else []
 
     def fresh(self, c: _Class) -> list[Layout]:
         """New tilings: along the first axis that is long enough, along those that calls leave free, and along several of them."""

@@ -59,6 +59,10 @@ class _Planner:
             Node, int
         ] = {}  # of a value and those before it in its memory, once an update of it was looked at
         self.written: dict[Node, list[Node]] = {}  # task -> the new values of what it writes
+        self.items: dict[Node, list[Node]] = {}  # the results of a call that has several
+        for n in fused.graph.nodes:
+            if n.kind is Kind.ITEM:
+                self.items.setdefault(n.src[0], []).append(n)
         self.copied = 0
         self.after = launches_before(fused.graph)
 
@@ -389,7 +393,7 @@ class _Memory:
         return Launch(nest, storages, chunk)
 
     def call(self, n: Node) -> Call:
-        results = [m for m in self.planner.fused.graph.nodes if m.kind is Kind.ITEM and m.src[0] is n] or [n]
+        results = self.planner.items.get(n) or [n]
         spec = n.arg if isinstance(n.arg, CallSpec) else CallSpec(n.op.name, (("arg", n.arg),))
         return Call(
             spec,

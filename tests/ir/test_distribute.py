@@ -302,3 +302,29 @@ def test_layouts_do_not_grow_with_ranks() -> None:
         (0, 8),
     )
     assert inner.owners(((16, 17), (0, 1))) == [1]
+
+
+def test_arrays_of_one_shape_lie_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of which nothing is known follows the others."""
+    found: list[tuple[Layout, ...]] = []
+
+    class Laid(Ranked):
+        def run(self, inputs: list[np.ndarray], scalars: list[Any]) -> list[np.ndarray]:
+            layouts = [layout.replicated(x.shape) for x in inputs]
+            found.append(distribute(self.graph, layouts, 4, 0).layouts)
+            values: list[np.ndarray] = self.whole.run(inputs, scalars)
+            return values
+
+    runtime.fence()
+    monkeypatch.setattr(tiers.policy, "target", "reference")
+    monkeypatch.setattr(interpret, "Program", Laid)
+    programs.forget()
+    before = cupynumeric.zeros((SIDE, SIDE))
+    x = cupynumeric.zeros((SIDE, SIDE))
+    x[:, 0] = 1.0
+    product = cupynumeric.sort(x, axis=0)  # which leaves axis 1 to be cut
+    runtime.fence()
+    programs.forget()
+    assert product is not None and before is not None
+    assert len({how for layouts in found for how in layouts}) == 1
+    assert {how.cut_axes() for layouts in found for how in layouts} == {(1,)}

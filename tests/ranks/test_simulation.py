@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as onp
@@ -304,6 +306,31 @@ def test_planning_a_stencil_does_not_grow_with_ranks(within: Callable[..., Any])
         assert flows(world, world.own[1])["halo"].sent == flows(world, world.own[1])["halo"].received == 8
         looked.append(layout.Layout.box.cache_info().misses + layout.Need.box.cache_info().misses)
     assert looked[-1] == looked[-2] <= 1.1 * looked[0], looked
+
+
+@pytest.mark.parametrize("size", [64, 1024])
+def test_channel_flow_exchanges_halos_only(
+    within: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """Steps of the loop leave nothing but the array; edges of the grid stay where they are; nothing is dealt out anew."""
+    monkeypatch.undo()
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[2] / "examples"))
+    cfd = importlib.import_module("cfd")
+    side = 1000 * math.isqrt(size)
+    world = simulated(size)
+    legate.fence()
+    runtime._plans.clear()
+    monkeypatch.setattr(runtime, "world", world)
+    cfd.channel_flow(side, side, 2, 50, None)
+    legate.fence()
+    share = 8 * side * side // size
+    for rank in world.own:
+        found = flows(world, rank)
+        assert sum(f.sent_bytes for f in found.values()) < share
+        assert max(f.sent_bytes for kind, f in found.items() if kind != "halo") < share // 20
+        assert world.ledgers[rank].peak < 10 * share
+    loops = [w for w in world.windows if w.times > 20]
+    assert loops and all(len(w._outputs) == 1 for w in loops)
 
 
 def test_ranks_that_are_looked_at() -> None:
