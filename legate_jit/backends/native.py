@@ -10,8 +10,10 @@ that never compile should not pay for it.
 
 from __future__ import annotations
 
+import atexit
 import functools
 import os
+import sys
 import threading
 import time
 from contextlib import AbstractContextManager, nullcontext
@@ -39,6 +41,18 @@ __all__ = [
 _FORMAT = "2"  # raise when the way of compiling changes, so that old cache entries are no longer found
 _FIRST_KNOWN, _LAST_KNOWN = 14, 22  # LLVM versions known to have the options used below
 _VECTOR_LIBRARY = "libmvec.so.1"
+
+
+def _interpreter_ends() -> None:
+    """Tell llvmlite, which asks atexit to, that its objects are not to be closed any more. Where it is first imported by what
+    other handlers compute, it is too late to ask; this handler is one of the first to be registered, and so of the last to be
+    called."""
+    common: Any = sys.modules.get("llvmlite.binding.common")
+    if common is not None:
+        common._at_shutdown()
+
+
+atexit.register(_interpreter_ends)
 
 
 class NativeError(RuntimeError):

@@ -57,6 +57,23 @@ def test_after_a_failed_run() -> None:
     assert "Exception ignored" not in done.stderr
 
 
+def test_a_compiler_that_is_loaded_at_the_end_is_told_of_it() -> None:
+    """It would close its objects one by one while its modules are torn down, and complain, or not, as their order is."""
+    program = """
+        import atexit, sys
+        def told():
+            print("llvmlite" in sys.modules, sys.modules["llvmlite.binding.common"]._is_shutting_down())
+        atexit.register(told)  # the last to be called but for what the imports register
+        import cupynumeric as np
+        import legate.core
+        from legate_jit import tiers
+        tiers.policy.interpret_runs = 0
+        y = np.sqrt(np.arange(1e6)) + 1
+        print("llvmlite" in sys.modules)
+    """
+    assert succeeds(program) == "False\nTrue True\n"
+
+
 def test_computing_inside_atexit_handlers() -> None:
     assert (
         succeeds(
