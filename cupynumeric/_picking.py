@@ -7,6 +7,7 @@ On `_dealt`'s keys, masks and repetitions, or recorded where ranks can work on l
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Sequence
 from typing import Any
@@ -262,6 +263,59 @@ def put_along_axis(arr: Any, indices: Any, values: Any, axis: Any) -> bool:
     return True
 
 
+def unravel_index(indices: Any, shape: Any, order: str = "C") -> tuple[ndarray, ...] | None:
+    """Positions in the flattened array as coordinates."""
+    given = _lifted(indices)
+    extents = (shape,) if isinstance(shape, int) else tuple(shape)
+    if given is None or order != "C" or given[0].dtype.kind not in "iu" or not all(extents):
+        return None
+    where = cast(given[0], dtypes.INT64)
+    if not extents or _any_outside(where, math.prod(extents)):
+        return None  # NumPy has the error
+    found = []
+    for n in reversed(extents):
+        found.append(_op("remainder", where, n))
+        where = _op("floor_divide", where, n)
+    return tuple(reversed(found))
+
+
+def ravel_multi_index(multi_index: Any, dims: Any, mode: Any = "raise", order: str = "C") -> ndarray | None:
+    """Coordinates as positions in the flattened array."""
+    given = _lifted(*multi_index) if isinstance(multi_index, (tuple, list, ndarray)) else None
+    if given is None or order != "C" or not isinstance(mode, str):
+        return None
+    extents = (dims,) if isinstance(dims, int) else tuple(dims)
+    if len(extents) != len(given):
+        return None
+    found: Any = 0
+    for x, n in zip(given, extents, strict=True):
+        where = _indices(x, n, mode)
+        if where is None or (mode == "raise" and _any_outside(where, n)):
+            return None
+        found = _op("add", _op("multiply", found, n), cast(where, dtypes.INT64))
+    made: ndarray = found
+    return made
+
+
+def _any_outside(where: ndarray, n: int) -> bool:
+    return bool(_op("logical_or", _op("less", where, 0), _op("greater_equal", where, n)).any())
+
+
+def ix_(*args: Any) -> tuple[ndarray, ...] | None:
+    """An open mesh of vectors; of masks, the positions where they hold."""
+    given = _lifted(*args)
+    if given is None or any(x.ndim != 1 or not x.size for x in given):
+        return None
+    found = []
+    for k, x in enumerate(given):
+        if x.dtype == dtypes.BOOL:
+            from cupynumeric._advanced import nonzero
+
+            (x,) = nonzero(x)
+        found.append(reshaped(x, (*(1,) * k, x.size, *(1,) * (len(given) - k - 1))))
+    return tuple(found)
+
+
 def _match(x: ndarray, where: ndarray, along: int) -> bool:
     """Whether indices fit an array but along an axis, where they are in range (else IndexError)."""
     if x.ndim != where.ndim or where.dtype.kind not in "iu" or not where.size or not x.size:
@@ -285,11 +339,14 @@ __all__ = [
     "compress",
     "delete",
     "extract",
+    "ix_",
     "place",
     "put",
     "put_along_axis",
     "putmask",
+    "ravel_multi_index",
     "repeat",
     "take",
     "take_along_axis",
+    "unravel_index",
 ]

@@ -8,6 +8,7 @@ there are rows travels once.
 from __future__ import annotations
 
 import itertools
+import zlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -16,7 +17,17 @@ from legate_jit.backends import indexed
 from legate_jit.collectives import messages
 from legate_jit.comm import Comm
 
-__all__ = ["Edges", "assign", "gather", "gather_known", "gather_same", "picked", "scatter", "scatter_known"]
+__all__ = [
+    "Disagreement",
+    "Edges",
+    "assign",
+    "gather",
+    "gather_known",
+    "gather_same",
+    "picked",
+    "scatter",
+    "scatter_known",
+]
 
 #: where the rows of each rank begin, and where the last one's end
 Edges = Sequence[int]
@@ -116,8 +127,21 @@ def _counts(places: Sequence[_Places], where: np.ndarray) -> list[int]:
     return [len(range(len(where))[here]) if isinstance(here, slice) else len(here) for here in places]
 
 
+class Disagreement(RuntimeError):
+    """The ranks were given different index arrays where all should have the same."""
+
+
+def _same(comm: Comm, where: np.ndarray) -> None:
+    """`Disagreement`, on all ranks, unless all have the same numbers: else they would wait for rows that nobody sends."""
+    mine = np.array([[len(where), zlib.crc32(np.ascontiguousarray(where).data)]], np.int64)
+    every = messages.all_gather(comm, mine, [1] * comm.size)
+    if any((e != mine).any() for e in every):
+        raise Disagreement("an array is indexed by numbers that are not the same on all ranks")
+
+
 def gather_known(comm: Comm, part: np.ndarray, edges: Edges, where: np.ndarray, wanted: Edges) -> np.ndarray:
     """The rows `where[wanted[r] : wanted[r + 1]]` for every rank r, of numbers that all ranks know: nobody asks."""
+    _same(comm, where)
     low, high = edges[comm.rank], edges[comm.rank + 1]
     hits = _within(where, low, high)
     cuts = np.searchsorted(hits, wanted)
@@ -129,6 +153,7 @@ def gather_known(comm: Comm, part: np.ndarray, edges: Edges, where: np.ndarray, 
 
 def gather_same(comm: Comm, part: np.ndarray, edges: Edges, where: np.ndarray) -> np.ndarray:
     """The rows `where`, which all ranks know, for all of them."""
+    _same(comm, where)
     places = _by_owner(where, edges)
     rows = picked(part, _at(where, places[comm.rank]) - edges[comm.rank])
     return _unsorted(messages.all_gather(comm, rows, _counts(places, where)), places, where)

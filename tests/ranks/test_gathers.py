@@ -74,6 +74,28 @@ def test_what_is_asked_for_often_travels_once() -> None:
     assert max(run_ranks(2, program)) <= 8 + 4 + 4 * 8  # a count, four numbers, four rows
 
 
+def test_ranks_that_index_differently_are_told() -> None:
+    """Instead of waiting for each other's rows."""
+
+    def program(comm: ThreadComm) -> list[str]:
+        where = np.array([0, 1, 2 + comm.rank % 2, 5])
+        part = np.arange(2.0) + 2 * comm.rank
+        errors = []
+        for call in (
+            lambda: gathers.gather_same(comm, part, [0, 2, 4, 6], where),
+            lambda: gathers.gather_known(comm, part, [0, 2, 4, 6], where, [0, 1, 3, 4]),
+        ):
+            with pytest.raises(gathers.Disagreement) as caught:
+                call()
+            errors.append(str(caught.value))
+        return errors
+
+    assert (
+        run_ranks(3, program)
+        == [["an array is indexed by numbers that are not the same on all ranks"] * 2] * 3
+    )
+
+
 def assign(part: np.ndarray, where: np.ndarray, values: np.ndarray) -> None:
     part[where] = values
 

@@ -296,6 +296,15 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], tuple[onp.ndarray, ...]]] = {
         (J, K),
     ),
     "take_along_axis, line": (lambda np, x, i: np.take_along_axis(x, i, 0), (X, N)),
+    "unravel_index": (lambda np, i: (*np.unravel_index(i + 17, (4, 3, 5)), *np.unravel_index(i + 17, 60)), (N,)),
+    "ravel_multi_index": (
+        lambda np, j, k: (
+            np.ravel_multi_index((j + 6, k + 3), (12, 7)), np.ravel_multi_index((j, k), (5, 3), mode="wrap"),
+            np.ravel_multi_index((j, k), (5, 3), mode="clip"), np.ravel_multi_index((j + 6, 2), (12, 7)),
+        ),
+        (J, K),
+    ),
+    "ix_": (lambda np, y, j: (y[np.ix_(j[0], [3, 1])], y[np.ix_(y[:, 1] > 20, y[0] > 9)], *np.ix_(j[1], j[2])), (Y, J)),
     "delete": (lambda np, x, i: (np.delete(x, i), np.delete(x, [3, 3, -1]), np.delete(x, x > 7)), (X, N)),
     "delete, axis": (lambda np, y, j, k: (np.delete(y, j[0], axis=0), np.delete(y, k[0], 1)), (Y, J, K)),
 }  # fmt: skip
@@ -351,6 +360,8 @@ WRONG: dict[str, tuple[Callable[..., Any], tuple[onp.ndarray, ...]]] = {
     "take_along_axis, shapes": (lambda np, j, k: np.take_along_axis(j, k[:3], axis=1), (J, K)),
     "compress": (lambda np, y: np.compress(y[:, 0] > 3, y, axis=1), (Y,)),
     "delete": (lambda np, x, i: np.delete(x, i * 9), (X, N)),
+    "unravel_index": (lambda np, i: np.unravel_index(i, (4, 15)), (N,)),
+    "ravel_multi_index": (lambda np, j, k: np.ravel_multi_index((j, k), (12, 7)), (J, K)),
 }
 
 
