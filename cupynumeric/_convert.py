@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from cupynumeric import _layout
-from cupynumeric._array import ndarray, refuses_writes, wrap
+from cupynumeric._array import ndarray, refuses_writes, value, wrap
 from cupynumeric._instant import Instant
 from cupynumeric._layout import layout
 from legate_jit import runtime
@@ -52,8 +52,12 @@ def host_view(array: Any) -> np.ndarray:
     """The array's contents as a read-only NumPy array; views show the same strides as NumPy's would. Flushes."""
     if array.__class__ is Instant:
         return array.snapshot()  # type: ignore[no-any-return]
-    base = runtime.host(array._store)
     lens = array._lens
+    if runtime.world is not None and lens is not None:
+        shown = _small_view(array)
+        if shown is not None:
+            return shown
+    base = runtime.host(array._store)
     if lens is None:
         return base
     if lens.type.size == 0:
@@ -67,6 +71,15 @@ def host_view(array: Any) -> np.ndarray:
         base = _through(base, step)
     base.flags.writeable = False
     return base
+
+
+def _small_view(view: ndarray) -> np.ndarray | None:
+    """The contents of a view of less than half of an array that lies in parts over several ranks: only they are gathered."""
+    from legate_jit import together
+
+    if 2 * view.size > view._store.type.size or not together.is_unread(view._store):
+        return None
+    return runtime.host(runtime.new_store(value(view), view._type))
 
 
 def strided(base: np.ndarray, lens: Lens) -> np.ndarray | None:

@@ -10,6 +10,7 @@ import numpy as np
 from cupynumeric._advanced import mutate
 from cupynumeric._array import ndarray
 from cupynumeric._convert import from_numpy_tree, host_view, to_numpy_tree
+from legate_jit import runtime
 
 
 class FlatIterator:
@@ -60,10 +61,21 @@ class FlatIterator:
         return item
 
     def __getitem__(self, key: Any) -> Any:
+        if runtime.world is not None:
+            from cupynumeric import _picking
+
+            there = _picking.flat_getitem(self._array, key)
+            if there is not None:
+                return there
         found = host_view(self._array).flat[to_numpy_tree(key)]
         return from_numpy_tree(found)
 
     def __setitem__(self, key: Any, item: Any) -> None:
+        if runtime.world is not None:
+            from cupynumeric import _picking
+
+            if _picking.flat_setitem(self._array, key, item):
+                return
         places, given = to_numpy_tree(key), to_numpy_tree(item)
 
         def put(target: np.ndarray) -> None:

@@ -320,6 +320,12 @@ def insert(arr: Any, obj: Any, values: Any, axis: Any = None) -> Any:
     single = isinstance(obj, (int, np.integer)) and not isinstance(obj, bool)
     if axis is None:
         x, axis = ravel_array(x), 0
+    if not single and runtime.world is not None and x.ndim == 1:
+        from cupynumeric import _picking
+
+        inserted = _picking.insert(x, obj, values)
+        if inserted is not None:
+            return inserted
     if not single or x.ndim == 0:
         return by_numpy(np.insert, (x, obj, values, axis), {})
     axis = normalize_axis_index(operator.index(axis), x.ndim)

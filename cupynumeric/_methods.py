@@ -11,6 +11,7 @@ import numpy
 
 import cupynumeric
 from cupynumeric import _elementwise
+from legate_jit import runtime
 
 np: Any = cupynumeric
 _NO = numpy._NoValue
@@ -28,6 +29,12 @@ class ArrayMethods:
 
     def item(self, *args: Any) -> Any:
         """The element (of a one-element array, or at the given index) as a Python scalar."""
+        if args and runtime.world is not None:
+            from cupynumeric import _picking
+
+            found = _picking.element(self, args)  # type: ignore[arg-type]
+            if found is not None:
+                return found.item()
         return np._convert.host_view(self).item(*args)
 
     def tolist(self) -> Any:

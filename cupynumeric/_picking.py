@@ -17,6 +17,7 @@ import numpy as np
 from cupynumeric import _array, _dealt, _elementwise
 from cupynumeric._array import ndarray, value, wrap
 from cupynumeric._convert import Foreign, host_view, lift
+from cupynumeric._creation import undefined
 from cupynumeric._indexing import reshaped
 from cupynumeric._ranges import arange
 from cupynumeric._shape import broadcast_to, cast, normalize_axis_index, permuted, ravel_array
@@ -127,6 +128,83 @@ def delete(x: ndarray, obj: Any, axis: int) -> ndarray | None:
     keep = _op("greater_equal", arange(n), 0)
     keep[ravel_array(gone)] = False
     return compress(keep, x, axis)
+
+
+def insert(x: ndarray, obj: Any, values: Any) -> ndarray | None:
+    """The vector with values inserted before the given positions."""
+    given = None if isinstance(obj, slice) else _lifted(x, obj, values)
+    if given is None:
+        return None
+    where, item = given[1], cast(given[2], x.dtype)
+    n, count = x.size, where.size
+    if (
+        where.ndim != 1
+        or where.dtype.kind not in "iu"
+        or count < 2
+        or item.ndim > 1
+        or item.size not in (1, count)
+    ):
+        return None
+    where = cast(where, dtypes.INT64)
+    if _any_outside(_op("add", where, n), 2 * n + 1):
+        return None
+    before = _op("where", _op("less", where, 0), _op("add", where, n), where)
+    order = before.argsort(kind="stable")
+    places = undefined((count,), dtypes.INT64)
+    places[order] = _op("add", before[order], arange(count))
+    made: ndarray = undefined((n + count,), x.dtype)
+    kept = _op("greater_equal", arange(n + count), 0)
+    kept[places] = False
+    made[kept] = x
+    made[places] = item
+    return made
+
+
+def element(x: ndarray, at: tuple[Any, ...]) -> np.ndarray | None:
+    """The element at a flat position, or at coordinates."""
+    key = at[0] if len(at) == 1 else at
+    numbers = key if isinstance(key, tuple) else (key,)
+    if not all(isinstance(e, (int, np.integer)) for e in numbers) or not _dealt.is_dealt(x):
+        return None
+    if not isinstance(key, tuple):
+        if not -x.size <= key < x.size:
+            return None
+        key = np.unravel_index(key % x.size, x.shape)
+    return host_view(x[tuple([int(e) for e in key])]) if len(key) == x.ndim else None
+
+
+def flat_getitem(x: ndarray, key: Any) -> Any:
+    """`x.flat[key]`."""
+    if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
+        found = element(x, (key,))
+        return None if found is None else found[()]
+    if not isinstance(key, (slice, list, np.ndarray, ndarray)):
+        return None
+    if not _dealt.is_dealt(x, key) or _is_matrix_of_booleans(key):
+        return None
+    return ravel_array(x)[key].copy()
+
+
+def _is_matrix_of_booleans(key: Any) -> bool:
+    return not isinstance(key, slice) and lift(key).dtype == dtypes.BOOL and lift(key).ndim != 1
+
+
+def flat_setitem(x: ndarray, key: Any, item: Any) -> bool:
+    """`x.flat[key] = item`, the values over and over."""
+    if isinstance(key, slice):
+        key = arange(*key.indices(x.size)) if _dealt.is_dealt(x) else None
+    elif isinstance(key, (int, np.integer)) and not isinstance(key, bool):
+        key = [key]
+    if not isinstance(key, (list, np.ndarray, ndarray)):
+        return False
+    where = lift(key)
+    if where.dtype == dtypes.BOOL:
+        return where.shape == (x.size,) and place(x, reshaped(where, x.shape), item)
+    if where.dtype.kind not in "iu" or not where.size or not _dealt.is_dealt(x, where):
+        return False
+    if _any_outside(_op("add", cast(where, dtypes.INT64), x.size), 2 * x.size):
+        return False  # NumPy has the error
+    return put(x, where, item)
 
 
 def put(a: ndarray, ind: Any, v: Any, mode: str = "raise") -> bool:
@@ -338,7 +416,11 @@ __all__ = [
     "choose",
     "compress",
     "delete",
+    "element",
     "extract",
+    "flat_getitem",
+    "flat_setitem",
+    "insert",
     "ix_",
     "place",
     "put",

@@ -105,7 +105,8 @@ def array_interface(array: ndarray) -> dict[str, Any]:
     address would have them keep `array`, which gives its memory back when it is written to.
     """
     host = host_view(array)
-    whole: Any = runtime.host(array._store).reshape(-1).view(np.uint8)
+    whole: Any = host if host.flags.c_contiguous else runtime.host(array._store)
+    whole = whole.reshape(-1).view(np.uint8)
     described = dict(host.__array_interface__)
     start = described["data"][0] - whole.__array_interface__["data"][0]
     return described | {"data": memoryview(whole), "offset": start if host.size else 0}

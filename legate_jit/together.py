@@ -15,7 +15,7 @@ from legate_jit.ir import choose, layout
 from legate_jit.ir.layout import Layout
 from legate_jit.store import Store
 
-__all__ = ["compute", "gathering", "lies_in_parts", "tiles", "worthwhile"]
+__all__ = ["compute", "gathering", "is_unread", "lies_in_parts", "tiles", "worthwhile"]
 
 
 def lies_in_parts(store: Store) -> Layout | None:
@@ -28,6 +28,13 @@ def lies_in_parts(store: Store) -> Layout | None:
         return None
     found: Layout | None = world.layout_of(runtime.settled(store))
     return found
+
+
+def is_unread(store: Store) -> bool:
+    """Whether an array lies in parts and no rank has all of it, not even to look at."""
+    from legate_jit import ranks
+
+    return lies_in_parts(store) is not None and isinstance(store.buffer, ranks.Dealt)
 
 
 def compute(
