@@ -63,7 +63,8 @@ runtime.bounded.append((_small, 10_000))
 
 def _made(sig: Signature, a: ndarray, b: ndarray) -> ndarray:
     """The product that `sig` stands for, recorded unless it is small and its operands wait for nothing."""
-    if sig in _small and a._store.value is None and b._store.value is None and not _in_parts(a, b):
+    at_once = sig in _small and a._store.value is None and b._store.value is None
+    if at_once and (runtime.world is None or not _in_parts(a, b)):
         store, out = runtime.fresh(sig.type)
         np.matmul(host_view(a), host_view(b), out=out)
         return wrap(store)
@@ -72,7 +73,7 @@ def _made(sig: Signature, a: ndarray, b: ndarray) -> ndarray:
 
 def _in_parts(a: ndarray, b: ndarray) -> bool:
     """Whether an operand may lie in parts on several ranks."""
-    return runtime.world is not None and max(a._store.type.size, b._store.type.size) >= choose.SMALL
+    return max(a._store.type.size, b._store.type.size) >= choose.SMALL
 
 
 def _better_reduced(a: ndarray, b: ndarray) -> bool:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from legate_jit.collectives.columns import Columns, Panel, give
+from legate_jit.collectives.messages import pass_on
 from legate_jit.comm import Comm
 
 __all__ = ["Reflections", "householder", "orthogonal", "tall"]
@@ -35,10 +36,10 @@ def tall(
     while step < comm.size:
         if parent < 0 and comm.rank % (2 * step):
             parent = comm.rank - step
-            _send(comm, r, parent, tag)
+            pass_on(comm, np.ascontiguousarray(r), comm.rank, parent, tag)
         elif parent < 0 and comm.rank + step < comm.size:
             below = np.empty((heights[comm.rank + step], n), r.dtype)
-            _receive(comm, below, comm.rank + step, tag)
+            pass_on(comm, below, comm.rank + step, comm.rank, tag)
             both, r = np.linalg.qr(np.concatenate([r, below]))
             stacked.append((comm.rank + step, heights[comm.rank], both))
         for k in range(0, comm.size - step, 2 * step):
@@ -52,28 +53,12 @@ def tall(
         factor = np.eye(heights[0], dtype=r.dtype)
     else:
         factor = np.empty((q.shape[1] if not stacked else stacked[-1][2].shape[1], heights[0]), r.dtype)
-        _receive(comm, factor, parent, tag)
+        pass_on(comm, factor, parent, comm.rank, tag)
     for peer, height, both in reversed(stacked):
         wider = both @ factor
-        _send(comm, np.ascontiguousarray(wider[height:]), peer, tag)
+        pass_on(comm, np.ascontiguousarray(wider[height:]), comm.rank, peer, tag)
         factor = wider[:height]
     return q @ factor, r
-
-
-def _bytes(array: np.ndarray) -> np.ndarray:
-    return array.reshape(-1).view(np.uint8)
-
-
-def _send(comm: Comm, array: np.ndarray, peer: int, tag: int) -> None:
-    if array.size:
-        array = np.ascontiguousarray(array)
-        comm.traffic.add(array.nbytes)
-        comm.wait(comm.send(_bytes(array), peer, tag), peer)
-
-
-def _receive(comm: Comm, array: np.ndarray, peer: int, tag: int) -> None:
-    if array.size:
-        comm.wait(comm.receive(_bytes(array), peer, tag), peer)
 
 
 # ---- any matrices ------------------------------------------------------------------------------------------------
