@@ -258,8 +258,10 @@ def cond(x: ndarray, p: Any = None) -> Any:
     found = singular_values(x, False) if p in (None, 2, -2) else None
     if found is None:
         return None
-    (s,) = found
-    return s[-1] / s[0] if p == -2 else s[0] / s[-1]
+    s = np.asarray(found[0])
+    with np.errstate(all="ignore"):
+        ratio = s[-1] / s[0] if p == -2 else s[0] / s[-1]
+    return wrapped(s.dtype.type(np.inf) if np.isnan(ratio) and not np.isnan(s).any() else ratio)
 
 
 def matrix_rank(A: ndarray, tol: Any = None, hermitian: bool = False, *, rtol: Any = None) -> Any:

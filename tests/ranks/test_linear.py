@@ -200,6 +200,7 @@ def test_errors(dealt: Dealt, size: int) -> None:
         np.linalg.cholesky(ones * onp.nan)
     assert onp.asarray(np.linalg.det(ones)) == 0
     assert [onp.asarray(x) for x in np.linalg.slogdet(ones)] == [0, -onp.inf]
+    assert onp.asarray(np.linalg.cond(ours(onp.zeros((30, 2))))) == onp.inf
     with pytest.raises(np.linalg.LinAlgError, match="square"):
         np.linalg.inv(ones[1:])
     with pytest.raises(TypeError, match="float16"):
