@@ -256,7 +256,7 @@ def _local(
         if not index:
             local = whole
         elif share is not None and k in share.rows:
-            row = [slice(i - lo, i - lo + 1) for i, lo in zip(index, partition.lower, strict=True)]
+            row = [slice(i - lo, i - lo + 1) for i, lo in zip(index, share.lows[k], strict=True)]
             local = whole[tuple(row)].reshape(whole.shape[len(index) :])
         else:
             local = whole[_slices(_within(box, partition, k))]

@@ -27,6 +27,8 @@ from legate_jit.ir.tiles import Partition, Share
 if TYPE_CHECKING:
     from legate_jit.ir.distribute import _Distributor
 
+#: as many ranks send each other rows of partial results in one message to each
+_FEW = 32
 _Wanted = tuple[Node, Need | Reach]
 
 
@@ -159,6 +161,8 @@ class _Localizer:
         self.arguments: list[TaskArgument] = list(task.arg.arguments)
         self.roles = list(task.arg.spec.roles)
         self.rows: list[int] = []
+        #: rows of all points are put together by a tree of messages, each rank's being neutral where others are
+        self.in_tree = d.ranks > _FEW
         self.inputs: list[Node] = []
         self.written: list[Node] = []
 
@@ -232,8 +236,10 @@ class _Localizer:
                 self.lows[k] = tuple(lo for lo, _ in wanted.part(self.d.rank))
                 number = self.add(self.before(old, wanted))
             elif way == "rows":
-                own = self.rows_of(view.shape).box(self.d.rank)
-                number = self.add(self.filled(k, layout.extents(own), old.dtype))
+                own = self.rows_of(view.shape)
+                mine = layout.extents(own.box(self.d.rank))
+                number = self.add(self.filled(k, own.shape if self.in_tree else mine, old.dtype))
+                self.lows[k] = self.dealing.points(0)[0] if self.in_tree else self.lower
                 self.rows.append(k)
                 self.roles[k] = "output"  # a row is the private memory of its point
             else:
@@ -316,7 +322,7 @@ class _Localizer:
         shape, dtype = task.view(k).shape, made.dtype
         operator = OPERATORS[task.arg.spec.roles[k]]
         if task.plan.ways[k] == "rows":
-            parts = self.all_rows(made, shape)
+            parts = self.all_rows(k, made, shape)
         else:
             everybody = layout.replicated(shape)
             parts = d.shaped(d.combine((made,), operator, everybody), (1, *shape))
@@ -337,10 +343,14 @@ class _Localizer:
         ]
         return Layout((*spans, *(Span(n) for n in shape)), self.dealing.blocks)
 
-    def all_rows(self, made: Node, shape: tuple[int, ...]) -> Node:
+    def all_rows(self, k: int, made: Node, shape: tuple[int, ...]) -> Node:
         """The rows of all points, in their order, on every rank."""
         rows = self.rows_of(shape)
-        whole = self.d.converted(made, rows, layout.replicated(rows.shape))
+        if self.in_tree:
+            operator = OPERATORS[self.task.arg.spec.roles[k]]
+            whole = self.d.combine((made,), operator, layout.replicated(rows.shape))
+        else:
+            whole = self.d.converted(made, rows, layout.replicated(rows.shape))
         return self.d.shaped(whole, (math.prod(self.dealing.partition.launch), *shape))
 
 

@@ -80,7 +80,7 @@ Axes = tuple[Axis, ...]
 
 class Share(NamedTuple):
     """What a partition of some points of a launch knows of the whole launch: its grid, and per operand where the memory at hand
-    begins. `rows`: operands of which every point has a row of its own, the memory being a grid of them."""
+    begins. `rows`: operands of which every point has a row of its own; the memory is a grid of rows, from the point `lows` on."""
 
     launch: tuple[int, ...]
     lows: tuple[tuple[int, ...], ...]

@@ -13,7 +13,7 @@ import cupynumeric as np
 import legate
 from legate_jit import ranks as world
 from legate_jit import runtime, tasks
-from legate_jit.ir import choose
+from legate_jit.ir import choose, dealt_tasks
 from legate_jit.ir.partition import Align, Bloat, Broadcast, Color, Scale, Tiles, explicit
 from legate_jit.ir.task import TaskSpec
 
@@ -142,9 +142,13 @@ def total(x: Any, out: Any) -> None:
     out += x.sum()
 
 
+@pytest.mark.parametrize("few", [1, 32])
 @pytest.mark.parametrize("length", [1, 40000])
-def test_reductions_are_merged_in_the_order_of_points(size: int, length: int, monkeypatch: Any) -> None:
-    """Few results: the same bits as on one rank. Many: the same on every rank."""
+def test_reductions_are_merged_in_the_order_of_points(
+    size: int, length: int, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Few results: the same bits as on one rank, whether few ranks exchange rows or many a tree. Many: the same on every rank."""
+    monkeypatch.setattr(dealt_tasks, "_FEW", few)
     values = onp.random.default_rng(3).random(999)
 
     def run() -> Any:
