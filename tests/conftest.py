@@ -27,8 +27,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--ranks",
         default="",
-        help="run the tests of tests/api and tests/fuzz on so many virtual ranks (3, or 2,7, or all), instead of on one and a "
-        "sample on several",
+        help="run the tests of tests/api, tests/fuzz and tests/legate on so many virtual ranks (3, or 2,7, or all), instead of "
+        "on one and a sample on several",
     )
 
 

@@ -1,4 +1,4 @@
-"""The tests of NumPy's behavior over several ranks: which tests run on how many virtual ones, and the world they run in.
+"""The tests of what programs get over several ranks: which tests run on how many virtual ones, and the world they run in.
 
 Tests in the folders below run on one rank, and a sample of them, fixed by their names, once more on 2, 3, 4 or 7 virtual ranks,
 among which even tiny arrays are dealt out. `--ranks 3` runs all of them on three ranks instead, `--ranks all` on each number.
@@ -19,7 +19,9 @@ from cupynumeric import _factored
 from legate_jit import ranks, runtime
 from legate_jit.ir import choose
 
-FOLDERS = ("api", "fuzz")
+FOLDERS = ("api", "fuzz", "legate")
+#: and files elsewhere
+FILES = ("tasks/test_engine.py",)
 COUNTS = (2, 3, 4, 7)
 #: one of so many tests is in the sample
 ONE_OF = 12
@@ -44,8 +46,11 @@ def counts(text: str) -> tuple[int, ...]:
 
 
 def over_ranks(path: Path) -> bool:
-    """Whether the tests of a file say what NumPy does, however many ranks there are."""
-    return path.is_relative_to(_HERE) and path.relative_to(_HERE).parts[0] in FOLDERS
+    """Whether the tests of a file say what programs get, however many ranks there are."""
+    if not path.is_relative_to(_HERE):
+        return False
+    inside = path.relative_to(_HERE)
+    return inside.parts[0] in FOLDERS or inside.as_posix() in FILES
 
 
 def _number(text: str) -> int:

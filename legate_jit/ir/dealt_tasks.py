@@ -105,11 +105,11 @@ def dealt(n: Node, layouts: Sequence[Layout], items: Mapping[int, Node], ranks: 
     arg = n.arg
     assert isinstance(arg, TaskArg)
     uses = []
-    firsts: dict[tuple[int, Affine], int] = {}
+    firsts = _firsts(n, arg)
     for k, a in enumerate(arg.arguments):
         base = n.src[a.at + (arg.inputs if a.written else 0)]
         view = _view(a, base)
-        same = firsts.setdefault((a.at, view), k) if a.written else k
+        same = firsts[a.at, view] if a.written else k
         if a.written and not _is_plain(view):
             return None
         before = None if base.op.name == "empty" else layouts[base.number]
@@ -121,6 +121,15 @@ def dealt(n: Node, layouts: Sequence[Layout], items: Mapping[int, Node], ranks: 
         return None
     plan = deal(arg.spec, arg.partition, uses, ranks)
     return None if plan is None else Dealt(n, plan, layouts, items)
+
+
+def _firsts(n: Node, arg: TaskArg) -> dict[tuple[int, Affine], int]:
+    """By written array and view of it, the first operand that writes there."""
+    firsts: dict[tuple[int, Affine], int] = {}
+    for k, a in enumerate(arg.arguments):
+        if a.written and a.role != "input":
+            firsts.setdefault((a.at, _view(a, n.src[a.at + arg.inputs])), k)
+    return firsts
 
 
 def _is_plain(view: Affine) -> bool:

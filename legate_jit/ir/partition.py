@@ -139,7 +139,8 @@ def solve(
 
     constraints: name operands by position. threshold: the key operand, in elements, is not cut when it has less. keep: cuts that
     operands have already; the largest operand whose cut is allowed keeps it. follow: blocks in which an operand lies, of which
-    each is to be cut for itself; one point if they cannot be. ValueError when constraints do not fit the shapes.
+    each is to be cut for itself, into equally many; one point if they cannot be. ValueError when constraints do not fit the
+    shapes.
     """
     for c in constraints:
         _check(c, operands)
@@ -386,8 +387,8 @@ def _following(
     if key.derived or key.size < threshold or any(b > 1 and d not in free for d, b in enumerate(blocks)):
         return single
     least = [key.shape[d] if s is None else _shortest(s) for d, s in enumerate(follow.spans)]
-    more = pieces // prod(blocks)
-    if not more or any(not least[d] for d in free):
+    more, rest = divmod(pieces, prod(blocks))
+    if not more or rest or any(not least[d] for d in free):
         return single
     long = [d for d in free if least[d] > 1]
     each = dict(zip(long, _divide([least[d] for d in long], more), strict=True)) if long and more > 1 else {}

@@ -98,6 +98,7 @@ class TestBuffers:
         np.testing.assert_array_equal(y, x[places])
         np.testing.assert_array_equal(z, [1, 0, 2, 0, 0])
 
+    @pytest.mark.one_rank
     def test_other_stores_stay_lazy(self) -> None:
         ran = []
 
@@ -220,6 +221,7 @@ class TestTasksInBodies:
         outer()
         runtime.issue_execution_fence(block=True)
 
+    @pytest.mark.one_rank
     def test_after_the_body_it_is_a_copy(self) -> None:
         kept: list[LogicalStore] = []
 

@@ -123,6 +123,7 @@ class TestHdf5:
         assert seen == sorted(seen)
         assert len(seen) == math.prod(-(-n // c) for n, c in zip(shape, chunk, strict=True))
 
+    @pytest.mark.one_rank
     def test_batches_read_what_is_asked_for(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         with h5py.File(tmp_path / "x.h5", "w") as file:
             file["d"] = np.zeros((1000, 10))

@@ -252,6 +252,7 @@ def test_numba_through_the_context() -> None:
 # ---- scopes, threads, nesting ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.one_rank
 def test_every_scope_has_its_own_plan() -> None:
     if get_machine().count(TaskTarget.CPU) < 2:
         pytest.skip("one processor")

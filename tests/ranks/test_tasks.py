@@ -214,6 +214,12 @@ class Program:
 
     def aligned(self) -> None:
         a, b, c = self.pick()
+        if self.rng.integers(3) == 0:  # one memory for an input and an output, and a halo of what is written
+            b[:] = a
+            constraints = (Align(0, 1), Bloat(0, 2, (1, 1), (1, 1)))
+            submit(
+                onto, "input output input", a, a, a, constraints=constraints, pieces=self.pieces(), kind=Boxed
+            )
         bars = [(), (Broadcast(0, (int(self.rng.integers(2)),)),)][int(self.rng.integers(2))]
         constraints = (Align(0, 1), Align(0, 2), *bars)
         submit(add_into, "input input output", a, b, c, constraints=constraints, pieces=self.pieces())
@@ -267,6 +273,14 @@ class Program:
             pairs, "input output", self.line, small, constraints=(Scale((2,), 1, 0),), pieces=self.pieces()
         )
         self.line[:25] = small
+
+
+def onto(index: Any, launch: Any, boxes: Any, a: Any, out: Any, halo: Any) -> None:
+    assert onp.shares_memory(a, out) or not a.size
+    (lo, _), (left, _) = boxes[2]
+    (at, _), (along, _) = boxes[1]
+    out += halo[at - lo : at - lo + a.shape[0], along - left : along - left + a.shape[1]] % 5
+    assert (a == out).all()
 
 
 def add_into(a: Any, b: Any, c: Any) -> None:

@@ -190,6 +190,7 @@ def test_copies_made_before_stay_as_they_were() -> None:
     onp.testing.assert_array_equal(x, [1, 3, 4, 5, 6])
 
 
+@pytest.mark.one_rank
 def test_tasks_run_though_nobody_wants_their_results() -> None:
     ran: list[int] = []
     call(lambda *arrays: ran.append(len(arrays)), "")
@@ -203,6 +204,7 @@ def test_tasks_run_though_nobody_wants_their_results() -> None:
 # ---- order and memory -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.one_rank
 def test_chain_of_tasks_updates_in_place() -> None:
     x = np.zeros(1000)
     legate.fence()
@@ -214,6 +216,7 @@ def test_chain_of_tasks_updates_in_place() -> None:
     assert float(x[17]) == 5.0
 
 
+@pytest.mark.one_rank
 def test_copy_only_when_the_old_value_is_wanted() -> None:
     x = np.zeros(1000)
     legate.fence()
@@ -231,6 +234,7 @@ def edges_of_last_plan() -> Any:
     return plan.flow
 
 
+@pytest.mark.one_rank
 def test_disjoint_views_are_not_ordered_and_overlapping_ones_are() -> None:
     x = np.zeros(100)
     y = np.zeros((10, 10))
@@ -245,6 +249,7 @@ def test_disjoint_views_are_not_ordered_and_overlapping_ones_are() -> None:
     assert edges_of_last_plan().edges == [[], [], [0, 1], [], [], [3, 4]]
 
 
+@pytest.mark.one_rank
 def test_kernels_and_tasks_on_disjoint_parts_are_not_ordered() -> None:
     x = np.zeros(100_000)
     legate.fence()
@@ -256,6 +261,7 @@ def test_kernels_and_tasks_on_disjoint_parts_are_not_ordered() -> None:
 
 
 @pytest.mark.skipif(threads.get_threads() < 2, reason="one processor")
+@pytest.mark.one_rank
 def test_independent_tasks_overlap_in_time() -> None:
     meet = threading.Barrier(2, timeout=20)
     x = np.zeros(10)
