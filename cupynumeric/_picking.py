@@ -313,8 +313,8 @@ def take_along_axis(arr: Any, indices: Any, axis: Any = -1) -> ndarray | None:
     where = given[1]
     if not _match(x, where, along):
         return None
-    if x.ndim == 1:
-        return _dealt.getitem(x, where)
+    if _few_lines(x, along):
+        return _dealt.getitem(x, _key(x, where, along))
     rest = [max(m, n) for m, n in zip(x.shape, where.shape, strict=True)]
     both = [broadcast_to(y, (*rest[:along], y.shape[along], *rest[along + 1 :])) for y in (x, where)]
     return _lines("take_along_axis", both, both[1].shape, along)
@@ -333,8 +333,8 @@ def put_along_axis(arr: Any, indices: Any, values: Any, axis: Any) -> bool:
         or any(n > m for d, (m, n) in enumerate(zip(x.shape, where.shape, strict=True)) if d != along)
     ):
         return False
-    if x.ndim == 1:
-        return _dealt.setitem(x, where, item)
+    if _few_lines(x, along):
+        return _dealt.setitem(x, _key(x, where, along), item)
     where = broadcast_to(where, (*x.shape[:along], where.shape[along], *x.shape[along + 1 :]))
     rows = broadcast_to(cast(item, x.dtype), where.shape)
     x[...] = _lines("put_along_axis", (x, where, rows), x.shape, along)
@@ -392,6 +392,17 @@ def ix_(*args: Any) -> tuple[ndarray, ...] | None:
             (x,) = nonzero(x)
         found.append(reshaped(x, (*(1,) * k, x.size, *(1,) * (len(given) - k - 1))))
     return tuple(found)
+
+
+def _few_lines(x: ndarray, along: int) -> bool:
+    """Whether there are fewer lines along an axis than ranks that could work on them."""
+    return bool(x.size // x.shape[along] < runtime.world.size)
+
+
+def _key(x: ndarray, where: ndarray, along: int) -> tuple[Any, ...]:
+    """The key of the elements of lines along an axis."""
+    mesh = np.ix_(*(np.arange(n) for n in x.shape))
+    return tuple([where if d == along else mesh[d] for d in range(x.ndim)])
 
 
 def _match(x: ndarray, where: ndarray, along: int) -> bool:

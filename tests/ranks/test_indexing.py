@@ -295,6 +295,12 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], tuple[onp.ndarray, ...]]] = {
         ),
         (J, K),
     ),
+    "take_along_axis, few lines": (
+        lambda np, x, i: (
+            np.take_along_axis(x.reshape(3, 20), i[:30].reshape(3, 10) % 20, 1), np.take_along_axis(x[None], i[None], axis=-1),
+        ),
+        (X, N),
+    ),
     "take_along_axis, line": (lambda np, x, i: np.take_along_axis(x, i, 0), (X, N)),
     "unravel_index": (lambda np, i: (*np.unravel_index(i + 17, (4, 3, 5)), *np.unravel_index(i + 17, 60)), (N,)),
     "ravel_multi_index": (
@@ -355,6 +361,10 @@ CHANGES: dict[str, tuple[Callable[..., Any], tuple[onp.ndarray, ...]]] = {
         ),
         (J, K),
     ),
+    "put_along_axis, few lines": (
+        lambda np, x, i: np.put_along_axis(x.reshape(2, 30), i.reshape(2, 20) % 30, i[:20] * 2, axis=1),
+        (X, N),
+    ),
     "put_along_axis, line": (lambda np, x, i: np.put_along_axis(x, i, i * 2, 0), (X, N)),
 }
 
@@ -403,6 +413,7 @@ def test_nothing_is_made_whole(
     except (ValueError, IndexError, TypeError):
         pass
     assert not [shape for shape in gathered if onp.prod(shape) > 14]
+    assert not [n for p in runtime._plans.values() if isinstance(p, ranks.RanksPlan) for n in p.notices]
     runtime._plans.clear()
 
 
