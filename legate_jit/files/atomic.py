@@ -47,12 +47,18 @@ def replace(
     """
     same(comm, path, *what)
     temporary, result = from_first(comm, lambda: _begin(path, begin))
+    _begun.setdefault(temporary, None)
+    opened: list[int] = []
     try:
-        agreed(comm, lambda: _written(temporary, result, write))
+        agreed(comm, lambda: opened.append(os.open(temporary, os.O_WRONLY)))
+        agreed(comm, lambda: _written(opened[0], result, write))
         from_first(comm, lambda: _finish(temporary, path))
     except BaseException:
         _remove(temporary)
         raise
+    finally:
+        for file in opened:
+            os.close(file)
     _forget(temporary)
 
 
@@ -102,9 +108,8 @@ def _begin(path: str, begin: Callable[[str], T], folder: bool = False) -> tuple[
     returned."""
     target = os.path.realpath(path)
     where, name = os.path.split(target)
-    temporary = os.path.join(
-        where, f"{_PREFIX}{os.urandom(4).hex()}-{name[-100:]}"
-    )  # formats go by the ending
+    # formats go by the ending of a name, which may be as long as names can be
+    temporary = os.path.join(where, f"{_PREFIX}{os.urandom(4).hex()}-{name[-100:]}")
     _begun[temporary] = None
     try:
         _clear(where)
@@ -126,14 +131,9 @@ def _begin(path: str, begin: Callable[[str], T], folder: bool = False) -> tuple[
     return temporary, result
 
 
-def _written(temporary: str, result: T, write: Callable[[int, T], None]) -> None:
-    _begun.setdefault(temporary, None)
-    file = os.open(temporary, os.O_WRONLY)
-    try:
-        write(file, result)
-        os.fsync(file)
-    finally:
-        os.close(file)
+def _written(file: int, result: T, write: Callable[[int, T], None]) -> None:
+    write(file, result)
+    os.fsync(file)
 
 
 def _finish(temporary: str, path: str) -> None:

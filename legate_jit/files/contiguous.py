@@ -6,9 +6,11 @@ file, whole rows are brought together first, so that few long ones are written.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +18,7 @@ from legate_jit.backends.memory import Buffer
 from legate_jit.comm import Comm
 from legate_jit.files import atomic, blocks
 from legate_jit.files.shards import (
+    Deferred,
     Shards,
     agreed,
     brought,
@@ -61,12 +64,10 @@ def overwrite(path: str, shards: Shards) -> None:
     def program(comm: Comm) -> None:
         same(comm, path, shards.shape, shards.dtype.str)
 
-        def write() -> None:
-            with open(path, "rb+", buffering=0) as file:
-                put(comm, file.fileno(), 0, shards)
-
-        agreed(comm, lambda: os.stat(path))
-        agreed(comm, write)
+        with contextlib.ExitStack() as stack:
+            opened: list[Any] = []
+            agreed(comm, lambda: opened.append(stack.enter_context(open(path, "rb+", buffering=0))))
+            agreed(comm, lambda: put(comm, opened[0].fileno(), 0, shards))
 
     run_writing(program)
 
@@ -78,17 +79,11 @@ def put(comm: Comm, file: int, at: int, shards: Shards) -> None:
         if part is not None:
             blocks.write_box(file, at, shards.shape, shards.boxes[comm.rank], part)
         return
-    error: BaseException | None = None
     parts = [pieces(box, shards.dtype.itemsize) for box in lines(shards.shape, comm.size)]
+    deferred = Deferred()
     for box, block in brought(comm, shards, parts):
-        if error is not None:
-            continue  # the other ranks wait for what is here
-        try:
-            blocks.write_box(file, at, shards.shape, box, block)
-        except BaseException as found:
-            error = found
-    if error is not None:
-        raise error
+        deferred.do(blocks.write_box, file, at, shards.shape, box, block)
+    deferred.end()
 
 
 def _scattered(shards: Shards) -> bool:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BLOCK",
+    "Deferred",
     "Shards",
     "agreed",
     "brought",
@@ -64,11 +65,6 @@ class Shards:
     dtype: np.dtype
     boxes: tuple[Box, ...]
     parts: dict[int, np.ndarray]
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the whole array."""
-        return math.prod(self.shape) * self.dtype.itemsize
 
 
 # ---- programs of all ranks -----------------------------------------------------------------------------------------
@@ -111,6 +107,26 @@ def agreed(comm: Comm, action: Callable[[], T]) -> T:
     if error is not None and first == comm.rank:
         raise error
     raise errors[first] from error
+
+
+class Deferred:
+    """What is done until something fails; the error waits until this rank has sent what others wait for."""
+
+    def __init__(self) -> None:
+        self.error: BaseException | None = None
+
+    def do(self, action: Callable[..., Any], *args: Any) -> None:
+        """Call it, unless something has failed."""
+        if self.error is None:
+            try:
+                action(*args)
+            except BaseException as error:
+                self.error = error
+
+    def end(self) -> None:
+        """Raise what failed."""
+        if self.error is not None:
+            raise self.error
 
 
 def from_first(comm: Comm, action: Callable[[], T]) -> T:

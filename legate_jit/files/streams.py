@@ -15,31 +15,11 @@ from numpy.lib import format as npy
 
 from legate_jit.comm import Comm
 from legate_jit.files import atomic
-from legate_jit.files.shards import Shards, agreed, brought, pieces, rows, run_writing, same
+from legate_jit.files.shards import Deferred, Shards, agreed, brought, pieces, rows, run_writing, same
 
 __all__ = ["archive", "text"]
 
 Opener = Callable[[str], AbstractContextManager[Any]]
-
-
-class _Deferred:
-    """What is done until something fails; the error waits until all ranks have sent what they have."""
-
-    def __init__(self) -> None:
-        self.error: BaseException | None = None
-
-    def do(self, action: Callable[..., Any], *args: Any, **options: Any) -> None:
-        """Call it, unless something has failed."""
-        if self.error is None:
-            try:
-                action(*args, **options)
-            except BaseException as error:
-                self.error = error
-
-    def end(self) -> None:
-        """Raise what failed."""
-        if self.error is not None:
-            raise self.error
 
 
 def _streamed(comm: Comm, shards: Shards, to: Callable[[np.ndarray], Any], lines: bool = False) -> None:
@@ -56,7 +36,7 @@ def _streamed(comm: Comm, shards: Shards, to: Callable[[np.ndarray], Any], lines
             to(block)
 
 
-def _written(path: str, opener: Opener, write: Callable[[Comm, Any, _Deferred], None], *what: object) -> None:
+def _written(path: str, opener: Opener, write: Callable[[Comm, Any, Deferred], None], *what: object) -> None:
     """`write(comm, open file, what can fail)` on all ranks, of which only rank 0 has the file; then it takes the place of
     `path`."""
 
@@ -68,7 +48,7 @@ def _written(path: str, opener: Opener, write: Callable[[Comm, Any, _Deferred], 
                 return stack.enter_context(opener(stack.enter_context(atomic.replaced_here(path))))
 
             file = agreed(comm, opened if comm.rank == 0 else lambda: None)
-            deferred = _Deferred()
+            deferred = Deferred()
             write(comm, file, deferred)
             agreed(comm, deferred.end)
             agreed(comm, stack.pop_all().close if comm.rank == 0 else lambda: None)
@@ -81,7 +61,7 @@ def text(
 ) -> None:
     """Write an array as text: `put(open file, block, whether it is the first, whether it is the last)` writes some lines."""
 
-    def write(comm: Comm, file: Any, deferred: _Deferred) -> None:
+    def write(comm: Comm, file: Any, deferred: Deferred) -> None:
         held: list[np.ndarray] = []  # it is not known of a block whether it is the last
         begun: list[bool] = []
 
@@ -105,7 +85,7 @@ def archive(path: str, arrays: Mapping[str, Shards | Any], compressed: bool, pic
 
     kind = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
 
-    def write(comm: Comm, file: Any, deferred: _Deferred) -> None:
+    def write(comm: Comm, file: Any, deferred: Deferred) -> None:
         for name, array in arrays.items():
             member = _Member(file, f"{name}.npy")
             if comm.rank == 0:
@@ -147,7 +127,7 @@ class _Member:
         """Some more elements."""
         self.file.write(np.ascontiguousarray(block).reshape(-1).view(np.uint8).data)
 
-    def close(self, deferred: _Deferred) -> None:
+    def close(self, deferred: Deferred) -> None:
         """End it, whether or not it is complete: an archive cannot be closed before."""
         if self.file is None:
             return

@@ -16,7 +16,7 @@ import numpy as np
 
 from legate_jit.comm import Comm
 from legate_jit.files import atomic, blocks
-from legate_jit.files.shards import Shards, agreed, brought, make, run_writing, same, within
+from legate_jit.files.shards import Deferred, Shards, agreed, brought, make, run_writing, same, within
 from legate_jit.ir import layout
 from legate_jit.ir.layout import Box
 from legate_jit.ir.node import ArrayType
@@ -62,18 +62,14 @@ def write(folder: str, shards: Shards, tile: tuple[int, ...], name: Callable[[tu
         with contextlib.ExitStack() as begun:
 
             def put() -> None:
-                error: BaseException | None = None
+                deferred = Deferred()
                 for box, block in brought(comm, shards, wanted):
-                    if error is not None or not layout.size(box):
-                        continue  # the other ranks wait for what is here
-                    try:
-                        path = os.path.join(folder, name(next(points)))
-                        temporary = begun.enter_context(atomic.replaced_here(path))
-                        _write(temporary, block)
-                    except BaseException as found:
-                        error = found
-                if error is not None:
-                    raise error
+                    if layout.size(box):
+                        deferred.do(one, next(points), block)
+                deferred.end()
+
+            def one(at: tuple[int, ...], block: np.ndarray) -> None:
+                _write(begun.enter_context(atomic.replaced_here(os.path.join(folder, name(at)))), block)
 
             agreed(comm, lambda: os.makedirs(folder, exist_ok=True))
             agreed(comm, put)

@@ -17,6 +17,7 @@ from legate_jit import runtime
 from legate_jit.comm import Comm
 from legate_jit.files import atomic, tiles
 from legate_jit.files.shards import (
+    Deferred,
     Shards,
     brought,
     from_first,
@@ -80,29 +81,28 @@ def write(path: str, shards: Shards, chunks: tuple[int, ...] | int | None) -> No
         )
 
     def put(comm: Comm, temporary: str) -> None:
-        with _opening, zarr.config.set(_ALL):  # arrays keep what is configured when they are opened
-            array: Any = zarr.open_array(temporary, mode="r+")
-        if not shards.shape:
-            if comm.rank == 0:
-                array[...] = shards.parts[0][()]
-            return
-        count = math.prod(tiles.grid(shards.shape, tile))
-        numbers = [tiles.share(count, rank, comm.size) for rank in range(comm.size)]
-        wanted = [(box for _, box in tiles.boxes(shards.shape, tile, n)) for n in numbers]
-        error: BaseException | None = None
-        for box, block in brought(comm, shards, wanted):
-            if error is not None or not layout.size(box):
-                continue  # the other ranks wait for what is here
-            try:
-                array[within(box)] = block
-            except BaseException as found:
-                error = found
-        if error is not None:
-            raise error
+        deferred, opened = Deferred(), []
+        deferred.do(lambda: opened.append(_opened(temporary)))
+        if shards.shape:
+            count = math.prod(tiles.grid(shards.shape, tile))
+            numbers = [tiles.share(count, rank, comm.size) for rank in range(comm.size)]
+            wanted = [(box for _, box in tiles.boxes(shards.shape, tile, n)) for n in numbers]
+            for box, block in brought(comm, shards, wanted):
+                if layout.size(box):
+                    deferred.do(lambda at, values: opened[0].__setitem__(at, values), within(box), block)
+        elif comm.rank == 0:
+            deferred.do(lambda: opened[0].__setitem__(..., shards.parts[0][()]))
+        deferred.end()
 
     run_writing(
         lambda comm: atomic.replace_folder(comm, path, begin, put, tile, shards.shape, shards.dtype.str)
     )
+
+
+def _opened(path: str) -> Any:
+    """An array to be written to."""
+    with _opening, zarr.config.set(_ALL):  # arrays keep what is configured when they are opened
+        return zarr.open_array(path, mode="r+")
 
 
 def describe(path: str) -> tuple[tuple[int, ...], np.dtype]:

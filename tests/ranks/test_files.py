@@ -359,6 +359,40 @@ def test_a_rank_that_fails_leaves_the_old_file(
     np.save(tmp_path / "x.npy", x)  # the ranks are still together
 
 
+def test_a_rank_that_cannot_open_the_file(size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others do not wait for what it would have sent."""
+    x = cut_by_columns(onp.arange(2800.0).reshape(50, 56))
+    np.save(tmp_path / "x.npy", np.arange(5))
+    FileHandle(tmp_path / "raw", "w").write(np.arange(5))
+    before = (tmp_path / "x.npy").read_bytes()
+    failed: list[str] = []
+    opens = os.open
+
+    def failing(path: Any, flags: int, *args: Any, **options: Any) -> int:
+        if flags & 3 == os.O_WRONLY and not flags & os.O_CREAT and not failed:
+            failed.append(path)
+            raise OSError(errno.EMFILE, "too many")
+        return opens(path, flags, *args, **options)
+
+    def broken(*_: Any, **__: Any) -> Any:
+        raise OSError(errno.EMFILE, "too many")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", failing)
+        with pytest.raises(OSError, match="too many"):
+            np.save(tmp_path / "x.npy", x)
+        patch.setattr(zarrs, "_opened", broken)
+        with pytest.raises(OSError, match="too many"):
+            zarr.write_array(x, tmp_path / "z", (7, 9))
+    assert failed
+    assert (tmp_path / "x.npy").read_bytes() == before
+    assert names(tmp_path) == ["raw", "x.npy"]
+    with FileHandle(tmp_path / "raw", "r+") as file:
+        os.unlink(tmp_path / "raw")
+        with pytest.raises(FileNotFoundError):
+            file.write(x)
+
+
 def test_text_and_archives_that_fail_leave_the_old_file(
     size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
