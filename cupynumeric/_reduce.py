@@ -16,25 +16,12 @@ from cupynumeric._indexing import reshaped
 from legate_jit import runtime
 from legate_jit.ir import dtypes, infer
 from legate_jit.ir.node import ArrayType, Signature
-from legate_jit.ir.ops import OPS
+from legate_jit.ir.ops import OPS, REDUCERS
 
 NO_VALUE = np._NoValue
 
-#: op of the graph -> the NumPy ufunc it reduces with
-UFUNCS: dict[str, np.ufunc] = {
-    "sum": np.add,
-    "prod": np.multiply,
-    "max": np.maximum,
-    "min": np.minimum,
-    "fmax_reduce": np.fmax,
-    "fmin_reduce": np.fmin,
-    "any": np.logical_or,
-    "all": np.logical_and,
-    "bitwise_and_reduce": np.bitwise_and,
-    "bitwise_or_reduce": np.bitwise_or,
-    "bitwise_xor_reduce": np.bitwise_xor,
-}
-OF_UFUNC = {f.__name__: name for name, f in UFUNCS.items()}
+#: the other way round
+OF_UFUNC = {f.__name__: name for name, f in REDUCERS.items()}
 
 _cache: dict[Any, tuple[Signature, tuple[int, ...]]] = {}
 
@@ -61,7 +48,7 @@ def normalize_axes(axis: Any, ndim: int, strict: bool = False) -> tuple[int, ...
 
 def loop_dtype(name: str, source: np.dtype, dtype: np.dtype | None) -> np.dtype:
     """The dtype NumPy reduces `source` in; its TypeError when there is no such loop."""
-    loops = UFUNCS[name].resolve_dtypes(
+    loops = REDUCERS[name].resolve_dtypes(
         (None, source, None), signature=(dtype, None, None), casting="unsafe", reduction=True
     )
     loop = loops[1]
@@ -115,9 +102,9 @@ def reduce(
     initial: Any = NO_VALUE,
     where: Any = True,
 ) -> Any:
-    """Reduce with op `name` (a key of UFUNCS). Raises `HostOnly` where the graph has no such reduction."""
+    """Reduce with op `name` (a key of REDUCERS). Raises `HostOnly` where the graph has no such reduction."""
     if dtype is None and isinstance(out, ndarray) and name in ("sum", "prod"):
-        dtype = with_out(UFUNCS[name], a._type.dtype, out.dtype)
+        dtype = with_out(REDUCERS[name], a._type.dtype, out.dtype)
     sig, axes = _signature(name, a, axis, dtype)
     if (
         sig.at_once
@@ -126,7 +113,7 @@ def reduce(
         and initial is where is NO_VALUE
         and _dropped(keepdims)
     ):
-        found = _instant.reduced(UFUNCS[name], a, axes, sig.loop[0])
+        found = _instant.reduced(REDUCERS[name], a, axes, sig.loop[0])
         if found is not None:
             return found
     a_type = a._type
@@ -163,7 +150,7 @@ def _deliver(done: ndarray, out: Any, name: str, source: ArrayType, axes: tuple[
     if out.shape != done.shape:
         hollow = np.broadcast_to(np.zeros((), source.dtype), source.shape)
         # NumPy words its refusal.
-        UFUNCS[name].reduce(
+        REDUCERS[name].reduce(
             hollow, axes, out=np.empty(out.shape, out.dtype), keepdims=done.ndim == source.ndim
         )
     return _calls.deliver(done, out)
@@ -171,10 +158,10 @@ def _deliver(done: ndarray, out: Any, name: str, source: ArrayType, axes: tuple[
 
 def _identity(name: str, loop: np.dtype) -> Any:
     """The value that leaves a combination as it is, as a NumPy scalar; ValueError when there is none."""
-    identity = UFUNCS[name].identity
+    identity = REDUCERS[name].identity
     if identity is None:
         raise ValueError(
-            f"zero-size array to reduction operation {UFUNCS[name].__name__} which has no identity"
+            f"zero-size array to reduction operation {REDUCERS[name].__name__} which has no identity"
         )
     return np.asarray(identity).astype(loop)[()]
 
@@ -186,7 +173,7 @@ def _of_nothing(name: str, sig: Signature, initial: Any) -> ndarray:
         start = _identity(name, sig.loop[0])
     elif initial is None:
         raise ValueError(
-            f"zero-size array to reduction operation {UFUNCS[name].__name__} which has no identity"
+            f"zero-size array to reduction operation {REDUCERS[name].__name__} which has no identity"
         )
     else:
         start = np.asarray(initial).astype(sig.loop[0])[()]
@@ -196,10 +183,10 @@ def _of_nothing(name: str, sig: Signature, initial: Any) -> ndarray:
 def _masked(name: str, a: ndarray, where: Any, initial: Any, loop: np.dtype) -> ndarray:
     """`a` with what the mask hides replaced by a value that changes nothing."""
     if initial is NO_VALUE or initial is None:
-        identity = UFUNCS[name].identity
+        identity = REDUCERS[name].identity
         if identity is None or initial is None:
             raise ValueError(
-                f"reduction operation '{UFUNCS[name].__name__}' does not have an identity, "
+                f"reduction operation '{REDUCERS[name].__name__}' does not have an identity, "
                 "so to use a where mask one has to specify 'initial'"
             )
         start = np.asarray(identity).astype(loop)[()]

@@ -17,7 +17,7 @@ from legate_jit.backends import reference
 from legate_jit.backends.interpret import view as general_view
 from legate_jit.ir.index import Affine
 from legate_jit.ir.node import ArrayType, Signature
-from legate_jit.ir.ops import Kind
+from legate_jit.ir.ops import REDUCERS, Kind
 
 #: elements up to which a temporary is cheap
 CACHED = 32768
@@ -25,19 +25,6 @@ CACHED = 32768
 _RUNS = frozenset(
     {Kind.BUFFER, Kind.MAP, Kind.MOVE, Kind.RESHAPE, Kind.REDUCE, Kind.UPDATE, Kind.GENERATE, Kind.BITCAST}
 )
-_REDUCERS = {
-    "sum": np.add,
-    "prod": np.multiply,
-    "max": np.maximum,
-    "min": np.minimum,
-    "fmax_reduce": np.fmax,
-    "fmin_reduce": np.fmin,
-    "any": np.logical_or,
-    "all": np.logical_and,
-    "bitwise_and_reduce": np.bitwise_and,
-    "bitwise_or_reduce": np.bitwise_or,
-    "bitwise_xor_reduce": np.bitwise_xor,
-}
 
 
 class Tape:
@@ -282,7 +269,7 @@ def _reduce(sig: Signature, x: np.ndarray) -> np.ndarray:
         flat = np.transpose(x, (*kept, *axes)).reshape(*sig.type.shape, math.prod(x.shape[d] for d in axes))
         function: Callable[..., Any] = np.argmax if name == "argmax" else np.argmin
         return np.asarray(function(flat.astype(loop, copy=False), axis=-1))
-    total: np.ndarray = np.asarray(_REDUCERS[name].reduce(x, axis=axes, dtype=loop))
+    total: np.ndarray = np.asarray(REDUCERS[name].reduce(x, axis=axes, dtype=loop))
     return total.astype(sig.type.dtype, copy=False)
 
 

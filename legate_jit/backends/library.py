@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from legate_jit.backends import blas, irregular, merging, scratch, sliding
+from legate_jit.ir.ops import REDUCERS
 
 Arrays = Sequence[Any]
 Implementation = Callable[[Arrays, Sequence[np.ndarray], dict[str, Any]], None]
@@ -56,21 +57,6 @@ def _frexp(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) ->
     outs[0][...] = np.frexp(args[0])[options["part"]]
 
 
-_REDUCTIONS = {
-    "sum": np.add,
-    "prod": np.multiply,
-    "max": np.maximum,
-    "min": np.minimum,
-    "fmax_reduce": np.fmax,
-    "fmin_reduce": np.fmin,
-    "any": np.logical_or,
-    "all": np.logical_and,
-    "bitwise_and_reduce": np.bitwise_and,
-    "bitwise_or_reduce": np.bitwise_or,
-    "bitwise_xor_reduce": np.bitwise_xor,
-}
-
-
 @implementation("reduce")
 def _reduce(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -> None:
     """A reduction kernels have no form for (complex extrema, for instance)."""
@@ -83,9 +69,7 @@ def _reduce(args: Arrays, outs: Sequence[np.ndarray], options: dict[str, Any]) -
         outs[0][...] = getattr(np, options["name"])(moved, axis=-1)
         return
     with np.errstate(all="ignore"):
-        _REDUCTIONS[options["name"]].reduce(
-            args[0].astype(options["loop"], copy=False), axis=axes, out=outs[0]
-        )
+        REDUCERS[options["name"]].reduce(args[0].astype(options["loop"], copy=False), axis=axes, out=outs[0])
 
 
 @implementation("cumsum")

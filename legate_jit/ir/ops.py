@@ -140,6 +140,13 @@ for _name, _combine, _kinds in (
 ):
     _row(Op(_name, Kind.REDUCE, 1, None, _kinds, 2, _combine, "reduce"))
 
+#: REDUCE op -> the NumPy ufunc whose `reduce` it is (all but positions of extrema)
+REDUCERS: dict[str, np.ufunc] = {
+    op.name: combining.ufunc
+    for op in OPS.values()
+    if op.kind is Kind.REDUCE and (combining := OPS[op.combine]).ufunc is not None
+}
+
 # Scans: arg = axis; the operand has the result's dtype.
 _row(Op("cumsum", Kind.SCAN, 1, None, "iuf", 2, "add", "scan"))
 _row(Op("cumprod", Kind.SCAN, 1, None, "iuf", 2, "multiply", "scan"))
