@@ -14,15 +14,15 @@ import linecache
 import os
 import queue
 import sys
-import time
 import traceback
 import types
-from typing import Any, NoReturn
+from typing import Any
 
 if __name__ == "__main__":
     os.environ.setdefault("LEGATE_LIMIT_STDOUT", "1")  # before the guard looks
 
 from legate_jit import runtime
+from legate_jit.session import INPUT, Session
 
 __all__ = ["INTERRUPT", "TERMINAL", "asking", "main"]
 
@@ -32,8 +32,6 @@ TERMINAL = "LEGATE_JIT_TERMINAL"
 INTERRUPT = "\x03"
 #: before and after the prompt in what rank 0 prints, when it wants a line. Terminals do not show it
 _BEGIN, _END = "\x1b]7770;legate;", "\x07"
-#: seconds that a rank without an error waits for one that has one to end the job
-_SECONDS_TO_END = 30.0
 
 
 def asking(prompt: str) -> str:
@@ -82,7 +80,7 @@ class _Console:
     """One rank's end of the session. lines: on rank 0, where they come from."""
 
     def __init__(self, guard: Any, lines: _Lines | None) -> None:
-        self.guard, self.comm, self.lines = guard, guard.comm, lines
+        self.session, self.lines = Session(guard), lines
         self.names = _main_module().__dict__
         self.compiler = codeop.CommandCompiler()
         self.count = 0
@@ -97,16 +95,8 @@ class _Console:
 
     def _next(self) -> str | None:
         """The next statement, on every rank."""
-        source: str | None = self._shared(self._read() if self.lines is not None else None)
+        source: str | None = self.session.shared(self._read() if self.lines is not None else None)
         return source
-
-    def _shared(self, item: Any) -> Any:
-        """What rank 0 has. The others may have to wait for somebody who thinks."""
-        self.guard.patient, self.comm.deadline = True, float("inf")
-        try:
-            return self.comm.bcast(item)
-        finally:
-            self.guard.patient, self.comm.deadline = False, None
 
     def _read(self) -> str | None:
         """A whole statement; None at the end of input."""
@@ -135,14 +125,14 @@ class _Console:
             lines.clear()
 
     def _name(self) -> str:
-        return f"<input {self.count + 1}>"
+        return f"{INPUT}{self.count + 1}>"
 
     def _statement(self, source: str) -> None:
         """Run a statement on this rank, and compare how it ended with the others."""
         name = self._name()
         self.count += 1
         linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
-        self.guard.session = name
+        self.session.begin(name)
         error: BaseException | None = None
         try:
             code = self.compiler(source, name, "single")
@@ -154,33 +144,11 @@ class _Console:
         self._compare(error)
 
     def _compare(self, error: BaseException | None) -> None:
-        try:
-            self.guard.statement("the end" if error is None else type(error).__name__)
-        except KeyboardInterrupt as caught:
-            error = error or caught
-        endings = self.comm.allgather_object(_ending(error))
-        if error is None and endings.count(None) == len(endings):
-            self.guard.session = ""
-            return
-        if len(set(endings)) > 1:
-            self._fail(error)
-        self.guard.session = ""
-        assert error is not None
+        error = self.session.end(error)
         if isinstance(error, SystemExit):
             raise error
-        if error.__class__.__name__ == "DivergenceError":
-            self.guard.fail_with(error)
-        sys.last_type, sys.last_value, sys.last_traceback = type(error), error, error.__traceback__
-        if self.lines is not None:
+        if error is not None and self.lines is not None:
             _show(error)
-
-    def _fail(self, error: BaseException | None) -> NoReturn:
-        """Not all ranks ended alike: those that have an error end the session."""
-        if error is None:
-            time.sleep(_SECONDS_TO_END)
-            raise SystemExit(1)
-        self.guard.fail_with(error)
-        raise AssertionError("the job has ended")
 
     def input(self, prompt: object = "", /) -> str:
         """`input` for all ranks: rank 0 asks."""
@@ -190,7 +158,7 @@ class _Console:
                 given = self.lines.ask(str(prompt))
             except KeyboardInterrupt as error:
                 given = error
-        given = self._shared(given)
+        given = self.session.shared(given)
         if isinstance(given, BaseException):
             raise given
         if given is None:
@@ -198,22 +166,10 @@ class _Console:
         return str(given)
 
 
-def _ending(error: BaseException | None) -> Any:
-    """How a statement ended, as far as it must be the same on all ranks: what was raised, and where."""
-    if error is None:
-        return None
-    lines = tuple(
-        (frame.f_code.co_filename, line)
-        for frame, line in traceback.walk_tb(error.__traceback__)
-        if frame.f_code.co_filename.startswith("<input ")
-    )
-    return type(error).__qualname__, lines
-
-
 def _show(error: BaseException) -> None:
     """The traceback, from the user's statement on."""
     trace = error.__traceback__
-    while trace is not None and not trace.tb_frame.f_code.co_filename.startswith("<input "):
+    while trace is not None and not trace.tb_frame.f_code.co_filename.startswith(INPUT):
         trace = trace.tb_next
     if isinstance(error, KeyboardInterrupt):
         sys.stderr.write("KeyboardInterrupt\n")

@@ -124,7 +124,8 @@ class Guard:
         self._met = False
         if not self.active or not w.n or w.marks:  # a window with marks is flushed in parts
             return []
-        if not self.recorder.flushing(w):
+        large = self.recorder.flushing(w)
+        if not large and not self.session:  # in a session also whatever else may be interrupted
             return []
         held = self._agree(_FLUSH, "a window run", w.stores)
         self._met = True

@@ -29,6 +29,7 @@ def environment(token: str) -> dict[str, str]:
     more = {
         "PYTHONPATH": str(ROOT),
         "OMP_NUM_THREADS": "1",
+        "LEGATE_JIT_DEALT_FROM": "10000",
         "TERM": "dumb",
         "PYTHONUNBUFFERED": "",
         "LEGATE_TEST_JOB": token,

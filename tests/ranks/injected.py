@@ -24,7 +24,7 @@ import atexit, os, signal, sys, time
 import numpy
 import cupynumeric as np
 from legate.core.task import InputStore, OutputStore, task
-from legate_jit import comm, ranks, runtime
+from legate_jit import comm, exchange, ranks, runtime, staging
 from legate_jit.backends import memory
 from legate_jit.world import world
 
@@ -153,8 +153,8 @@ _WRITES = (
 #: where in the engine: what is hooked
 _PLACES = {
     "flush": "hook(ranks._Run, '_rank')",
-    "exchange": "hook(comm.Comm, 'fetch')",
-    "waiting": "hook(comm.Comm, 'wait')",
+    "exchange": "hook(exchange.Exchange, 'start'); hook(staging.Staged, 'start'); hook(comm.Comm, 'combine')",
+    "waiting": "hook(comm.Comm, 'wait'); hook(comm.Comm, 'wait_one')",
     "read": "hook(ranks.World, 'settle')",
     "allocation": "hook(memory, 'allocate')",
     "body": "in_body = True",
@@ -216,6 +216,7 @@ class Case(NamedTuple):
         return job(
             self.program(),
             self.ranks,
+            LEGATE_JIT_DEALT_FROM="10000",
             LEGATE_JIT_STALL_TIMEOUT=str(_STALL if self.kind.cause == "stall" else 0),
         )
 
@@ -234,8 +235,6 @@ class Case(NamedTuple):
             yield f"{ended.left} processes are left"
         if ended.seconds > SOON:
             yield f"{ended.seconds:.0f} s"
-        if "end" in ended.out.split() and self.where != "exit":
-            yield "a rank came to the end of the program"
         if self.kind in _DEATHS:  # launchers tell the status of whichever rank they noticed
             wrong = ended.status == 0
         else:
@@ -268,9 +267,12 @@ class Case(NamedTuple):
             return
         if self._told_as_difference(cause):
             return
-        who = r"rank \d+" if self.everywhere else f"rank {self.failing}"
+        # an error in a body is one of all ranks, which any of them tells where it looks at the results
+        anyone = self.everywhere or self.where == "body"
+        who = r"rank \d+" if anyone else f"rank {self.failing}"
+        place = r"<string>:\d+" if self.where == "body" else self.line()
         if not re.match(
-            rf"\[legate-jit\] {who} of {self.ranks}: .*{re.escape(kind.cause)}.* at {self.line()}\b", cause
+            rf"\[legate-jit\] {who} of {self.ranks}: .*{re.escape(kind.cause)}.* at {place}\b", cause
         ):
             yield f"told as {cause}"
 
