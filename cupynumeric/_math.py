@@ -5,6 +5,7 @@ What is a composition of elementwise operations, views and reductions is recorde
 
 from __future__ import annotations
 
+import functools
 import operator
 from typing import Any
 
@@ -15,6 +16,7 @@ from cupynumeric._array import ndarray
 from cupynumeric._calls import cast, hosted, lazy, lift, lift_all, on_host
 from cupynumeric._convert import host_view
 from cupynumeric._reduce import NO_VALUE
+from legate_jit import runtime
 from legate_jit.ir import dtypes, infer
 from legate_jit.ir.ops import OPS
 
@@ -41,6 +43,18 @@ __all__ = [
     "trapezoid",
     "unwrap",
 ]
+
+
+_ediff1d = hosted(np.ediff1d)
+
+
+@functools.wraps(np.ediff1d)
+def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
+    """Differences of consecutive elements, flattened; over ranks recorded."""
+    if runtime.world is None or not isinstance(ary, ndarray) or to_end is not None or to_begin is not None:
+        return _ediff1d(ary, to_end, to_begin)
+    line = ary.reshape(-1)
+    return line[1:] - line[:-1]
 
 
 def _along(axis: int, item: Any, ndim: int) -> tuple[Any, ...]:
@@ -82,9 +96,6 @@ def _edge(value: Any, x: ndarray, axis: int) -> Any:
         shape[axis] = 1
         e = broadcast_to(e, tuple(shape))
     return e
-
-
-ediff1d = hosted(np.ediff1d)
 
 
 def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Any:

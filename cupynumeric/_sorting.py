@@ -39,7 +39,7 @@ if hasattr(np, "in1d"):
     in1d = hosted(np.in1d)  # noqa: NPY201
     __all__ += ["in1d"]
 
-sort_complex = hosted(np.sort_complex)
+_sort_complex = hosted(np.sort_complex)
 _unique = hosted(np.unique)
 
 
@@ -190,6 +190,15 @@ def _ordering(name: str, a: Any, axis: Any, kind: Any, order: Any, stable: Any) 
 def sort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> Any:
     """A sorted copy along an axis (None: of the flattened array); NaN last."""
     return _ordering("sort", a, axis, kind, order, stable)
+
+
+@functools.wraps(np.sort_complex)
+def sort_complex(a: Any) -> Any:
+    """A sorted copy along the last axis, as complex numbers."""
+    x = lift(a)
+    if runtime.world is None or x.__class__ is not ndarray:
+        return _sort_complex(a)
+    return sort(x).astype(np.sort_complex(np.zeros(1, x.dtype)).dtype)
 
 
 def argsort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> Any:

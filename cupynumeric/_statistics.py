@@ -34,7 +34,7 @@ __all__ = [
     "quantile",
 ]
 
-histogram_bin_edges = hosted(np.histogram_bin_edges)
+_histogram_bin_edges = hosted(np.histogram_bin_edges)
 _histogram2d = hosted(np.histogram2d)
 _histogramdd = hosted(np.histogramdd)
 _percentile = hosted(np.percentile)
@@ -214,6 +214,16 @@ def histogram(a: Any, bins: Any = 10, range: Any = None, density: Any = None, we
         if found is not None:
             return wrapped(found)
     return on_host(np.histogram, a, bins, range, density, weights)
+
+
+@functools.wraps(np.histogram_bin_edges)
+def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any = None) -> Any:
+    """The edges of equal bins; observes values."""
+    over_ranks = runtime.world is not None and isinstance(a, ndarray) and a.size and a.dtype.kind in "iuf"
+    if over_ranks and not isinstance(bins, str) and weights is None:
+        ends = np.array([to_numpy_tree(_reductions.min(a)), to_numpy_tree(_reductions.max(a))])
+        return wrapped(np.histogram_bin_edges(ends, to_numpy_tree(bins), to_numpy_tree(range)))
+    return _histogram_bin_edges(a, bins, range, weights)
 
 
 @functools.wraps(np.histogramdd)

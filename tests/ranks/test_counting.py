@@ -52,6 +52,12 @@ def test_histograms(dealt: World, size: int) -> None:
             found += [*np.histogram(a), *np.histogram(a, 7, (3, 60)), *np.histogram(a, [0, 5, 10, 1000])]
         found += [*np.histogram(x, 4, density=True), *np.histogram(x, 5, weights=i), *np.histogram(x * 0)]
         found += [*np.histogram(x, np.array([0.0, 9, 30]), weights=x), np.digitize(x, [1, 40.0, 90])]
+        found += [
+            np.histogram_bin_edges(x[5:]),
+            np.histogram_bin_edges(i, 3, (2, 9)),
+            np.sort_complex(x),
+            np.ediff1d(x.reshape(2, -1)),
+        ]
         return found
 
     close(program(cupynumeric), program(np))
