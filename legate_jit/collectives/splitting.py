@@ -11,10 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from legate_jit.collectives.messages import all_gather
 from legate_jit.comm import Comm
 
-#: samples of a rank per place and round, and candidates of all ranks' samples that are counted
-_SAMPLES, _COUNTED = 16, 16
+#: samples of a rank per place and round, about so many of all ranks, and candidates among these that are counted
+_SAMPLES, _SHOWN, _COUNTED = 16, 1024, 16
 
 
 class Cuts(NamedTuple):
@@ -59,22 +60,32 @@ def _candidates(
     comm: Comm, run: np.ndarray, low: np.ndarray, high: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """For every place some elements of all ranks' ranges, ascending: values, ranks and positions in their runs, in rows."""
-    rows = len(low)
-    at = low[:, None] + np.arange(_SAMPLES) * (high - low)[:, None] // _SAMPLES
+    rows, ranks = len(low), comm.size
+    samples = max(2, min(_SAMPLES, _SHOWN // ranks))
+    at = _sampled(low, high, samples, comm.rank)
     shown = np.zeros(at.shape, run.dtype)
     shown[high > low] = run[at[high > low]]
-    ranges = comm.gather(np.stack([low, high]))
-    value = comm.gather(shown).transpose(1, 0, 2).reshape(rows, -1)
-    lows, highs = ranges[:, 0].T[:, :, None], ranges[:, 1].T[:, :, None]
-    position = (lows + np.arange(_SAMPLES) * (highs - lows) // _SAMPLES).reshape(rows, -1)
-    none = np.repeat((lows == highs)[:, :, 0], _SAMPLES, axis=1)
+    ranges = all_gather(comm, np.stack([low, high], axis=1), [rows] * ranks)
+    value = np.concatenate(all_gather(comm, shown, [rows] * ranks), axis=1)
+    every = [_sampled(ends[:, 0], ends[:, 1], samples, k) for k, ends in enumerate(ranges)]
+    position = np.concatenate(every, axis=1)
+    none = np.repeat(np.stack([ends[:, 0] == ends[:, 1] for ends in ranges], axis=1), samples, axis=1)
     order = np.argsort(value, axis=1, kind="stable")  # samples lie in the order of ranks and positions
-    order = np.take_along_axis(
-        order, np.argsort(np.take_along_axis(none, order, 1), axis=1, kind="stable"), 1
-    )
+    without = np.take_along_axis(none, order, 1)
+    order = np.take_along_axis(order, np.argsort(without, axis=1, kind="stable"), 1)
     there = np.sum(~none, axis=1)
     chosen = np.take_along_axis(order, np.arange(_COUNTED) * there[:, None] // _COUNTED, 1)
-    return np.take_along_axis(value, chosen, 1), chosen // _SAMPLES, np.take_along_axis(position, chosen, 1)
+    return np.take_along_axis(value, chosen, 1), chosen // samples, np.take_along_axis(position, chosen, 1)
+
+
+def _sampled(low: np.ndarray, high: np.ndarray, samples: int, rank: int) -> np.ndarray:
+    """Positions of a rank's samples in ranges, in rows: even, shifted from rank to rank (ranks often hold alike values); every
+    position where there are no more."""
+    shift = rank * 633 % 1024  # by 0.618 of a distance
+    found: np.ndarray = low[:, None] + (np.arange(samples) * 1024 + shift) * (high - low)[:, None] // (
+        samples * 1024
+    )
+    return found
 
 
 __all__ = ["Cuts", "splits"]

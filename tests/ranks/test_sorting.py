@@ -84,6 +84,20 @@ def test_runs_are_cut_exactly(size: int) -> None:
         np.testing.assert_array_equal(cuts.values[inside], whole[places[inside]])
 
 
+def test_few_rounds_are_needed() -> None:
+    """Of samples, by ranks that hold alike values."""
+    rounds: list[int] = []
+
+    def program(comm: ThreadComm) -> None:
+        run = np.sort(values("f8", 50_000, comm.rank))
+        before = comm.traffic.collectives
+        splits(comm, run, np.arange(1, 8) * 50_000)
+        rounds.append((comm.traffic.collectives - before) // 3)
+
+    run_ranks(8, program)
+    assert max(rounds) <= 8
+
+
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("spread", SPREADS)
 def test_sorting_moves_every_element_once(size: int, spread: str) -> None:
