@@ -127,6 +127,10 @@ def of_kernels() -> dict[str, float]:
     def sorts() -> float:
         return fenced(lambda: [np.sort(tiny * k) for k in range(1, 21)])[1] / 20
 
+    grid = np.ones((1024, 1024), np.complex128) * 1.5
+    legate.fence()
+    transform = least(lambda: fenced(lambda: np.fft.fft2(grid))[1])
+
     return {
         "bandwidth": 3 * 8 * LARGE / least(triad),
         "cache": float(cache()),
@@ -134,6 +138,7 @@ def of_kernels() -> dict[str, float]:
         "operations": DEGREE * SMALL / least(polynomial),
         "gemm4": machine.gemm_speed("f4"),
         "gemm8": machine.gemm_speed("f8"),
+        "library": 5 * grid.size * math.log2(grid.size) / transform,
         "record": least(recording),
         "flush": flush,
         "launch": launch,
@@ -194,7 +199,7 @@ def child() -> None:
     comm.barrier()
     found |= of_messages(comm)
     every = comm.allgather_object(found)
-    rates = ("bandwidth", "cache_bandwidth", "operations", "gemm4", "gemm8", "network", "cache")
+    rates = ("bandwidth", "cache_bandwidth", "operations", "gemm4", "gemm8", "library", "network", "cache")
     worst = {name: (min if name in rates else max)(each[name] for each in every) for name in found}
     if comm.rank == 0:
         print(

@@ -36,6 +36,8 @@ class Machine:
     #: floating-point operations per second of matrix products, by bytes of an element
     gemm4: float = 1000e9
     gemm8: float = 500e9
+    #: operations per second of other library calls (Fourier transforms, sorting)
+    library: float = 20e9
     #: seconds until a small message is there, and bytes per second of a large one
     latency: float = 3e-6
     network: float = 12.5e9
@@ -54,7 +56,7 @@ class Machine:
         )
         calls = self.call * len(cost.calls)
         for each in cost.calls:
-            speed = {4: self.gemm4, 8: self.gemm8}.get(each.gemm, self.operations)
+            speed = {4: self.gemm4, 8: self.gemm8}.get(each.gemm, self.library)
             calls += self._worked(each.moved, each.operations, speed)
         exchanges = sum(self.exchanged(flows) for flows in cost.exchanges.values())
         overhead = self.record * cost.values + self.flush
@@ -109,6 +111,14 @@ def load(path: str) -> Machine:
             raise MachineError(f"{path}: there is no {name!r}; there are {', '.join(names)}")
         if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
             raise MachineError(f"{path}: {name} must be a number, not {value!r}")
-        if not value and name in ("bandwidth", "cache_bandwidth", "operations", "gemm4", "gemm8", "network"):
+        if not value and name in (
+            "bandwidth",
+            "cache_bandwidth",
+            "operations",
+            "gemm4",
+            "gemm8",
+            "library",
+            "network",
+        ):
             raise MachineError(f"{path}: {name} must be positive")
     return Machine(**{name: float(value) for name, value in given.items()})

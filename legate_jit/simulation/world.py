@@ -71,7 +71,8 @@ class Seen(Whole):
 class Planned:
     """A window planned for the ranks that are looked at; a run of it changes their ledgers.
 
-    place: the line of the program for which it was first run. times: how often it ran. seconds: of planning, by rank.
+    place: the line of the program for which it was first run. times: how often it ran. seconds: processor time of planning, by
+    rank.
     """
 
     __slots__ = ("_inputs", "_outputs", "_schedules", "_world", "calls", "costs", "launches", "place", "schedule", "seconds",
@@ -82,13 +83,13 @@ class Planned:
         self.seconds: dict[int, float] = {}
         self.costs: dict[int, Cost] = {}
         self._schedules = {}
-        start = time.perf_counter()
+        start = time.thread_time()
         window = Recorded(key, given, world.size)
-        common, self.values = time.perf_counter() - start, window.values
+        common, self.values = time.thread_time() - start, window.values
         for rank in world.own:
-            start = time.perf_counter()
+            start = time.thread_time()
             local, schedule = window.on(rank)
-            self.seconds[rank] = common + time.perf_counter() - start
+            self.seconds[rank] = common + time.thread_time() - start
             self.costs[rank] = cost_of(schedule, local, rank, world.size, window.values)
             self._schedules[rank] = schedule
         ranks.tell(world, local.notices)
