@@ -215,8 +215,28 @@ def sinc(x: Any) -> Any:
     return _ufunc.divide(_ufunc.sin(y), y)
 
 
+def _interpolates(x: ndarray, xp: ndarray, fp: ndarray) -> bool:
+    """Whether NumPy has nothing to say against arguments of `interp`."""
+    return (
+        x.dtype.kind in "biuf"
+        and xp.dtype.kind in "biuf"
+        and xp.ndim == 1
+        and xp.size > 0
+        and fp.shape == xp.shape
+    )
+
+
+def _plain(end: Any) -> bool:
+    return end is None or (type(end) in (int, float) and end == end)
+
+
 def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Any:
-    """Piecewise linear interpolation through the points (xp, fp); see `numpy.interp`."""
+    """Piecewise linear interpolation through the points (xp, fp); see `numpy.interp`. Over ranks recorded."""
+    points = None if runtime.world is None or period is not None else lift_all(x, xp, fp)
+    if points is not None and points[0].ndim and _interpolates(*points) and _plain(left) and _plain(right):
+        ends = {"left": left, "right": right}
+        dtype = dtypes.COMPLEX128 if points[2].dtype.kind == "c" else dtypes.FLOAT64
+        return lazy("numpy", points, points[0].shape, dtype, function="interp", **ends)
     return on_host(np.interp, x, xp, fp, left, right, period)
 
 

@@ -168,6 +168,8 @@ def _numpy(call: Node, options: dict[str, Any]) -> Axes:
     """Any function of NumPy: those known to work element by element, or line by line."""
     if options["function"] in ("digitize", "isin"):
         return tuple((d, -1) for d in range(len(call.shape)))
+    if options["function"] == "interp":  # the points are whole
+        return tuple((d, -1, -1) for d in range(len(call.shape)))
     if options["function"] in ("nanmedian", "nanquantile", "nanpercentile"):
         axes = [d for d in range(call.src[0].type.ndim) if d != options["axis"] or options["keepdims"]]
         return tuple(None if d == options["axis"] else (d,) for d in axes)

@@ -101,6 +101,25 @@ def test_errors_are_those_of_numpy(dealt: World, size: int, wrong: Callable[[Any
     assert str(found.value) == str(expected.value)
 
 
+@pytest.mark.parametrize("size", [1, 3, 7])
+def test_interpolation(dealt: World, size: int) -> None:
+    dealt(size)
+
+    def program(np: Any) -> tuple[Any, ...]:
+        x, xp, fp = np.arange(60).reshape(6, 10)[::-1] * 0.3, np.arange(9.0) * 2, np.sqrt(np.arange(9.0))
+        return (
+            np.interp(x, xp, fp),
+            np.interp(x, xp, fp * 1j, -1, 2.5),
+            np.interp(x, xp, fp, period=4),
+            np.interp(3, xp, fp),
+        )
+
+    close([cupynumeric.asarray(f) for f in program(cupynumeric)], [np.asarray(f) for f in program(np)])
+    for lib in (cupynumeric, np):
+        with pytest.raises(ValueError, match="length"):
+            lib.interp(lib.arange(50.0), lib.arange(3.0), lib.arange(4.0))
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_several_keys(dealt: World, size: int) -> None:
     dealt(size)
