@@ -206,3 +206,39 @@ def test_a_launcher_that_is_killed_leaves_nobody() -> None:
     left = launch._left(token)
     process.stdout.close()
     assert left == 0
+
+
+@slow
+@pytest.mark.parametrize("fence", ["runtime.fence()", "pass"])
+@pytest.mark.parametrize(
+    ("fault", "cause"),
+    [
+        ("x = x * 3", "multiply(float64[300,300]) -> float64[300,300] with 3 at <string>:15"),
+        ("raise ValueError", "ValueError at <string>:15"),
+        ("sys.exit(3)", "sys.exit(3) at <string>:15"),
+    ],
+)
+def test_while_halos_travel(fault: str, cause: str, fence: str) -> None:
+    """One rank of three leaves a loop of sweeps that is steady, while its neighbors expect halos."""
+    program = """
+        import sys
+        import cupynumeric as np
+        from legate_jit import runtime
+        from legate_jit.world import world
+        x = np.ones((300, 300)) * 2
+        for k in range(60):
+            y = x.copy()
+            y[1:-1] = 0.5 * (x[:-2] + x[2:])
+            x = y
+            {fence}
+            if k == 40:
+                float(x[150, 3])
+                if world.rank == 1:
+                    {fault}
+        runtime.fence()
+        print("end", float(x.sum()))
+    """
+    ended = job(program.replace("{fence}", fence).replace("{fault}", fault), 3)
+    assert ended.status != 0 and ended.left == 0 and ended.seconds < SOON, ended
+    assert "end" not in ended.out.split() and len(ended.causes) == 1, ended
+    assert cause in ended.causes[0], ended
