@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from cupynumeric._advanced import flatnonzero
 from cupynumeric._array import ndarray
 from cupynumeric._convert import by_numpy, drop_in, from_numpy_tree, host_view, lift
 from cupynumeric._creation import undefined
+from legate_jit import runtime
 
 __all__ = ["pad", "trim_zeros"]
 
@@ -106,7 +108,7 @@ def _pad_edges(made: ndarray, widths: list[tuple[int, int]]) -> None:
 def trim_zeros(filt: Any, trim: Any = "fb", axis: Any = None) -> Any:
     """The array without leading and trailing zeros; see `numpy.trim_zeros`."""
     if isinstance(filt, ndarray) and filt.ndim == 1 and axis is None and set(trim.lower()) <= {"f", "b"}:
-        found = np.flatnonzero(host_view(filt))
+        found = np.flatnonzero(host_view(filt)) if runtime.world is None else flatnonzero(filt)
         first, last = (int(found[0]), int(found[-1]) + 1) if found.size else (filt.size, filt.size)
         return filt[first if "f" in trim.lower() else 0 : last if "b" in trim.lower() else filt.size]
     return from_numpy_tree(np.trim_zeros(host_view(filt) if isinstance(filt, ndarray) else filt, trim, axis))

@@ -88,7 +88,7 @@ def piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> An
         condlist = bool(condlist)
     if a.__class__ is not ndarray or a.ndim == 0:
         return hosted(np.piecewise)(x, condlist, funclist, *args, **kw)
-    if _logic.isscalar(condlist) or np.ndim(to_numpy_tree(condlist[0])) == 0:
+    if _logic.isscalar(condlist) or _ndim(condlist[0]) == 0:
         condlist = [condlist]
     conditions = [cast(lift(c), dtypes.BOOL) for c in condlist]
     n, wanted = len(conditions), len(funclist)
@@ -106,6 +106,10 @@ def piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> An
         elif _never_empty(piece) or bool(_reductions.any(condition)):
             y[condition] = piece(a[condition], *args, **kw)
     return y
+
+
+def _ndim(x: Any) -> int:
+    return x.ndim if isinstance(x, ndarray) else np.ndim(to_numpy_tree(x))
 
 
 def _never_empty(piece: Any) -> bool:

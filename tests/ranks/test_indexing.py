@@ -315,6 +315,8 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], tuple[onp.ndarray, ...]]] = {
     "insert": (lambda np, x, i: (np.insert(x, [3, 60, 3, -1], [1, 2, 3, 4]), np.insert(x, i, 7.5), np.insert(x, i, i)), (X, N)),
     "item": (lambda np, y: (onp.asarray(y.item(5)), onp.asarray(y.item(3, 2)), onp.asarray(y.T.item(-1))), (Y,)),
     "looking at a few": (lambda np, y: (onp.asarray(y[3:5]), onp.asarray(y.T[2, ::3]), onp.asarray([*y[2]])), (Y,)),
+    "piecewise": (lambda np, x: np.piecewise(x, [x > 9, x < 4], [lambda v: v * 2, 7.0, np.negative]), (X,)),
+    "trim_zeros": (lambda np, x: (np.trim_zeros(x * (x > 5)), np.trim_zeros(x[:40] * 0 + (x[:40] == 6), "b")), (X,)),
     "delete": (lambda np, x, i: (np.delete(x, i), np.delete(x, [3, 3, -1]), np.delete(x, x > 7)), (X, N)),
     "delete, axis": (lambda np, y, j, k: (np.delete(y, j[0], axis=0), np.delete(y, k[0], 1)), (Y, J, K)),
 }  # fmt: skip
