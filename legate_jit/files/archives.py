@@ -7,17 +7,19 @@ from the beginning, of which it keeps its part. Checksums are not looked at, bec
 from __future__ import annotations
 
 import zipfile
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from legate_jit.comm import Comm
 from legate_jit.files import contiguous, npy
 from legate_jit.files.npy import Header
 from legate_jit.files.shards import BLOCK, from_first, make, pieces, run, same, typed, within
 from legate_jit.ir import layout
 from legate_jit.ir.layout import Box
 from legate_jit.store import Store
+
+if TYPE_CHECKING:
+    from legate_jit.comm import Comm
 
 __all__ = ["member", "read"]
 

@@ -16,11 +16,13 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from legate_jit import world
-from legate_jit.comm import Comm
 from legate_jit.files.shards import agreed, from_first, same
+
+if TYPE_CHECKING:
+    from legate_jit.comm import Comm
 
 __all__ = ["replace", "replace_folder", "replaced_here", "sweep"]
 

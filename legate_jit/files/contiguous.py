@@ -10,12 +10,11 @@ import contextlib
 import math
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from legate_jit.backends.memory import Buffer
-from legate_jit.comm import Comm
 from legate_jit.files import atomic, blocks
 from legate_jit.files.shards import (
     Deferred,
@@ -35,6 +34,9 @@ from legate_jit.files.shards import (
 from legate_jit.ir import layout
 from legate_jit.ir.layout import Box
 from legate_jit.store import Store
+
+if TYPE_CHECKING:
+    from legate_jit.comm import Comm
 
 __all__ = ["elements", "mapped", "overwrite", "put", "read", "write"]
 

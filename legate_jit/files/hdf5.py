@@ -8,15 +8,18 @@ this needs h5py.
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from legate_jit.comm import Comm
 from legate_jit.files import contiguous
 from legate_jit.files.shards import Shards, from_first, make, run, run_writing, same, typed, within
 from legate_jit.ir import dtypes, layout
 from legate_jit.ir.layout import Box
 from legate_jit.store import Store
+
+if TYPE_CHECKING:
+    from legate_jit.comm import Comm
 
 try:
     import h5py

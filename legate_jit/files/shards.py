@@ -20,11 +20,13 @@ import numpy as np
 from legate_jit import runtime
 from legate_jit.backends import memory
 from legate_jit.backends.memory import Buffer
-from legate_jit.comm import Comm, LocalComm
 from legate_jit.ir import choose, layout
 from legate_jit.ir.layout import Box, Layout
 from legate_jit.ir.node import ArrayType, array_type
 from legate_jit.store import Lens, Store
+
+if TYPE_CHECKING:
+    from legate_jit.comm import Comm
 
 if TYPE_CHECKING:
     from legate_jit.ranks import World
@@ -75,6 +77,8 @@ def run(program: Callable[[Comm], T]) -> T:
     program."""
     world: World | None = runtime.world
     if world is None or world.is_simulated:
+        from legate_jit.comm import LocalComm
+
         return program(LocalComm())
     results: dict[int, T] = {}
 

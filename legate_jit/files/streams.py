@@ -8,14 +8,16 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.lib import format as npy
 
-from legate_jit.comm import Comm
 from legate_jit.files import atomic
 from legate_jit.files.shards import Deferred, Shards, agreed, brought, pieces, rows, run_writing, same
+
+if TYPE_CHECKING:
+    from legate_jit.comm import Comm
 
 __all__ = ["archive", "text"]
 

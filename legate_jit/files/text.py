@@ -9,16 +9,19 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from legate_jit import runtime
 from legate_jit.backends.memory import Buffer
-from legate_jit.comm import Comm
 from legate_jit.files.shards import even, from_first, run, same, typed
 from legate_jit.ir import choose
 from legate_jit.ir.layout import Box
 from legate_jit.store import Store
+
+if TYPE_CHECKING:
+    from legate_jit.comm import Comm
 
 __all__ = ["read"]
 

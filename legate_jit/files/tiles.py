@@ -11,16 +11,19 @@ import itertools
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from legate_jit.comm import Comm
 from legate_jit.files import atomic, blocks
 from legate_jit.files.shards import Deferred, Shards, agreed, brought, make, run_writing, same, within
 from legate_jit.ir import layout
 from legate_jit.ir.layout import Box
 from legate_jit.ir.node import ArrayType
 from legate_jit.store import Store
+
+if TYPE_CHECKING:
+    from legate_jit.comm import Comm
 
 __all__ = ["boxes", "grid", "read", "share", "write"]
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 import math
 import os
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from legate_jit import runtime
-from legate_jit.comm import Comm
 from legate_jit.files import atomic, tiles
 from legate_jit.files.shards import (
     Deferred,
@@ -32,6 +31,9 @@ from legate_jit.files.shards import (
 from legate_jit.ir import dtypes, layout
 from legate_jit.ir.layout import Box
 from legate_jit.store import Store
+
+if TYPE_CHECKING:
+    from legate_jit.comm import Comm
 
 try:
     import zarr
