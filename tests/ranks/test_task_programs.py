@@ -275,12 +275,30 @@ def test_cuts_that_follow_from_data_and_stores_that_grow(where: str) -> None:
     )
 
 
-@pytest.mark.parametrize("ranks", [2, 3, 4])
-@pytest.mark.parametrize("line", ["monte_carlo --paths 2000", "library --rows 50000", "saxpy --size 100000"])
-def test_examples_on_virtual_ranks(line: str, ranks: int) -> None:
-    name, *options = line.split()
-    if name == "saxpy":
+LINES = [
+    "saxpy --size 100000",
+    "histogram --size 100000",
+    "matmul -m 33 -k 40 -n 21",
+    "fft --shape 6,32,16",
+    "monte_carlo --paths 2000",
+    "median_filter --rows 100",
+    "library --rows 50000",
+]
+
+
+def needs(line: str) -> None:
+    """Skip what the program imports and is not there."""
+    if line.startswith(("saxpy", "histogram", "matmul", "fft")):
         pytest.importorskip("cupy")
+    if line.startswith("median"):
+        pytest.importorskip("sklearn")
+
+
+@pytest.mark.parametrize("ranks", [2, 3, 4])
+@pytest.mark.parametrize("line", LINES)
+def test_examples_on_virtual_ranks(line: str, ranks: int) -> None:
+    needs(line)
+    name, *options = line.split()
     done = subprocess.run(
         [sys.executable, str(TASKS / f"{name}.py"), *options, "--check"],
         capture_output=True,
@@ -291,6 +309,20 @@ def test_examples_on_virtual_ranks(line: str, ranks: int) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "NumPy's" in done.stdout
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_examples_under_mpiexec(line: str) -> None:
+    needs(line)
+    name, *options = line.split()
+    program = f"""
+        import runpy, sys
+        sys.argv = [{name + ".py"!r}, *{options!r}, "--check"]
+        runpy.run_path({str(TASKS / (name + ".py"))!r}, run_name="__main__")
+    """
+    ended = job(program, 2, LEGATE_CONFIG="--cpus 2")
+    assert (ended.status, ended.left) == (0, 0), ended
+    assert ended.out.count("NumPy's") == 2
 
 
 def test_a_body_that_ends_its_rank_ends_the_job() -> None:
