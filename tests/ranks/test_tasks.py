@@ -111,6 +111,25 @@ def test_outputs_that_are_new_lie_as_the_inputs(size: int) -> None:
     onp.testing.assert_array_equal(z, onp.arange(600) // -(-600 // (3 * size)))
 
 
+def test_small_arrays_stay_whole_on_every_rank(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Points that write them run on different ranks all the same."""
+    legate.fence()
+    monkeypatch.setattr(runtime, "world", world.World(3, range(3), None))
+    runtime._plans.clear()
+    x, y = np.arange(100.0), np.ones(100)
+    cut = explicit((10,), (Tiles((100,), (10,)), Tiles((100,), (10,))))
+    for _ in range(2):
+        launch = submit(axpy, "input output", x, y, partition=cut)
+        y[5:95] += 1
+    legate.fence()
+    assert sorted(launch.points) == [(k,) for k in range(10)]
+    assert isinstance(y._store.buffer, world.Dealt) and y._store.buffer.layout.is_replicated
+    expected = 1 + 4 * onp.arange(100.0)
+    expected[5:95] += 2
+    for part in y._store.buffer.parts.values():
+        onp.testing.assert_array_equal(part.as_numpy((100,), onp.dtype("f8"), False), expected)
+
+
 def axpy_into(x: Any, y: Any) -> None:
     y[:] = 3 * x
 
@@ -149,7 +168,9 @@ def test_reductions_are_merged_in_the_order_of_points(
 ) -> None:
     """Few results: the same bits as on one rank, whether few ranks exchange rows or many a tree. Many: the same on every rank."""
     monkeypatch.setattr(dealt_tasks, "_FEW", few)
-    values = onp.random.default_rng(3).random(999)
+    values = onp.random.default_rng(3).standard_normal(999) * 10.0 ** onp.arange(999) ** 0.3
+    sums = [values[at : at + 84].sum() for at in range(0, 999, 84)]
+    assert sum(sums, 1.0) != sum(sums[::-1], 1.0)  # the order shows
 
     def run() -> Any:
         x, out = np.array(values), np.ones(length)
