@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,6 @@ from numpy.linalg import LinAlgError
 from cupynumeric._array import ndarray, value, wrap
 from cupynumeric._calls import cast, hosted, lift, wrapped
 from legate_jit import runtime, together
-from legate_jit.collectives import linear
 from legate_jit.ir import dtypes
 from legate_jit.store import Store
 
@@ -27,6 +27,13 @@ _SINGULAR = "Singular matrix"
 LEAST = 1 << 19
 #: what an attempt gives for such a matrix
 SMALL = NotImplemented
+
+
+def _linear() -> ModuleType:
+    """The programs of all ranks; loaded when there are several."""
+    from legate_jit.collectives import linear
+
+    return linear
 
 
 def over_ranks(
@@ -116,7 +123,7 @@ def solve(a: ndarray, b: Any) -> Any:
     stores = _blocks(a, b.reshape((n, count)))
     if stores is None or stores is SMALL:
         return stores
-    regular, x = _computed(linear.solve, stores, n=n, count=count)
+    regular, x = _computed(_linear().solve, stores, n=n, count=count)
     if not regular:
         raise LinAlgError(_SINGULAR)
     return x.reshape(b.shape)
@@ -129,7 +136,7 @@ def inverse(a: ndarray) -> Any:
     stores = _blocks(a) if _square(a) else None
     if stores is None or stores is SMALL:
         return stores
-    regular, x = _computed(linear.inverse, stores, n=len(a))
+    regular, x = _computed(_linear().inverse, stores, n=len(a))
     if not regular:
         raise LinAlgError(_SINGULAR)
     return x
@@ -144,7 +151,7 @@ def solve_triangular(a: ndarray, b: Any, lower: bool, unit: bool, adjoint: bool,
     if stores is None or stores is SMALL:
         return stores
     regular, x = _computed(
-        linear.triangular,
+        _linear().triangular,
         stores,
         n=n,
         count=count,
@@ -165,7 +172,7 @@ def slogdet(a: ndarray) -> Any:
     stores = _blocks(a) if _square(a) else None
     if stores is None or stores is SMALL:
         return stores
-    diagonal, odd = _computed(linear.eliminated, stores, n=len(a))
+    diagonal, odd = _computed(_linear().eliminated, stores, n=len(a))
     sizes = np.abs(diagonal)
     with np.errstate(divide="ignore", invalid="ignore"):
         sign = np.prod(diagonal / sizes) * (-1 if odd else 1) if sizes.all() else diagonal.dtype.type(0)
@@ -192,7 +199,7 @@ def cholesky(a: ndarray, /, *, upper: bool = False) -> Any:
     stores = _blocks(a) if _square(a) else None
     if stores is None or stores is SMALL:
         return stores
-    definite, factor = _computed(linear.cholesky, stores, n=len(a), upper=upper)
+    definite, factor = _computed(_linear().cholesky, stores, n=len(a), upper=upper)
     if not definite:
         raise LinAlgError("Matrix is not positive definite")
     return factor
@@ -208,11 +215,11 @@ def qr(a: ndarray, mode: str = "reduced") -> Any:
     if a.ndim != 2 or mode not in ("reduced", "complete", "r"):
         return None
     m, n = a.shape
-    tree = mode != "complete" and linear.is_tall(m, n, runtime.world.size)
+    tree = mode != "complete" and _linear().is_tall(m, n, runtime.world.size)
     stores = _in_parts(a) if tree else _blocks(a)
     if stores is None or stores is SMALL:
         return stores
-    found = _computed(linear.orthogonal, stores, m=m, n=n, mode=mode)
+    found = _computed(_linear().orthogonal, stores, m=m, n=n, mode=mode)
     return found[0] if mode == "r" else type(np.linalg.qr(np.eye(1)))(*found)
 
 
@@ -221,13 +228,13 @@ def singular_values(a: ndarray, vectors: bool) -> list[Any] | None:
     if a.ndim != 2 or not together.worthwhile(a.size) or runtime.world is None:
         return None
     m, n = max(a.shape), min(a.shape)
-    if not linear.is_tall(m, n, runtime.world.size):
+    if not _linear().is_tall(m, n, runtime.world.size):
         return None
     wide = a.shape[0] < m
     stores = _in_parts(a.transpose() if wide else a)
     if stores is None:
         return None
-    found = [wrapped(x) for x in _computed(linear.singular_values, stores, m=m, n=n, vectors=vectors)]
+    found = [wrapped(x) for x in _computed(_linear().singular_values, stores, m=m, n=n, vectors=vectors)]
     if not vectors or not wide:
         return found
     u, s, vh = found
@@ -308,12 +315,14 @@ def lstsq(a: ndarray, b: Any, rcond: Any = None) -> Any:
         return None
     m, n = a.shape
     count = b.size // m
-    stores = _in_parts(a, b.reshape((m, count))) if linear.is_tall(m, n + count, runtime.world.size) else None
+    stores = (
+        _in_parts(a, b.reshape((m, count))) if _linear().is_tall(m, n + count, runtime.world.size) else None
+    )
     if stores is None:
         return None
     eps = float(np.finfo(stores[0].type.dtype).eps)
     cut = eps * max(m, n) if rcond is None else eps if rcond < 0 else float(rcond)
-    x, residuals, rank, s = _computed(linear.least_squares, stores, m=m, n=n, count=count, rcond=cut)
+    x, residuals, rank, s = _computed(_linear().least_squares, stores, m=m, n=n, count=count, rcond=cut)
     return wrapped(x if b.ndim == 2 else x[:, 0]), wrapped(residuals), wrapped(np.int32(rank)), wrapped(s)
 
 
@@ -340,7 +349,7 @@ def _stacked(name: str, a: ndarray, *others: ndarray, **arguments: Any) -> Any:
     if stores is None:
         return None
     failed, kind, *results = _computed(
-        linear.stacked, stores, function=name, total=len(a), arguments=arguments
+        _linear().stacked, stores, function=name, total=len(a), arguments=arguments
     )
     if failed:
         raise LinAlgError(failed)

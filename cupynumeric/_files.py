@@ -12,6 +12,7 @@ import importlib
 import io
 import os
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,6 @@ import numpy as np
 from cupynumeric._array import ndarray, wrap
 from cupynumeric._convert import by_numpy, from_numpy_tree, host_view
 from legate_jit import runtime
-from legate_jit.files import contiguous, npy, streams, text
-from legate_jit.files.shards import Shards, of_store
 from legate_jit.ir import dtypes
 
 
@@ -36,8 +35,13 @@ def _name(file: Any, suffix: str = "") -> str | None:
     return None if os.path.exists(name) and not os.path.isfile(name) else name
 
 
-def _shards(array: ndarray) -> Shards:
-    return of_store(array._store, array._lens, lambda: host_view(array))
+def _room(name: str) -> ModuleType:
+    """A room of `legate_jit.files`, which programs without files need not load."""
+    return importlib.import_module(f"legate_jit.files.{name}")
+
+
+def _shards(array: ndarray) -> Any:
+    return _room("shards").of_store(array._store, array._lens, lambda: host_view(array))
 
 
 def save(file: Any, arr: Any, allow_pickle: Any = True, **options: Any) -> None:
@@ -47,7 +51,7 @@ def save(file: Any, arr: Any, allow_pickle: Any = True, **options: Any) -> None:
         by_numpy(np.save, (file, arr, allow_pickle), options)
         return
     fortran = bool(arr.flags.fnc)
-    npy.write(name, _shards(arr.T if fortran else arr), fortran)
+    _room("npy").write(name, _shards(arr.T if fortran else arr), fortran)
 
 
 def load(
@@ -65,9 +69,9 @@ def load(
     """
     name = _name(file)
     if name is not None and not options and mmap_mode in (None, "r", "c", "readonly", "copyonwrite"):
-        found = npy.header(name, max_header_size)
+        found = _room("npy").header(name, max_header_size)
         if found is not None:
-            store = npy.read(name, found) if mmap_mode is None else npy.mapped(name, found)
+            store = _room("npy").read(name, found) if mmap_mode is None else _room("npy").mapped(name, found)
             array = wrap(store, None, mmap_mode in ("r", "readonly"))
             return array.T if found.fortran else array
     found = np.load(file, mmap_mode, allow_pickle, max_header_size=max_header_size, **options)
@@ -130,7 +134,7 @@ def _archive(
         by_numpy(numpys, (file, *args), {"allow_pickle": pickles, **kwds})
         return
     arrays = {k: _shards(x) if isinstance(x, ndarray) else x for k, x in (kwds | given).items()}
-    streams.archive(name, arrays, compressed, pickles)
+    _room("streams").archive(name, arrays, compressed, pickles)
 
 
 #: the module that opens a file of text whose name ends so
@@ -163,7 +167,7 @@ def savetxt(
     def put(file: Any, block: np.ndarray, first: bool, last: bool) -> None:
         np.savetxt(file, block, header=header if first else "", footer=footer if last else "", **options)
 
-    streams.text(name, _shards(X), opener, put)
+    _room("streams").text(name, _shards(X), opener, put)
 
 
 def loadtxt(
@@ -220,7 +224,7 @@ def _table(name: str, skip: int, dtype: np.dtype, how: dict[str, Any]) -> ndarra
         lines.seek(0)
         return np.loadtxt(io.TextIOWrapper(lines, how["encoding"]), dtype, ndmin=2, **how)
 
-    store = text.read(name, skip, parse, dtypes.canonical(dtype))
+    store = _room("text").read(name, skip, parse, dtypes.canonical(dtype))
     return None if store is None else wrap(store)
 
 
@@ -240,7 +244,7 @@ def tofile(array: ndarray, fid: Any, sep: str = "", format: str = "%s") -> None:
     if name is None or sep:
         host_view(array).tofile(fid, sep, format)
         return
-    contiguous.write(name, _shards(array), _begin_raw)
+    _room("contiguous").write(name, _shards(array), _begin_raw)
 
 
 def _begin_raw(path: str) -> int:
@@ -259,9 +263,9 @@ def fromfile(
     element = np.dtype(dtype)
     if not dtypes.is_supported(element) or count < -1 or offset < 0:
         return from_numpy_tree(np.fromfile(file, dtype, count, sep, offset))
-    there = contiguous.elements(name, offset, element.itemsize)
+    there = _room("contiguous").elements(name, offset, element.itemsize)
     length = there if count < 0 else min(count, there)
-    return wrap(contiguous.read(name, offset, (length,), dtypes.canonical(element)))
+    return wrap(_room("contiguous").read(name, offset, (length,), dtypes.canonical(element)))
 
 
 __all__ = ["fromfile", "load", "loadtxt", "save", "savetxt", "savez", "savez_compressed", "tofile"]

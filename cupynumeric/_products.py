@@ -17,8 +17,8 @@ from cupynumeric._calls import call_of, cast, deliver, lift, lift_all, on_host, 
 from cupynumeric._convert import host_view
 from cupynumeric._layout import layout
 from cupynumeric._replay import replayed
-from legate_jit import runtime
-from legate_jit.ir import choose, dtypes
+from legate_jit import runtime, together
+from legate_jit.ir import dtypes
 from legate_jit.ir.node import Signature
 
 __all__ = ["dot", "inner", "kron", "outer", "tensordot", "trace", "vdot"]
@@ -73,7 +73,7 @@ def _made(sig: Signature, a: ndarray, b: ndarray) -> ndarray:
 
 def _in_parts(a: ndarray, b: ndarray) -> bool:
     """Whether an operand may lie in parts on several ranks."""
-    return max(a._store.type.size, b._store.type.size) >= choose.SMALL
+    return together.worthwhile(max(a._store.type.size, b._store.type.size))
 
 
 def _better_reduced(a: ndarray, b: ndarray) -> bool:

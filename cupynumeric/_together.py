@@ -6,15 +6,31 @@ these functions, and `legate_jit.together`.
 
 from __future__ import annotations
 
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cupynumeric._array import ndarray, value, wrap
 from legate_jit import runtime, together
-from legate_jit.collectives import counting, uniques
-from legate_jit.ir.layout import Layout
 from legate_jit.store import Store
+
+if TYPE_CHECKING:
+    from legate_jit.ir.layout import Layout
+
+
+def _uniques() -> ModuleType:
+    """What only several ranks need is loaded when they do."""
+    from legate_jit.collectives import uniques
+
+    return uniques
+
+
+def _counting() -> ModuleType:
+    from legate_jit.collectives import counting
+
+    return counting
+
 
 __all__ = ["bincount", "flat", "histogram", "histogramdd", "isin", "lexsort", "sets", "unique"]
 
@@ -42,14 +58,14 @@ def unique(x: Any, index: bool = False, inverse: bool = False, counts: bool = Fa
     store = flat(x)
     if store is None:
         return None
-    found = together.compute(uniques.unique, [store], index=index, inverse=inverse, counts=counts)
+    found = together.compute(_uniques().unique, [store], index=index, inverse=inverse, counts=counts)
     return [wrap(s) for s in found]
 
 
 def sets(name: str, a: Any, b: Any) -> ndarray | None:
     """A set operation (`union1d`, `intersect1d`, `setdiff1d`, `setxor1d`) on arrays of one dtype, one of which lies in parts."""
     pair = _pair(a, b)
-    return None if pair is None else wrap(together.compute(uniques.sets, pair, _tiles(pair), name=name)[0])
+    return None if pair is None else wrap(together.compute(_uniques().sets, pair, _tiles(pair), name=name)[0])
 
 
 def isin(x: Any, among: Any, invert: bool) -> ndarray | None:
@@ -59,7 +75,7 @@ def isin(x: Any, among: Any, invert: bool) -> ndarray | None:
     pair = _pair(x, among)
     if pair is None:
         return None
-    found: ndarray = wrap(together.compute(uniques.isin, pair, _tiles(pair), invert=invert)[0]).reshape(
+    found: ndarray = wrap(together.compute(_uniques().isin, pair, _tiles(pair), invert=invert)[0]).reshape(
         x.shape
     )
     return found
@@ -74,7 +90,7 @@ def bincount(x: Any, weights: Any, minlength: int) -> ndarray | None:
         if weights.shape != x.shape or weights.dtype.kind not in "biuf":
             return None
         stores.append(_line(weights))
-    (found,) = together.compute(counting.bincount, stores, _tiles(stores), minlength=minlength)
+    (found,) = together.compute(_counting().bincount, stores, _tiles(stores), minlength=minlength)
     return None if found is None else wrap(found)
 
 
@@ -87,7 +103,7 @@ def histogram(x: Any, bins: Any, limits: Any, weights: Any) -> tuple[np.ndarray,
         if weights.shape != x.shape or weights.dtype.kind not in "biuf":
             return None
         stores.append(_line(weights))
-    counts, edges = together.compute(counting.histogram, stores, _tiles(stores), bins=bins, limits=limits)
+    counts, edges = together.compute(_counting().histogram, stores, _tiles(stores), bins=bins, limits=limits)
     return counts, edges
 
 
@@ -108,7 +124,9 @@ def histogramdd(points: Any, bins: Any, limits: Any, weights: Any, density: bool
         ):
             return None
         stores.append(_line(weights))
-    counts, edges = together.compute(counting.histogramdd, stores, _tiles(stores), bins=bins, limits=limits)
+    counts, edges = together.compute(
+        _counting().histogramdd, stores, _tiles(stores), bins=bins, limits=limits
+    )
     if density:
         total = counts.sum()
         for d, along in enumerate(edges):

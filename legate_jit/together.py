@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from legate_jit import bodies, runtime
-from legate_jit.ir import choose, layout
-from legate_jit.ir.layout import Layout
 from legate_jit.store import Store
+
+if TYPE_CHECKING:  # what only several ranks need is imported where they do: programs of one rank start sooner
+    from legate_jit.ir.layout import Layout
 
 __all__ = ["compute", "gathering", "is_unread", "lies_in_parts", "tiles", "worthwhile"]
 
@@ -24,7 +25,7 @@ def lies_in_parts(store: Store) -> Layout | None:
     Every rank asks at the same time, and gets the same answer.
     """
     world = runtime.world
-    if world is None or store.type.size < choose.SMALL or bodies.running() is not None:
+    if world is None or not worthwhile(store.type.size) or bodies.running() is not None:
         return None
     found: Layout | None = world.layout_of(runtime.settled(store))
     return found
@@ -51,6 +52,7 @@ def compute(
     anything else must be the same on all ranks, and is handed on.
     """
     from legate_jit import ranks
+    from legate_jit.ir import layout
 
     world = runtime.world
     inputs = []
@@ -66,6 +68,8 @@ def compute(
 
 def tiles(store: Store) -> Layout:
     """Even tiles of a store's array along its first axis."""
+    from legate_jit.ir import layout
+
     return layout.tiled(store.type.shape, 0, runtime.world.size)
 
 
@@ -80,4 +84,8 @@ def gathering(name: str, store: Store) -> None:
 
 def worthwhile(size: int) -> bool:
     """Whether an array of `size` elements may lie in parts."""
+    if runtime.world is None:
+        return False
+    from legate_jit.ir import choose
+
     return size >= choose.SMALL
