@@ -37,9 +37,10 @@ _LONG_RUN = """
     segments = [i for plan in runtime._plans.values() for i in getattr(plan, "items", ())]
     assert len(segments) > 10, segments  # one of them lasts some tens of milliseconds
     y = begun()
-    struck = 0.0
+    struck, ready = 0.0, threading.Event()
     def strike():
         global struck
+        ready.wait()
         time.sleep(DELAY)
         struck = time.monotonic()
         os.kill(os.getpid(), signal.SIGINT)
@@ -47,6 +48,7 @@ _LONG_RUN = """
     timer.start()
     interrupted = False
     try:
+        ready.set()
         float(y[7])
         timer.join()
     except KeyboardInterrupt:
