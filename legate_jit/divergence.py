@@ -126,6 +126,8 @@ class Recorder:
         self.count = 0
         self._log: deque[_Flushed] = deque(maxlen=_WINDOWS)
         self._details: deque[_Details] = deque(maxlen=_DETAILS)
+        #: whether the last agreement was that all ranks stop
+        self.stopping = False
         self._seen_in_a_row = 0
         self._remembering = False
 
@@ -184,6 +186,7 @@ class Recorder:
         is collected when it is): they must be computed here too, and are wanted as long as the caller holds what is returned.
 
         stop: this rank has been asked to stop. If any rank has, all of them get a KeyboardInterrupt here."""
+        self.stopping = False
         wanted = bytes([stop, *[sys.getrefcount(s) > _UNWANTED for s in stores]])
         missing = []
         if not comm.agree(kind, self.count, self.digest, zlib.crc32(wanted)):
@@ -192,6 +195,7 @@ class Recorder:
             stopped, *anywhere = [any(there) for there in zip(*comm.allgather_object(wanted), strict=True)]
             if stopped:
                 self._begin_anew()
+                self.stopping = True
                 raise KeyboardInterrupt
             missing = [
                 s for s, here, there in zip(stores, wanted[1:], anywhere, strict=True) if there and not here

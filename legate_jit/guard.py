@@ -152,20 +152,31 @@ class Guard:
         comm = self.comm
         comm.doing = what
         point = self._point(what)
-        if self.stopped is not None or comm.awaited >= 0:  # then the others come here as well, soon, or never
+        torn = self.stopped is not None or comm.awaited >= 0
+        if torn:  # then the others come here as well, soon, or never
             comm.deadline = time.monotonic() + _GRACE
         try:
             stop, self.interrupted = self.interrupted, False
             held = self.recorder.agree_on_arrays(comm, kind, stores, point, stop)
         except Overdue as overdue:
-            self._fail_alone(overdue.peer)
+            self._fail_alone(f"rank {overdue.peer} goes on")
+        except DivergenceError:
+            raise
+        except BaseException as error:
+            if torn and isinstance(
+                error, Exception
+            ):  # messages of an agreement that was stopped are still under way
+                self._fail_alone("others go on")
+            if not self.recorder.stopping:
+                self.stop(error)
+            raise
         self.stopped = comm.deadline = None
         comm.doing = ""
         return held
 
-    def _fail_alone(self, peer: int) -> NoReturn:
+    def _fail_alone(self, others: str) -> NoReturn:
         """This rank came where the others do not come: it ended, or something stopped it in what they go on with."""
-        rest, error = f", while rank {peer} goes on", self.stopped
+        rest, error = f", while {others}", self.stopped
         if error is None or isinstance(error, SystemExit):
             self.fail(_status(self._exit) or 1, self._ending() + rest)
         self._fail_because(error, rest)

@@ -160,6 +160,7 @@ def test_interrupts() -> None:
     session.until(">>> ")
     assert session.line("float(x[0]) - count in (0, 1)") == "True\n"
     assert session.line("(1,", "... ") == ""
+    time.sleep(0.5)  # readline has shown the prompt, but may not listen yet
     session.type("\x03")
     session.until("KeyboardInterrupt\n")
     session.until(">>> ")
