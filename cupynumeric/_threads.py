@@ -32,7 +32,7 @@ def _locked(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def locked(*args: Any, **kwargs: Any) -> Any:
-        with lock:
+        with lock.turn():
             return function(*args, **kwargs)
 
     return locked
@@ -45,7 +45,7 @@ def _public(function: Callable[..., Any], theirs: Callable[..., Any]) -> Callabl
     def locked(*args: Any, **kwargs: Any) -> Any:
         if active and thread.launch is not None:
             return theirs(*args, **kwargs)
-        with lock:
+        with lock.turn():
             return function(*args, **kwargs)
 
     return locked

@@ -204,7 +204,7 @@ def publish() -> None:
     """
     if not attachments or bodies.running() is not None:
         return
-    with locking.lock:
+    with locking.lock.turn():
         stale = [a for a in attachments.values() if a.stale()]
         if stale:
             runtime.flush()

@@ -11,6 +11,7 @@ import functools
 import os
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 from legate_jit import bodies
@@ -31,11 +32,15 @@ class _Turns:
             bodies.forbid()
         return self.inner.acquire(blocking, timeout)
 
-    def __enter__(self) -> None:
-        self.acquire()
+    def turn(self) -> AbstractContextManager[bool]:
+        """`with lock.turn():` holds the lock. RuntimeError inside the body of a task.
 
-    def __exit__(self, *_: object) -> None:
-        self.release()
+        The interpreter enters its own lock in one piece: had this class `__enter__`, Ctrl-C could come when that has the lock and
+        the block has not begun, and nobody else would ever have it.
+        """
+        if bodies.active:
+            bodies.forbid()
+        return self.inner
 
 
 #: held by a thread that records or runs, once several threads may
@@ -76,7 +81,7 @@ def guarded(function: F) -> F:
 
     @functools.wraps(function)
     def locked(*args: Any, **kwargs: Any) -> Any:
-        with lock:
+        with lock.turn():
             return function(*args, **kwargs)
 
     return locked  # type: ignore[return-value]

@@ -263,3 +263,29 @@ def test_interrupt_beside_a_native_program(monkeypatch: pytest.MonkeyPatch, when
         want[3 : n - k] += 1.0
         want[k:9] *= 2.0
         assert np.array_equal(np.asarray(array), want)
+
+
+def test_interrupts_never_keep_the_lock() -> None:
+    """Ctrl-C between taking the lock and the block it is for: other threads would wait for ever."""
+    program = """
+        import random, signal, threading
+        import cupynumeric as np
+        from legate_jit import locking
+        threading.Thread(target=lambda: None).start()
+        x, hits = np.ones(10), 0
+        def ring(*_):
+            raise KeyboardInterrupt
+        signal.signal(signal.SIGALRM, ring)
+        random.seed(1)
+        while hits < 2000:
+            try:
+                signal.setitimer(signal.ITIMER_REAL, random.uniform(5e-6, 60e-6))
+                for _ in range(30):
+                    y = x + 1.0
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            except KeyboardInterrupt:
+                hits += 1
+            assert not locking.lock.inner._is_owned(), hits
+        print("free")
+    """
+    assert succeeds(program) == "free\n"
