@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,20 @@ def command(*words: str, ranks: int = 2) -> list[str]:
     return [sys.executable, "-c", _LEGATE, "--ranks-per-node", str(ranks), *words]
 
 
+_open: list[Session] = []
+
+
+@pytest.fixture(autouse=True)
+def no_session_outlives_its_test() -> Iterator[None]:
+    """A test that fails leaves its session waiting for input."""
+    yield
+    while _open:
+        session = _open.pop()
+        os.close(session.terminal)  # the terminal hangs up
+        os.kill(session.process, signal.SIGTERM)
+        os.waitpid(session.process, 0)
+
+
 class Session:
     """`legate` on two ranks, at a terminal."""
 
@@ -51,6 +66,7 @@ class Session:
         self.process, self.terminal = pty.fork()
         if not self.process:
             os.execvpe(sys.executable, command(ranks=ranks), environment(self.token))
+        _open.append(self)
 
     def until(self, wanted: str) -> str:
         """What is shown from the last call on until `wanted` is."""
@@ -86,6 +102,7 @@ class Session:
         while self._read():
             assert time.monotonic() < end, self.text
         status = os.waitstatus_to_exitcode(os.waitpid(self.process, 0)[1])
+        _open.remove(self)
         os.close(self.terminal)
         assert _left(self.token) == 0
         return status
