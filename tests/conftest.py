@@ -70,3 +70,16 @@ def checked_compiler() -> Iterator[None]:
     yield
     passes.observers.remove(verify.verify)
     tiers.policy.interpret_runs = saved
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """A test that leaves the engine's lock taken is named, and does not stop the tests of threads after it."""
+    from legate_jit import locking
+
+    inner = locking.lock.inner
+    if inner._is_owned() or not inner.acquire(timeout=10):  # type: ignore[attr-defined]
+        inner._at_fork_reinit()  # type: ignore[attr-defined]
+        item.warn(pytest.PytestWarning(f"{item.nodeid} left the lock taken"))
+    else:
+        inner.release()
