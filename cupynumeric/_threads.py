@@ -33,7 +33,8 @@ def _locked(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def locked(*args: Any, **kwargs: Any) -> Any:
         with lock.turn():
-            return function(*args, **kwargs)
+            result = function(*args, **kwargs)
+            return result
 
     return locked
 
@@ -46,7 +47,8 @@ def _public(function: Callable[..., Any], theirs: Callable[..., Any]) -> Callabl
         if active and thread.launch is not None:
             return theirs(*args, **kwargs)
         with lock.turn():
-            return function(*args, **kwargs)
+            result = function(*args, **kwargs)
+            return result
 
     return locked
 

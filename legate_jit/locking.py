@@ -82,7 +82,8 @@ def guarded(function: F) -> F:
     @functools.wraps(function)
     def locked(*args: Any, **kwargs: Any) -> Any:
         with lock.turn():
-            return function(*args, **kwargs)
+            result = function(*args, **kwargs)
+            return result
 
     return locked  # type: ignore[return-value]
 
