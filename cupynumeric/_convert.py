@@ -67,8 +67,14 @@ def host_view(array: Any) -> np.ndarray:
     view = strided(base, lens)
     if view is not None:
         return view
+    return read_through(base, lens)
+
+
+def read_through(base: np.ndarray, lens: Lens) -> np.ndarray:
+    """What a lens shows of an array where no strides describe it: read-only, a copy where need be."""
     for step in lens.chain:
         base = _through(base, step)
+    base = base.view()
     base.flags.writeable = False
     return base
 

@@ -106,6 +106,14 @@ def _computed(program: Callable[..., list[Any]], stores: list[Store], **options:
     return [wrap(r) if isinstance(r, Store) else r for r in results]
 
 
+def _of_regular(program: Callable[..., list[Any]], stores: list[Store], **options: Any) -> Any:
+    """What a program computes of a matrix after saying that it is regular; LinAlgError if it is not."""
+    regular, x = _computed(program, stores, **options)
+    if not regular:
+        raise LinAlgError(_SINGULAR)
+    return x
+
+
 # ---- systems -----------------------------------------------------------------------------------------------------
 
 
@@ -123,10 +131,7 @@ def solve(a: ndarray, b: Any) -> Any:
     stores = _blocks(a, b.reshape((n, count)))
     if stores is None or stores is SMALL:
         return stores
-    regular, x = _computed(_linear().solve, stores, n=n, count=count)
-    if not regular:
-        raise LinAlgError(_SINGULAR)
-    return x.reshape(b.shape)
+    return _of_regular(_linear().solve, stores, n=n, count=count).reshape(b.shape)
 
 
 def inverse(a: ndarray) -> Any:
@@ -136,10 +141,7 @@ def inverse(a: ndarray) -> Any:
     stores = _blocks(a) if _square(a) else None
     if stores is None or stores is SMALL:
         return stores
-    regular, x = _computed(_linear().inverse, stores, n=len(a))
-    if not regular:
-        raise LinAlgError(_SINGULAR)
-    return x
+    return _of_regular(_linear().inverse, stores, n=len(a))
 
 
 def solve_triangular(a: ndarray, b: Any, lower: bool, unit: bool, adjoint: bool, conjugate: bool) -> Any:
@@ -150,7 +152,7 @@ def solve_triangular(a: ndarray, b: Any, lower: bool, unit: bool, adjoint: bool,
     stores = _blocks(a, b.reshape((n, count)))
     if stores is None or stores is SMALL:
         return stores
-    regular, x = _computed(
+    x = _of_regular(
         _linear().triangular,
         stores,
         n=n,
@@ -160,8 +162,6 @@ def solve_triangular(a: ndarray, b: Any, lower: bool, unit: bool, adjoint: bool,
         adjoint=adjoint,
         conjugate=conjugate,
     )
-    if not regular:
-        raise LinAlgError(_SINGULAR)
     return x.reshape(b.shape)
 
 

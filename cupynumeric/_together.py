@@ -81,15 +81,22 @@ def isin(x: Any, among: Any, invert: bool) -> ndarray | None:
     return found
 
 
+def _weighted(x: ndarray, weights: Any) -> list[Store] | None:
+    """The elements of an array, and those of their weights if there are any; None for weights that cannot be added up here."""
+    if weights is None:
+        return [_line(x)]
+    if weights.shape != x.shape or weights.dtype.kind not in "biuf":
+        return None
+    return [_line(x), _line(weights)]
+
+
 def bincount(x: Any, weights: Any, minlength: int) -> ndarray | None:
     """How often each number occurs in an array that lies in parts, or the sums of weights."""
     if not np.can_cast(x.dtype, np.int64) or flat(x) is None:
         return None
-    stores = [_line(x)]
-    if weights is not None:
-        if weights.shape != x.shape or weights.dtype.kind not in "biuf":
-            return None
-        stores.append(_line(weights))
+    stores = _weighted(x, weights)
+    if stores is None:
+        return None
     (found,) = together.compute(_counting().bincount, stores, _tiles(stores), minlength=minlength)
     return None if found is None else wrap(found)
 
@@ -98,11 +105,9 @@ def histogram(x: Any, bins: Any, limits: Any, weights: Any) -> tuple[np.ndarray,
     """Counts and edges for an array that lies in parts."""
     if isinstance(bins, str) or np.ndim(bins) > 1 or x.dtype.kind not in "iuf" or flat(x) is None:
         return None
-    stores = [_line(x)]
-    if weights is not None:
-        if weights.shape != x.shape or weights.dtype.kind not in "biuf":
-            return None
-        stores.append(_line(weights))
+    stores = _weighted(x, weights)
+    if stores is None:
+        return None
     counts, edges = together.compute(_counting().histogram, stores, _tiles(stores), bins=bins, limits=limits)
     return counts, edges
 

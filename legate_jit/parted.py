@@ -116,17 +116,6 @@ def _rows(part: np.ndarray, lead: int) -> np.ndarray:
 _Input = tuple[Store, Layout | None]
 
 
-def _together(name: str, program: Callable[..., Sequence[Any]], *inputs: _Input) -> list[Any]:
-    """What `program(comm, *parts)` gives on every rank: `Laid` and `Tile` as stores."""
-    given = [
-        (s.type, runtime.settled(s), layout.replicated(s.type.shape) if how is None else how)
-        for s, how in inputs
-    ]
-    types = ", ".join(repr(s.type) for s, _ in inputs)
-    found = runtime.world.together(program, given, f"{name}({types})")
-    return [runtime.buffer_store(x, x.type) if isinstance(x, Dealt) else x for x in found]
-
-
 # ---- indices -----------------------------------------------------------------------------------------------------------
 
 
@@ -186,13 +175,15 @@ def check(index: Store, n: int, axis: int) -> None:
     dealt = _dealt(index)
     if dealt is not None:
         if dealt.extremes is None:
-            (dealt.extremes,) = _together("extremes", indices.extremes, (index, dealt.layout))
+            (dealt.extremes,) = together.run("extremes", indices.extremes, [(index, dealt.layout)])
         low, high = dealt.extremes
         if -n <= low and high < n:
             return
     given = _Indices([index], index.type.shape, (n,), (axis,))
     if given.known is None:
-        given.checked(_together("check", lambda comm, part: [given.numbers(comm, [part])[1]], *given.inputs))
+        given.checked(
+            together.run("check", lambda comm, part: [given.numbers(comm, [part])[1]], given.inputs)
+        )
 
 
 # ---- reading -----------------------------------------------------------------------------------------------------------
@@ -230,7 +221,7 @@ def take(table: Store, index: Sequence[Index], shape: tuple[int, ...], axes: Seq
             found = gathers.gather_known(comm, rows, _edges(to, lead), where, _edges(goal, spread))
         return [None, Laid(how, found.reshape(layout.extents(how.box(comm.rank))))]
 
-    store: Store = given.checked(_together("take", program, (table, to), *given.inputs))[0]
+    store: Store = given.checked(together.run("take", program, [(table, to), *given.inputs]))[0]
     return store
 
 
@@ -239,7 +230,7 @@ def select(x: Store, mask: Store) -> Store:
     lead = mask.type.ndim
     of_mask = _by_rows(_layout(mask) or _leading(_layout(x), lead), mask.type.shape, lead)
     of_x = _with_rest(of_mask, lead, x.type.shape[lead:])
-    store: Store = _together("select", selections.select, (x, of_x), (mask, of_mask))[0]
+    store: Store = together.run("select", selections.select, [(x, of_x), (mask, of_mask)])[0]
     return store
 
 
@@ -256,14 +247,14 @@ def places(mask: Store) -> Store:
 def _positions(name: str, program: Callable[..., Sequence[Any]], mask: Store) -> list[Store]:
     to = _by_rows(_layout(mask), mask.type.shape, mask.type.ndim)
     starts = [[lo for lo, _ in to.box(k)] for k in range(_size())]
-    return _together(name, lambda comm, part: program(comm, part, starts), (mask, to))
+    return together.run(name, lambda comm, part: program(comm, part, starts), [(mask, to)])
 
 
 def repeat(x: Store, counts: Store) -> Store:
     """`numpy.repeat(x, counts, axis=0)` for a count of each row. ValueError if one is negative."""
     of_counts = _by_rows(_layout(counts) or _leading(_layout(x), 1), counts.type.shape, 1)
     of_x = _with_rest(of_counts, 1, x.type.shape[1:])
-    found = _together("repeat", selections.repeat, (x, of_x), (counts, of_counts))[0]
+    found = together.run("repeat", selections.repeat, [(x, of_x), (counts, of_counts)])[0]
     if not isinstance(found, Store):
         raise ValueError("repeats may not contain negative values.")
     return found
@@ -404,7 +395,8 @@ def put(
             gathers.scatter(comm, _rows(part, lead), edges, where, own, apply, write is None)
         return [None, target.result(comm, part)]
 
-    found = _together("put", program, (table, None if combined else target.to), *given.inputs, *stored)
+    inputs = [(table, None if combined else target.to), *given.inputs, *stored]
+    found = together.run("put", program, inputs)
     target.become(given.checked(found)[0])
 
 
@@ -431,7 +423,7 @@ def place(x: Store, mask: Store, values: Store | np.ndarray) -> None:
             return [False]
         return [True, target.result(comm, part)]
 
-    done = _together("place", program, (x, target.to), (mask, target.to), *stored)
+    done = together.run("place", program, [(x, target.to), (mask, target.to), *stored])
     if not done[0]:
         raise ValueError("Cannot insert from an empty array!")
     target.become(done[1])

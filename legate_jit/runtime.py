@@ -492,15 +492,10 @@ def _compiled(key: Any) -> Runnable:
 
 def host(store: Store) -> np.ndarray:
     """The store's contents as a read-only NumPy array of the base shape, without copying; flushes first."""
-    if store.value is not None:
-        flush()
-    if _suspended:
-        resume((store.buffer,))
-    assert store.buffer is not None
-    if poisoned:
-        poison.check(store.buffer)
+    settled(store)
     if world is not None:
         world.settle(store)
+    assert store.buffer is not None
     return store.buffer.as_numpy(store.type.shape, store.type.dtype, False)
 
 
@@ -523,15 +518,10 @@ def writable(store: Store) -> np.ndarray:
     be kept.
     """
     release(store)
-    if store.value is not None:
-        flush()
-    if _suspended:
-        resume((store.buffer,))
-    assert store.buffer is not None
-    if poisoned:
-        poison.check(store.buffer)
+    settled(store)
     if world is not None:
         world.own_whole(store)
+    assert store.buffer is not None
     if sys.getrefcount(store.buffer) > _HELD:
         shared = store.buffer.as_numpy(store.type.shape, store.type.dtype, False)
         store.buffer = memory.allocate(store.type.nbytes)

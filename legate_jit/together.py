@@ -16,7 +16,7 @@ from legate_jit.store import Store
 if TYPE_CHECKING:  # what only several ranks need is imported where they do: programs of one rank start sooner
     from legate_jit.ir.layout import Layout
 
-__all__ = ["compute", "gathering", "is_unread", "lies_in_parts", "tiles", "worthwhile"]
+__all__ = ["compute", "gathering", "is_unread", "lies_in_parts", "run", "tiles", "worthwhile"]
 
 
 def lies_in_parts(store: Store) -> Layout | None:
@@ -51,18 +51,32 @@ def compute(
     The program must not change the parts. It gives the same number of results on every rank: a `Tile` or `Laid` becomes a store;
     anything else must be the same on all ranks, and is handed on.
     """
+    given = [
+        (s, tiles(s) if how is None and lies_in_parts(s) is not None else how)
+        for s, how in zip(stores, wanted or [None] * len(stores), strict=True)
+    ]
+    said = [f"{key}={option!r}" for key, option in options.items()]
+    return run(program.__name__, functools.partial(program, **options), given, said)
+
+
+def run(
+    name: str,
+    program: Callable[..., Sequence[Any]],
+    inputs: Sequence[tuple[Store, Layout | None]],
+    options: Sequence[str] = (),
+) -> list[Any]:
+    """What `program(comm, *parts)` gives on every rank, arrays as stores. inputs: stores, and how each shall lie (None: whole on
+    every rank). name, options: by which, and the types of the inputs, the ranks see that they do the same.
+    """
     from legate_jit import ranks
     from legate_jit.ir import layout
 
-    world = runtime.world
-    inputs = []
-    for s, how in zip(stores, wanted or [None] * len(stores), strict=True):
-        if how is None:
-            how = layout.replicated(s.type.shape) if lies_in_parts(s) is None else tiles(s)
-        inputs.append((s.type, runtime.settled(s), how))
-    given = [*(repr(s.type) for s in stores), *(f"{key}={option!r}" for key, option in options.items())]
-    name = f"{program.__name__}({', '.join(given)})"
-    results: list[Any] = world.together(functools.partial(program, **options), inputs, name)
+    given = [
+        (s.type, runtime.settled(s), layout.replicated(s.type.shape) if how is None else how)
+        for s, how in inputs
+    ]
+    said = ", ".join([*(repr(s.type) for s, _ in inputs), *options])
+    results: list[Any] = runtime.world.together(program, given, f"{name}({said})")
     return [runtime.buffer_store(x, x.type) if isinstance(x, ranks.Dealt) else x for x in results]
 
 

@@ -396,14 +396,7 @@ def _seen(whole: np.ndarray, lens: Lens | None) -> np.ndarray:
     """What a lens shows of its store's memory: a view if strides describe it, else a read-only copy."""
     if lens is None:
         return whole
-    from cupynumeric._convert import _through, strided
+    from cupynumeric._convert import read_through, strided
 
     view = strided(whole, lens)
-    if view is not None:
-        return view
-    array = whole
-    for step in lens.chain:
-        array = _through(array, step)
-    array = array.view()
-    array.flags.writeable = False
-    return array
+    return read_through(whole, lens) if view is None else view

@@ -28,9 +28,9 @@ from legate_jit.cli.launchers import Launcher
 
 __all__ = ["LegateDriver", "plain_python"]
 
-#: signals that are passed on to a launcher
 #: the variable that tells the console that somebody types: as in legate_jit.console
 TERMINAL = "LEGATE_JIT_TERMINAL"
+#: signals that are passed on to a launcher
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP)
 _INFO = (
     "from legate.util import info as i; i.print_system_info(); i.print_package_versions(); i.print_package_details(); "
@@ -353,13 +353,17 @@ def _dying_with_parent() -> Callable[[], object] | None:
 def _passing_signals_on(
     child: subprocess.Popen[bytes], own_session: bool, signals: tuple[signal.Signals, ...]
 ) -> Iterator[None]:
-    """Signals sent to this process go to the child. Keys pressed in its own session it gets from the terminal itself."""
+    """Signals sent to this process go to the child. Keys pressed in its own session it gets from the terminal itself.
+
+    A signal that this process was told to ignore (`nohup`, a shell's background job) stays ignored.
+    """
 
     def forward(number: int, frame: FrameType | None) -> None:
         if own_session or number not in (signal.SIGINT, signal.SIGQUIT):
             child.send_signal(number)
 
-    before = {number: signal.signal(number, forward) for number in signals}
+    heeded = [number for number in signals if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, forward) for number in heeded}
     try:
         yield
     finally:

@@ -25,8 +25,6 @@ from legate_jit.ir.task import TaskArg
 #: arrays of fewer elements are replicated: a message costs more than computing them everywhere. The runtime of several ranks
 #: puts what the configuration says in its place
 SMALL = 32768
-#: a stored array is not left in parts that are larger than this many even shares
-UNEVEN = 2.0
 #: cutting several axes must move so many times less than cutting one
 SEVERAL = 2
 #: a small stored array is whole everywhere unless leaving it in parts, even on some ranks only, moves so many times less in
@@ -234,7 +232,9 @@ class _Chooser:
             even = dealing.evenly(cut, self.ranks)
             for k in whole:
                 wish = even.layout(k) if even.is_separated(k) else None
-                if wish is not None and wish.imbalance() * self.ranks <= UNEVEN * math.prod(wish.grid):
+                if wish is not None and wish.imbalance() * self.ranks <= dealing.UNEVEN * math.prod(
+                    wish.grid
+                ):
                     wishes = self.classes[self.find(bases[k].number)].wishes
                     wishes[wish] = wishes.get(wish, 0) + bases[k].dtype.itemsize
             return
@@ -410,7 +410,7 @@ class _Chooser:
     def large(self, k: int, c: _Class) -> Layout:
         candidates = self.suggestions(k, c)
         if c.stored:
-            candidates = [x for x in candidates if x.imbalance() <= UNEVEN]
+            candidates = [x for x in candidates if x.imbalance() <= dealing.UNEVEN]
         if not candidates or any(c.penalty) or any(link.kind == "call" for link in c.links):
             candidates += [*self.alike(c), *self.fresh(c)] if not candidates else self.fresh(c)
         costs = [self.cost(k, c, x) * _share(x) for x in candidates]
@@ -421,7 +421,7 @@ class _Chooser:
         votes: dict[Layout, int] = {}
         for other in self.classes.values():
             how = other.layout
-            if other.shape == c.shape and how is not None and how.grid and how.imbalance() <= UNEVEN:
+            if other.shape == c.shape and how is not None and how.grid and how.imbalance() <= dealing.UNEVEN:
                 votes[how] = votes.get(how, 0) + 1
         return [max(votes, key=lambda how: votes[how])] if votes else []
 

@@ -18,7 +18,7 @@ from legate_jit.ir.layout import Box, Layout, Need, Span
 from legate_jit.ir.partition import Axis, Follow, Operand, Partition
 from legate_jit.ir.task import TaskArg, TaskSpec
 
-#: blocks of an operand's layout are followed when none is larger than this many even shares
+#: a stored array is not left in parts that are larger than this many even shares, and no launch follows such parts
 UNEVEN = 2.0
 #: partial results of all points are kept apart, and merged in the order of the points, up to so many bytes on each rank
 KEPT = 1 << 20

@@ -17,7 +17,7 @@ import pytest
 
 from legate_jit import arguments
 from legate_jit.cli import driver, flags
-from legate_jit.cli.driver import LegateDriver
+from legate_jit.cli.driver import FORWARDED, LegateDriver
 from legate_jit.cli.flags import Config, UsageError
 from legate_jit.cli.main import run as run_command
 
@@ -296,11 +296,17 @@ time.sleep(60)
 """
 
 
-def started(*words: str) -> subprocess.Popen[str]:
-    """A command whose program is ready for signals."""
+def started(*words: str, ignored: tuple[signal.Signals, ...] = ()) -> subprocess.Popen[str]:
+    """A command whose program is ready for signals, with these ignored from its start, and no others."""
+
+    def handlers() -> None:
+        for number in FORWARDED:
+            signal.signal(number, signal.SIG_IGN if number in ignored else signal.SIG_DFL)
+
     process = subprocess.Popen(
-        [*LEGATE, *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=clean()
-    )
+        [*LEGATE, *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=clean(),
+        preexec_fn=handlers,
+    )  # fmt: skip
     assert process.stdout is not None
     for line in process.stdout:
         if line == "ready\n":
@@ -316,6 +322,15 @@ def test_signals_reach_the_program(tmp_path: Path, words: tuple[str, ...], name:
     out, _ = process.communicate(timeout=60)
     assert f"caught {name}\n" in out
     assert process.returncode == 40 + getattr(signal, name)
+
+
+def test_nohup_is_respected(tmp_path: Path) -> None:
+    script = write(tmp_path, "import time; print('ready', flush=True); time.sleep(2); print('done')")
+    process = started("--timing", script, ignored=(signal.SIGHUP,))
+    process.send_signal(signal.SIGHUP)
+    out, _ = process.communicate(timeout=60)
+    assert "done\n" in out
+    assert process.returncode == 0
 
 
 def test_a_program_ended_by_a_signal(tmp_path: Path) -> None:

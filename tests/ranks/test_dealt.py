@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +23,10 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 
 @pytest.fixture(params=SIZES)
-def size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+def size(request: pytest.FixtureRequest, dealt: Callable[[int], None]) -> int:
     """A world of so many virtual ranks, among which even tiny arrays are dealt out."""
-    legate.fence()
-    for room in (choose, world):
-        monkeypatch.setattr(room, "SMALL", 2)
-    monkeypatch.setattr(runtime, "world", world.World(request.param, range(request.param), None))
-    runtime._plans.clear()
-    yield request.param
-    legate.fence()
-    runtime._plans.clear()
+    dealt(request.param)
+    return int(request.param)
 
 
 def plans() -> list[world.RanksPlan]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from legate_jit import runtime
 from legate_jit.backends import memory
 from legate_jit.comm import Comm
 from legate_jit.files import blocks, contiguous, shards, streams, zarrs
-from legate_jit.ir import choose, layout
+from legate_jit.ir import layout
 from legate_jit.simulation.machine import Machine
 from legate_jit.simulation.world import SimulatedWorld
 
@@ -36,18 +36,14 @@ SIZES = [2, 3, 4, 7]
 
 
 @pytest.fixture(params=SIZES)
-def size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+def size(
+    request: pytest.FixtureRequest, dealt: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> int:
     """A world of so many virtual ranks, among which even tiny arrays are dealt out, and tiny blocks."""
-    legate.fence()
-    for room in (choose, world):
-        monkeypatch.setattr(room, "SMALL", 2)
     monkeypatch.setattr(shards, "BLOCK", 600)
     monkeypatch.setattr(blocks, "_STAGED", 100)
-    monkeypatch.setattr(runtime, "world", world.World(request.param, range(request.param), None))
-    runtime._plans.clear()
-    yield request.param
-    legate.fence()
-    runtime._plans.clear()
+    dealt(request.param)
+    return int(request.param)
 
 
 def arrays() -> dict[str, Any]:

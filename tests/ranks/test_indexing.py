@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as onp
@@ -20,16 +20,10 @@ SIZES = [1, 2, 3, 4, 7]
 
 
 @pytest.fixture(params=SIZES)
-def size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+def size(request: pytest.FixtureRequest, dealt: Callable[[int], None]) -> int:
     """A world of so many virtual ranks, among which even tiny arrays are dealt out."""
-    legate.fence()
-    for room in (choose, ranks):
-        monkeypatch.setattr(room, "SMALL", 2)
-    monkeypatch.setattr(runtime, "world", ranks.World(request.param, range(request.param), None))
-    runtime._plans.clear()
-    yield request.param
-    legate.fence()
-    runtime._plans.clear()
+    dealt(request.param)
+    return int(request.param)
 
 
 @pytest.fixture

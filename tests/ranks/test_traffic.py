@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as onp
@@ -13,21 +13,15 @@ import cupynumeric as np
 from legate_jit import ranks, runtime
 from legate_jit.cli import dump, traffic
 from legate_jit.comm import Comm
-from legate_jit.ir import choose
 
 SIZES = [2, 3, 4, 7]
 
 
 @pytest.fixture(params=SIZES)
-def size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    runtime.fence()
-    for room in (choose, ranks):
-        monkeypatch.setattr(room, "SMALL", 2)
-    monkeypatch.setattr(runtime, "world", ranks.World(request.param, range(request.param), None))
-    runtime._plans.clear()
-    yield request.param
-    runtime.fence()
-    runtime._plans.clear()
+def size(request: pytest.FixtureRequest, dealt: Callable[[int], None]) -> int:
+    """A world of so many virtual ranks, among which even tiny arrays are dealt out."""
+    dealt(request.param)
+    return int(request.param)
 
 
 def sweeps(x: Any) -> Any:
