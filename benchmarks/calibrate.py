@@ -173,6 +173,8 @@ def cache() -> int:
 
 def of_messages(comm: Any) -> dict[str, float]:
     """What messages between the first two ranks, and exchanges with neighbors, take."""
+    from legate_jit.exchange import Listed
+
     peer = comm.rank ^ 1
 
     def swapping(nbytes: int) -> Callable[[], float]:
@@ -193,7 +195,7 @@ def of_messages(comm: Any) -> dict[str, float]:
     network = n / max(least(swapping(n), 20) - latency, 1e-9)
     boxes = [((k * 8, k * 8 + 8),) for k in range(comm.size)]
     wanted = [((max(k * 8 - 1, 0), min(k * 8 + 9, comm.size * 8)),) for k in range(comm.size)]
-    exchange = comm.exchange(numpy.dtype("f8"), boxes, wanted)
+    exchange = comm.exchange(numpy.dtype("f8"), Listed.of(boxes, wanted))
     part = numpy.zeros(8)
 
     def halo() -> float:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from legate_jit.exchange import SMALL, Box, Boxes, Exchange, split
+from legate_jit.exchange import SMALL, Box, Exchange, Listed, Pattern, split
 from legate_jit.staging import Staged
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "Request",
     "Traffic",
     "combining",
+    "gathering",
 ]
 
 Operator = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -91,6 +92,19 @@ def _first_of(better: Callable[[Any, Any], Any]) -> Operator:
         ties = (nan_x & nan_y) | (x == y)
         wins = np.where(ties, b["index"] < a["index"], wins)
         return np.where(wins, b, a)
+
+    return combine
+
+
+def _of_those_that_count(op: Operator) -> Operator:
+    """Of pairs (value, counts), as a structured array: `op` of the values that count."""
+
+    def combine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        result = np.where(b["counts"] & ~a["counts"], b, a)
+        both = a["counts"] & b["counts"]
+        if both.any():
+            result["value"][both] = op(a["value"][both], b["value"][both])
+        return result
 
     return combine
 
@@ -181,7 +195,7 @@ class _Tree:
 
 
 def combining(rank: int, size: int, elements: int, itemsize: int) -> tuple[int, int]:
-    """The messages that a rank sends to `combine` an array, and their bytes."""
+    """The messages that a rank sends to `combine` an array, and their bytes; it receives as many."""
     if size == 1:
         return 0, 0
     if elements * itemsize > _LARGE and 2 < size <= _FEW:
@@ -190,6 +204,11 @@ def combining(rank: int, size: int, elements: int, itemsize: int) -> tuple[int, 
         return 2 * (size - 1), itemsize * (elements - own + (size - 1) * own)
     sends = sum(step.sends for step in _Tree(size).steps(rank))
     return sends, sends * elements * itemsize
+
+
+def gathering(size: int, nbytes: int) -> tuple[int, int]:
+    """The messages that a rank sends to `gather` arrays of so many bytes, and their bytes; it receives as many."""
+    return (size - 1).bit_length(), (size - 1) * nbytes
 
 
 # ---- ranks ----------------------------------------------------------------------------------------------------------
@@ -307,9 +326,9 @@ class Comm:
 
     # -- arrays --
 
-    def exchange(self, dtype: np.dtype, source: Boxes, wanted: Boxes) -> Exchange:
+    def exchange(self, dtype: np.dtype, pattern: Pattern) -> Exchange:
         """An exchange to be run several times."""
-        return Exchange(self, dtype, source, wanted)
+        return Exchange(self, dtype, pattern)
 
     def fetch(
         self,
@@ -319,10 +338,20 @@ class Comm:
         dtype: np.dtype | None = None,
         out: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Of the array whose box `source[k]` lies on rank k, every rank k gets the box `wanted[k]`: a new C-contiguous array.
+        """Of the array whose box `source[k]` lies on rank k, every rank k gets the box `wanted[k]`: `moved` by these boxes."""
+        return self.moved(array, Listed.of(source, wanted), dtype, out)
 
-        array: this rank's part, None if it has none (then `dtype` says of what). out: where the result goes. See
-        `exchange.routes` about boxes that several ranks hold. The exchanges used lately stay prepared.
+    def moved(
+        self,
+        array: np.ndarray | None,
+        pattern: Pattern,
+        dtype: np.dtype | None = None,
+        out: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """What every rank wants of an array by the pattern: a new C-contiguous array.
+
+        array: this rank's part, None if it has none (then `dtype` says of what). out: where the result goes. The exchanges used
+        lately stay prepared.
         """
         if self.meeting is not None:
             self.meeting()
@@ -331,14 +360,14 @@ class Comm:
         if dtype is None:
             raise ValueError("a rank that holds no part of the array must say its dtype")
         self.traffic.collectives += 1
-        return self.prepared(dtype, source, wanted).run(array, out)
+        return self.prepared(dtype, pattern).run(array, out)
 
-    def prepared(self, dtype: np.dtype, source: Sequence[Box], wanted: Sequence[Box]) -> Exchange:
+    def prepared(self, dtype: np.dtype, pattern: Pattern) -> Exchange:
         """An exchange that all who ask for it share. Ranks ask for the same ones in the same order."""
-        key = (dtype, tuple(source), tuple(wanted))
+        key = dtype, pattern
         exchange = self._exchanges.pop(key, None)
         if exchange is None:
-            exchange = self.exchange(dtype, source, wanted)
+            exchange = self.exchange(dtype, pattern)
             if len(self._exchanges) >= _KEPT:
                 del self._exchanges[next(iter(self._exchanges))]
         self._exchanges[key] = exchange  # at the end: the first one was used longest ago
@@ -373,6 +402,13 @@ class Comm:
         if mine.nbytes > _LARGE and 2 < self.size <= _FEW:
             return self._combine_in_parts(mine, function)
         return self._combine_whole(mine, function)
+
+    def combine_some(self, array: np.ndarray, op: str | Operator, counts: bool) -> np.ndarray:
+        """`combine` of the arrays of those ranks whose array counts; if none does, that of the first rank."""
+        function = COMBINERS[op] if isinstance(op, str) else op
+        flagged = np.empty(array.shape, [("value", array.dtype), ("counts", np.bool_)])
+        flagged["value"], flagged["counts"] = array, counts
+        return np.ascontiguousarray(self.combine(flagged, _of_those_that_count(function))["value"])
 
     def combination(self, shape: tuple[int, ...], dtype: np.dtype) -> Combination:
         """What combines small arrays (of at most SMALL bytes) of one shape and dtype. There must be other ranks."""
@@ -432,10 +468,18 @@ class Comm:
 
     def gather(self, array: np.ndarray) -> np.ndarray:
         """The ranks' arrays (of one shape and dtype), stacked along a new first axis, on every rank."""
-        whole = tuple((0, n) for n in array.shape)
-        boxes = [((k, k + 1), *whole) for k in range(self.size)]
-        everything = ((0, self.size), *whole)
-        return self.fetch(np.asarray(array)[np.newaxis], boxes, [everything] * self.size)
+        if self.meeting is not None:
+            self.meeting()
+        self.traffic.collectives += 1
+        found = np.empty((self.size, *array.shape), array.dtype)
+        found[0] = array
+        known = 1  # the k-th array is that of rank `rank` + k
+        while known < self.size:
+            more = min(known, self.size - known)
+            to, source = (self.rank - known) % self.size, (self.rank + known) % self.size
+            self._swap(_raw(found[:more]), _raw(found[known : known + more]), to, source, _COMBINE)
+            known += more
+        return np.roll(found, self.rank, 0)
 
     # -- objects and agreement --
 

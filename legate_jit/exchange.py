@@ -1,13 +1,14 @@
 """Exchanges: of an array that lies in boxes on the ranks, every rank gets the box it needs.
 
-One primitive for halos, redistribution, transposition, gathering and broadcasts of rows. `routes` is arithmetic on boxes: which
-parts go where. An `Exchange` is prepared once and run often: tag, staging memory and small messages are made the first time only.
-Knows NumPy views and the transport of a `Comm`; knows no layouts, no graphs and no MPI.
+One primitive for halos, redistribution, transposition, gathering and broadcasts of rows. A `Pattern` says who holds and wants
+what, and with whom a rank may have to do; `routes` is arithmetic on its boxes: which parts go where. An `Exchange` is prepared
+once and run often: tag, staging memory and small messages are made the first time only. Knows NumPy views and the transport of a
+`Comm`; knows no layouts, no graphs and no MPI.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy as np
 if TYPE_CHECKING:
     from legate_jit.comm import Comm, Request
 
-__all__ = ["Box", "Boxes", "Exchange", "Part", "Routes", "extents", "routes", "split", "volume"]
+__all__ = ["Box", "Exchange", "Listed", "Part", "Pattern", "Routes", "extents", "routes", "split", "volume"]
 
 #: half-open [low, high) per axis; () is the one element of a 0-D array
 Box = tuple[tuple[int, int], ...]
@@ -24,10 +25,58 @@ Box = tuple[tuple[int, int], ...]
 SMALL = 1 << 16
 
 
-class Boxes(Protocol):
-    """A box for every rank: a sequence, or anything that computes the box of rank k as `boxes[k]`."""
+class Pattern(Protocol):
+    """Which box of an array every rank holds, and which it wants. Equal and hashed by value: patterns are keys.
 
-    def __getitem__(self, rank: int, /) -> Box: ...
+    The boxes held are disjoint, unless several ranks hold the same one: then one of them gives it to those who have none of it.
+    """
+
+    def held(self, rank: int, /) -> Box:
+        """What the rank has."""
+
+    def wanted(self, rank: int, /) -> Box:
+        """What the rank gets."""
+
+    def givers(self, rank: int, /) -> Sequence[int]:
+        """The other ranks that may have to send parts of what the rank wants: at least those that do."""
+
+    def takers(self, rank: int, /) -> Sequence[int]:
+        """The other ranks that the rank may have to send parts to, in ascending order: at least those."""
+
+
+class Listed(NamedTuple):
+    """A pattern that gives the boxes of every rank."""
+
+    source: tuple[Box, ...]
+    target: tuple[Box, ...]
+
+    @classmethod
+    def of(cls, source: Iterable[Box], wanted: Iterable[Box]) -> Listed:
+        """Rank k holds the k-th of the first boxes and wants the k-th of the second."""
+        return cls(tuple(source), tuple(wanted))
+
+    def held(self, rank: int) -> Box:
+        """The rank's box."""
+        return self.source[rank]
+
+    def wanted(self, rank: int) -> Box:
+        """The box the rank gets."""
+        return self.target[rank]
+
+    def givers(self, rank: int) -> list[int]:
+        """The first rank of those that hold a box, for every box but the rank's own."""
+        first: dict[Box, int] = {}
+        for k, box in enumerate(self.source):
+            first.setdefault(box, k)
+        first.pop(self.source[rank])
+        return list(first.values())
+
+    def takers(self, rank: int) -> list[int]:
+        """Whoever holds another box, if the rank is the first that holds its own."""
+        mine = self.source[rank]
+        if self.source.index(mine) != rank:
+            return []
+        return [k for k, box in enumerate(self.source) if box != mine]
 
 
 class Part(NamedTuple):
@@ -75,23 +124,14 @@ def _within(box: Box, outer: Box) -> tuple[slice, ...]:
     return tuple(slice(lo - start, hi - start) for (lo, hi), (start, _) in zip(box, outer, strict=True))
 
 
-def routes(rank: int, size: int, source: Boxes, wanted: Boxes) -> Routes:
-    """Which parts `rank` of `size` ranks keeps, sends and receives.
-
-    source, wanted: the boxes that the ranks hold and need, of the same array. Source boxes are disjoint, except that several
-    ranks may hold the same box (a replicated array): whoever has none of it gets it from the first of them. ValueError if nobody
-    holds a part that this rank needs.
-    """
-    held = [source[k] for k in range(size)]
-    first: dict[Box, int] = {}
-    for k, box in enumerate(held):
-        first.setdefault(box, k)
-    mine, need = held[rank], wanted[rank]
+def routes(rank: int, pattern: Pattern) -> Routes:
+    """Which parts a rank keeps, sends and receives. ValueError if nobody holds a part that it needs."""
+    mine, need = pattern.held(rank), pattern.wanted(rank)
     kept = _overlap(mine, need)
     covered = volume(kept) if kept is not None else 0
     receives = []
-    for box, k in first.items():
-        part = None if box == mine else _overlap(box, need)
+    for k in pattern.givers(rank):
+        part = _overlap(pattern.held(k), need)
         if part is not None:
             receives.append(Part(k, _within(part, need), extents(part)))
             covered += volume(part)
@@ -100,11 +140,10 @@ def routes(rank: int, size: int, source: Boxes, wanted: Boxes) -> Routes:
             f"rank {rank} needs {need}, of which the ranks hold {covered} of {volume(need)} elements"
         )
     sends = []
-    if first[mine] == rank and volume(mine):
-        for k in range(size):
-            part = None if held[k] == mine else _overlap(mine, wanted[k])
-            if part is not None:
-                sends.append(Part(k, _within(part, mine), extents(part)))
+    for k in pattern.takers(rank):
+        part = _overlap(mine, pattern.wanted(k))
+        if part is not None:
+            sends.append(Part(k, _within(part, mine), extents(part)))
     here = None if kept is None else (_within(kept, mine), _within(kept, need))
     return Routes(here, tuple(sends), tuple(sorted(receives)))
 
@@ -130,15 +169,15 @@ class _Small(NamedTuple):
 
 
 class Exchange:
-    """One exchange between the same boxes, run any number of times. Made in the same order on all ranks.
+    """One exchange by a pattern, run any number of times. Made in the same order on all ranks.
 
     `sent`, `received`: bytes of messages of this rank per run; `messages`: how many it sends.
     """
 
-    def __init__(self, comm: Comm, dtype: np.dtype, source: Boxes, wanted: Boxes) -> None:
+    def __init__(self, comm: Comm, dtype: np.dtype, pattern: Pattern) -> None:
         self._comm, self.dtype, self._tag = comm, np.dtype(dtype), comm.new_tag()
-        self.routes = routes(comm.rank, comm.size, source, wanted)
-        self.held, self.shape = extents(source[comm.rank]), extents(wanted[comm.rank])
+        self.routes = routes(comm.rank, pattern)
+        self.held, self.shape = extents(pattern.held(comm.rank)), extents(pattern.wanted(comm.rank))
         self._large_receives, self._small_receives = self._prepare(self.routes.receives, comm.prepare_receive)
         self._large_sends, self._small_sends = self._prepare(self.routes.sends, comm.prepare_send)
         self._receiving: list[tuple[Part, list[Request], np.ndarray | None]] = []

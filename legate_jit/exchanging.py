@@ -17,16 +17,16 @@ import numpy as np
 from legate_jit import collectives
 from legate_jit.backends import library
 from legate_jit.backends.memory import Buffer
-from legate_jit.comm import Combination, Comm
+from legate_jit.comm import Combination, Comm, combining, gathering
 from legate_jit.exchange import SMALL
 from legate_jit.execute import array_of
 from legate_jit.ir.exchanges import Combine, Fetch, neutral
-from legate_jit.ir.layout import Layout, Need, Window
+from legate_jit.ir.neighbors import Between
 from legate_jit.ir.node import ArrayType
 from legate_jit.ir.steps import Argument, Call
 from legate_jit.staging import ADDRESSES, Memory, Staged, array_at, contiguous
 
-__all__ = ["bind", "boxes", "current"]
+__all__ = ["bind", "combined", "current"]
 
 
 class _Current(threading.local):
@@ -43,15 +43,12 @@ def _comm() -> Comm:
     return comm
 
 
-@functools.lru_cache(maxsize=2048)
-def boxes(source: Layout, wanted: Window | Need | None, ranks: int) -> tuple[Any, ...]:
-    """The boxes that the ranks hold of an array (`wanted` None) or want of it."""
-    return tuple((source if wanted is None else wanted).box(k) for k in range(ranks))
-
-
-@functools.lru_cache(maxsize=2048)
-def _counting(what: Combine, ranks: int) -> tuple[int, ...]:
-    return tuple(k for k in range(ranks) if what.counts(k))
+def combined(what: Combine, type_: ArrayType, rank: int, ranks: int) -> tuple[int, int]:
+    """The messages that a rank sends to combine partial results of a type, and their bytes; it receives as many."""
+    if what.before:
+        return gathering(ranks, type_.nbytes)
+    flag = 0 if what.everyone(ranks) else 1
+    return combining(rank, ranks, type_.size, type_.dtype.itemsize + flag)
 
 
 # ---- bound steps -------------------------------------------------------------------------------------------------
@@ -112,13 +109,11 @@ class _Begin:
 
     def _made(self, comm: Comm) -> Staged:
         a = self._argument
-        first = self.fetches[0]
         return Staged(
             comm,
             a.type.dtype,
             Memory(a.type.shape, a.strides, a.offset),
-            boxes(first.source, None, comm.size),
-            [boxes(f.source, f.wanted, comm.size) for f in self.fetches],
+            [Between(f.source, f.wanted, comm.size) for f in self.fetches],
         )
 
     def finish(self, k: int, address: int) -> None:
@@ -164,8 +159,8 @@ class _Fetch:
         comm = _comm()
         if comm is not self._comm:
             what = self._what
-            source, wanted = boxes(what.source, None, comm.size), boxes(what.source, what.wanted, comm.size)
-            self._exchange = comm.prepared(self._argument.type.dtype, source, wanted)
+            pattern = Between(what.source, what.wanted, comm.size)
+            self._exchange = comm.prepared(self._argument.type.dtype, pattern)
             self._comm = comm
         if comm.meeting is not None:
             comm.meeting()
@@ -181,7 +176,6 @@ class _Combine:
     __slots__ = (
         "_argument",
         "_comm",
-        "_counting",
         "_from",
         "_into",
         "_operator",
@@ -195,7 +189,6 @@ class _Combine:
         (self._result,) = step.results
         self._operator = getattr(np, what.op)
         self._comm: Comm | None = None
-        self._counting: tuple[int, ...] = ()
         self._prepared: Combination | None = None
         self._from: dict[int, np.ndarray] = {}  # by address
         self._into: dict[int, np.ndarray] = {}
@@ -224,26 +217,28 @@ class _Combine:
     def _prepare(self, comm: Comm) -> None:
         what, type_ = self._what, self._argument.type
         self._comm, self._prepared = comm, None
-        self._counting = _counting(what, comm.size)
-        every = len(self._counting) == comm.size and not what.before
-        if every and comm.size > 1 and type_.nbytes <= SMALL and self._argument.storage >= 0:
+        if (
+            what.everyone(comm.size)
+            and comm.size > 1
+            and type_.nbytes <= SMALL
+            and self._argument.storage >= 0
+        ):
             self._prepared = comm.combination(type_.shape, type_.dtype)
 
     def _run(self, comm: Comm, buffers: Sequence[Buffer], scalars: Sequence[Any]) -> None:
         """What is not prepared."""
-        what, counting = self._what, self._counting
+        what = self._what
         storage, type_ = self._result
         out = buffers[storage].as_numpy(type_.shape, type_.dtype, True)
         mine = np.ascontiguousarray(_array(self._argument, buffers, scalars))
-        if len(counting) == comm.size and not what.before:
+        if what.everyone(comm.size):
             out[...] = comm.combine(mine, self._operator)
-            return
-        every = comm.gather(mine)
-        ranks = [k for k in counting if k < comm.rank] if what.before else list(counting) or [0]
-        if not ranks:
-            out[...] = neutral(what.op, mine.dtype)
-            return
-        out[...] = functools.reduce(self._operator, [every[k] for k in ranks])
+        elif not what.before:
+            out[...] = comm.combine_some(mine, self._operator, what.counts(comm.rank))
+        else:
+            every = comm.gather(mine)
+            lower = [every[k] for k in range(comm.rank) if what.counts(k)]
+            out[...] = functools.reduce(self._operator, lower) if lower else neutral(what.op, mine.dtype)
 
 
 def _kept(views: dict[int, np.ndarray], address: int, memory: Memory, type_: ArrayType) -> np.ndarray:

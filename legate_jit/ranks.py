@@ -28,6 +28,7 @@ from legate_jit.ir.choose import SMALL
 from legate_jit.ir.dealing import is_dealt
 from legate_jit.ir.distribute import Distributed, distribute
 from legate_jit.ir.layout import Layout
+from legate_jit.ir.neighbors import Between
 from legate_jit.ir.node import ArrayType, Node, Signature, array_type
 from legate_jit.ir.ops import Kind
 from legate_jit.ir.overlap import overlap
@@ -213,9 +214,7 @@ def _brought(comm: Comm, type_: ArrayType, buffer: Buffer, wanted: Layout) -> np
     mine = _array(dealt, comm.rank)
     if dealt.layout == wanted:
         return mine
-    return comm.fetch(
-        mine, exchanging.boxes(dealt.layout, None, comm.size), exchanging.boxes(wanted, None, comm.size)
-    )
+    return comm.moved(mine, Between.layouts(dealt.layout, wanted, comm.size))
 
 
 def _kept(comm: Comm, result: Any) -> Any:
@@ -425,9 +424,8 @@ def _gather(buffer: Dealt, world: World) -> Buffer:
             if layout.size(box):
                 array[tuple(slice(lo, hi) for lo, hi in box)] = _array(buffer, rank)
         return whole
-    everything = tuple((0, n) for n in type_.shape)
-    boxes = tuple(how.box(k) for k in range(world.size))
-    world.comm.fetch(_array(buffer, world.own[0]), boxes, (everything,) * world.size, out=array)
+    everywhere = Between.layouts(how, layout.replicated(type_.shape), world.size)
+    world.comm.moved(_array(buffer, world.own[0]), everywhere, out=array)
     return whole
 
 

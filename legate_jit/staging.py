@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from legate_jit.exchange import Box, extents, routes, volume
+from legate_jit.exchange import Pattern, extents, routes, volume
 
 if TYPE_CHECKING:
     from legate_jit.comm import Comm, Request
@@ -55,7 +55,7 @@ class _Message(NamedTuple):
 
 
 class Staged:
-    """Fetches of an array whose box `source[k]` lies on rank k: by the i-th, rank k gets the box `wanted[i][k]`.
+    """Fetches of one array, the i-th by the i-th pattern, which all hold the same boxes.
 
     memory: how this rank's box lies. Every rank starts the same staged fetches in the same order.
     """
@@ -65,15 +65,14 @@ class Staged:
         comm: Comm,
         dtype: np.dtype,
         memory: Memory,
-        source: Sequence[Box],
-        wanted: Sequence[Sequence[Box]],
+        patterns: Sequence[Pattern],
     ) -> None:
         self.comm, self.dtype, self.memory = comm, dtype, memory
-        self.shapes = [extents(w[comm.rank]) for w in wanted]
-        ways = [routes(comm.rank, comm.size, source, w) for w in wanted]
+        self.shapes = [extents(p.wanted(comm.rank)) for p in patterns]
+        ways = [routes(comm.rank, p) for p in patterns]
         self._kept = [way.kept for way in ways]
         self._packing: list[tuple[np.ndarray, tuple[slice, ...]]] = []
-        self._unpacking: list[list[tuple[np.ndarray, tuple[slice, ...]]]] = [[] for _ in wanted]
+        self._unpacking: list[list[tuple[np.ndarray, tuple[slice, ...]]]] = [[] for _ in patterns]
         leaving: dict[int, list[tuple[int, Any]]] = {}
         arriving: dict[int, list[tuple[int, Any]]] = {}
         for k, way in enumerate(ways):
@@ -94,7 +93,7 @@ class Staged:
             for peer, parts in sorted(arriving.items())
         ]
         self._from: dict[int, tuple[list[Pair], np.ndarray]] = {}
-        self._into: list[dict[tuple[int, int], list[Pair]]] = [{} for _ in wanted]
+        self._into: list[dict[tuple[int, int], list[Pair]]] = [{} for _ in patterns]
         self._sending: list[tuple[Request, int]] = []
         self._receiving: list[tuple[Request, int]] = []
         self._array: np.ndarray | None = None

@@ -1,6 +1,6 @@
 """What the exchange steps of a rank's schedule move, as text: kind, bytes of this rank and of all ranks, messages.
 
-Counted from layouts, by the rules that `legate_jit.comm` follows; nothing is measured. Knows schedules as data.
+Counted from layouts, by the rules that `legate_jit.exchanging` follows; nothing is measured. Knows schedules as data.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from legate_jit.comm import combining
+from legate_jit import exchanging
 from legate_jit.ir import layout, neighbors
 from legate_jit.ir.exchanges import Combine, Fetch
 from legate_jit.ir.node import ArrayType
@@ -63,28 +63,17 @@ def moved(step: Call, schedule: Schedule) -> Moved | None:
 
 def _fetched(fetches: Sequence[Fetch], item: int, rank: int, ranks: int) -> Moved:
     """Fetches of one array in one message to each other rank."""
-    peers = set()
-    for f in fetches:
-        mine = f.source.box(rank)
-        for k in neighbors.takers(f.source, f.wanted, rank, ranks):
-            if layout.size(layout.intersection(mine, f.wanted.box(k))):
-                peers.add(k)
-    return Moved(
-        len(peers),
-        item * sum(neighbors.sent(f.source, f.wanted, rank, ranks).elements for f in fetches),
-        item * sum(neighbors.received(f.source, f.wanted, rank).elements for f in fetches),
-        item * sum(layout.moved(f.source, f.wanted, ranks) for f in fetches),
-    )
+    source = fetches[0].source
+    sent, received = neighbors.joint(source, [f.wanted for f in fetches], rank, ranks)
+    total = sum(layout.moved(source, f.wanted, ranks) for f in fetches)
+    return Moved(sent.messages, item * sent.elements, item * received.elements, item * total)
 
 
 def _combined(what: Combine, type_: ArrayType, rank: int, ranks: int) -> Moved:
-    nbytes = type_.nbytes
-    if what.before or not all(what.counts(k) for k in layout.samples(ranks)[0]):
-        others = ranks - 1  # all parts go to all ranks
-        return Moved(others, others * nbytes, others * nbytes, ranks * others * nbytes)
-    every = [combining(k, ranks, type_.size, type_.dtype.itemsize) for k in layout.samples(ranks)[0]]
-    messages, sent = combining(rank, ranks, type_.size, type_.dtype.itemsize)
-    return Moved(messages, sent, sent, int(sum(s for _, s in every) * layout.samples(ranks)[1]))
+    some, each = layout.samples(ranks)
+    total = sum(exchanging.combined(what, type_, k, ranks)[1] for k in some)
+    messages, sent = exchanging.combined(what, type_, rank, ranks)
+    return Moved(messages, sent, sent, int(total * each))
 
 
 def text(found: Moved, size: Callable[[int], str]) -> str:

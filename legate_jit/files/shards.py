@@ -20,6 +20,7 @@ import numpy as np
 from legate_jit import runtime
 from legate_jit.backends import memory
 from legate_jit.backends.memory import Buffer
+from legate_jit.exchange import Listed
 from legate_jit.ir import choose, layout
 from legate_jit.ir.layout import Box, Layout
 from legate_jit.ir.node import ArrayType, array_type
@@ -291,7 +292,7 @@ def brought(comm: Comm, shards: Shards, wanted: Sequence[Iterable[Box]]) -> Iter
         if part is not None and all(map(layout.within, now, shards.boxes)):
             yield box, part[within(box, mine)] if layout.size(box) else part[within(nothing)]
         else:
-            yield box, comm.exchange(shards.dtype, shards.boxes, now).run(part)
+            yield box, comm.exchange(shards.dtype, Listed.of(shards.boxes, now)).run(part)
 
 
 def lines(shape: tuple[int, ...], ranks: int) -> tuple[Box, ...]:

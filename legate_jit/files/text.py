@@ -15,6 +15,7 @@ import numpy as np
 
 from legate_jit import runtime
 from legate_jit.backends.memory import Buffer
+from legate_jit.exchange import Listed
 from legate_jit.files.shards import even, from_first, run, same, typed
 from legate_jit.ir import choose
 from legate_jit.ir.layout import Box
@@ -68,7 +69,7 @@ def read(path: str, skip: int, parse: Callable[[io.BytesIO], np.ndarray], dtype:
         wanted: list[Box] = [how.box(k) for k in range(comm.size)]
         mine = part if len(part) else np.empty((0, width), dtype)
         buffers[comm.rank] = Buffer.wrap(
-            comm.exchange(dtype, held, wanted).run(np.ascontiguousarray(mine, dtype))
+            comm.exchange(dtype, Listed.of(held, wanted)).run(np.ascontiguousarray(mine, dtype))
         )
         return start, width
 

@@ -50,6 +50,10 @@ class Combine(NamedTuple):
         """Whether the rank's operand holds anything."""
         return layout.size(self.parts.box(rank)) > 0
 
+    def everyone(self, ranks: int) -> bool:
+        """Whether the operands of all ranks hold something, and all of them are combined."""
+        return not self.before and self.parts.fills(ranks)
+
 
 class Collective(NamedTuple):
     """The argument `what` of a call 'collective': a call that the ranks compute together, exchanging as they go. `name` is in the

@@ -7,6 +7,7 @@ half-open, extents count elements.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from functools import lru_cache
@@ -53,6 +54,15 @@ class Span(NamedTuple):
         """What the coordinate has of the axis."""
         j = self.blocks - 1 - coordinate if self.reverse else coordinate
         return self.edge(j), self.edge(j + 1)
+
+    def is_full(self) -> bool:
+        """Whether every block has elements."""
+        if (
+            self.tile >= self.div or self.dim < 0
+        ):  # blocks between the first and the last have at least one each
+            return self.edge(1) > 0 and self.edge(self.blocks - 1) < self.extent
+        edges = self.edges()
+        return all(lo < hi for lo, hi in itertools.pairwise(edges))
 
     def holder(self, position: int) -> int:
         """The coordinate that has the element at `position`."""
@@ -157,6 +167,12 @@ class Layout(NamedTuple):
         if point is None or any(p >= 0 and p != c for p, c in zip(self.pins, point, strict=False)):
             return ((0, 0),) * len(self.spans)
         return tuple((0, s.extent) if s.dim < 0 else s.block(point[s.dim]) for s in self.spans)
+
+    def fills(self, ranks: int) -> bool:
+        """Whether each of so many ranks holds elements. In constant time, but for steps longer than tiles."""
+        if not self.grid:
+            return all(s.extent for s in self.spans)
+        return math.prod(self.grid) >= ranks and not self.is_pinned and all(map(Span.is_full, self.spans))
 
     def owners(self, box: Box) -> list[int]:
         """The ranks that hold parts of a box that is not empty, each part once; of a replicated array rank 0 is said to."""

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from legate_jit.ir import layout
+from legate_jit.ir.index import identity
 from legate_jit.ir.layout import Box, Layout, Need, Span, Window
 
 
@@ -20,6 +21,35 @@ class Flow(NamedTuple):
 
     messages: int = 0
     elements: int = 0
+
+
+class Between(NamedTuple):
+    """Which box of an array every rank holds and which it wants: what an exchange is prepared from."""
+
+    source: Layout
+    window: Window
+    ranks: int
+
+    @classmethod
+    def layouts(cls, source: Layout, to: Layout, ranks: int) -> Between:
+        """An array that lies in one way, wanted in another."""
+        return cls(source, Window((Need(to, identity(to.shape)),)), ranks)
+
+    def held(self, rank: int) -> Box:
+        """What the rank has."""
+        return self.source.box(rank)
+
+    def wanted(self, rank: int) -> Box:
+        """What the rank gets."""
+        return self.window.box(rank)
+
+    def givers(self, rank: int) -> Sequence[int]:
+        """See `givers`."""
+        return givers(self.source, self.window, rank)
+
+    def takers(self, rank: int) -> Sequence[int]:
+        """See `takers`."""
+        return takers(self.source, self.window, rank, self.ranks)
 
 
 def received(source: Layout, wanted: Window, rank: int) -> Flow:
@@ -64,7 +94,9 @@ def sent(source: Layout, wanted: Window, rank: int, ranks: int) -> Flow:
 
 
 def joint(source: Layout, wanted: Sequence[Window], rank: int, ranks: int) -> tuple[Flow, Flow]:
-    """What `rank` sends and receives when it gets several boxes of one array, with one message to and from each other rank."""
+    """What `rank` sends and receives when it gets some boxes of one array, with one message to and from each other rank."""
+    if len(wanted) == 1:
+        return sent(source, wanted[0], rank, ranks), received(source, wanted[0], rank)
     mine = source.box(rank)
     leaving: set[int] = set()
     arriving: set[int] = set()
@@ -164,4 +196,4 @@ def kind(source: Layout, wanted: Window) -> str:
     return "redistribution"
 
 
-__all__ = ["Flow", "givers", "joint", "kind", "received", "sent", "takers"]
+__all__ = ["Between", "Flow", "givers", "joint", "kind", "received", "sent", "takers"]

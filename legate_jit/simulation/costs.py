@@ -1,7 +1,7 @@
 """Costs: what one run of a plan does on one rank, counted from its schedule.
 
-Messages are counted as `ranks` and `comm` send them; what only estimates exist for (collectives) says so. Pure, but for asking
-`comm` how it combines.
+Messages are counted as `exchanging` and `comm` send them; what only estimates exist for (collectives) says so. Pure, but for
+asking them how they combine.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from legate_jit.comm import combining
+from legate_jit import exchanging
 from legate_jit.ir import dtypes, index, layout, neighbors
 from legate_jit.ir.distribute import Distributed
 from legate_jit.ir.exchanges import Collective, Combine, Fetch
@@ -94,7 +94,7 @@ def cost_of(schedule: Schedule, local: Distributed, rank: int, ranks: int, value
             case Call() if step.spec.name == "begin":
                 fetches = dict(step.spec.options)["fetches"]
                 begun.update(fetches)
-                kind, flows = _together(fetches, step, rank, ranks)
+                kind, flows = _together(fetches, step.arguments[0].type.dtype.itemsize, rank, ranks)
                 _exchanged(cost, kind, flows)
             case Call() if step.spec.name in EXCHANGES:
                 what = dict(step.spec.options)["what"]
@@ -191,13 +191,10 @@ def _exchange(
 ) -> tuple[str, Flows]:
     match what:
         case Fetch():
-            item = step.results[0][1].dtype.itemsize
-            sent = neighbors.sent(what.source, what.wanted, rank, ranks)
-            received = neighbors.received(what.source, what.wanted, rank)
-            flows = Flows(1, sent.messages, item * sent.elements, received.messages, item * received.elements)
-            return neighbors.kind(what.source, what.wanted), flows
+            return _together([what], step.results[0][1].dtype.itemsize, rank, ranks)
         case Combine():
-            return "combine", _combined(what, step, rank, ranks)
+            messages, sent = exchanging.combined(what, step.arguments[0].type, rank, ranks)
+            return "combine", Flows(1, messages, sent, messages, sent)
         case Collective(name="matmul"):
             return "collective", _product(what, rank, ranks)
         case Collective(name="fft"):
@@ -264,47 +261,9 @@ def _local(what: Collective, step: Call) -> Work:
             return Work(moved, int(4 * largest * rounds))
 
 
-def _together(fetches: Sequence[Fetch], step: Call, rank: int, ranks: int) -> tuple[str, Flows]:
+def _together(fetches: Sequence[Fetch], item: int, rank: int, ranks: int) -> tuple[str, Flows]:
     """Fetches of one array that are begun as one: a message to, and one from, each rank. Named after the first."""
-    first, item = fetches[0], step.arguments[0].type.dtype.itemsize
-    kind = neighbors.kind(first.source, first.wanted)
-    if len(fetches) == 1:
-        sent = neighbors.sent(first.source, first.wanted, rank, ranks)
-        received = neighbors.received(first.source, first.wanted, rank)
-    else:
-        sent, received = neighbors.joint(first.source, [f.wanted for f in fetches], rank, ranks)
-    return kind, Flows(1, sent.messages, item * sent.elements, received.messages, item * received.elements)
-
-
-def _combined(what: Combine, step: Call, rank: int, ranks: int) -> Flows:
-    """Partial results: by a tree if every rank has one, else each rank gets those of all."""
-    type_ = step.arguments[0].type
-    if everyone(what, ranks) and not what.before:
-        messages, sent = combining(rank, ranks, type_.size, type_.dtype.itemsize)
-        return Flows(1, messages, sent, messages, sent)
-    sent = (ranks - 1) * type_.nbytes
-    return Flows(1, ranks - 1, sent, ranks - 1, sent)
-
-
-def everyone(what: Combine, ranks: int) -> bool:
-    """Whether every rank's partial result counts: a question to few ranks, since only those at the ends have less."""
-    parts = what.parts
-    if parts.is_replicated:
-        return layout.size(parts.box(0)) > 0
-    if math.prod(parts.grid) < ranks or parts.is_pinned:
-        return False
-    even = all(s.tile >= s.div for s in parts.spans if s.dim >= 0)
-    some = range(ranks) if not even else {0, 1, ranks // 2, ranks - 2, ranks - 1, *_corners(parts.grid)}
-    return all(what.counts(k) for k in some if 0 <= k < ranks)
-
-
-def _corners(grid: tuple[int, ...]) -> list[int]:
-    """The ranks at both ends of each dimension, the others' middles."""
-    found = []
-    for d, n in enumerate(grid):
-        for c in (0, n - 1):
-            rank = 0
-            for k, m in enumerate(grid):
-                rank = rank * m + (c if k == d else m // 2)
-            found.append(rank)
-    return found
+    source = fetches[0].source
+    sent, received = neighbors.joint(source, [f.wanted for f in fetches], rank, ranks)
+    flows = Flows(1, sent.messages, item * sent.elements, received.messages, item * received.elements)
+    return neighbors.kind(source, fetches[0].wanted), flows

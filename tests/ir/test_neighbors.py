@@ -31,7 +31,8 @@ def check(source: Layout, wanted: Window, ranks: int) -> None:
     """Every rank's messages, found both ways."""
     held, needed = ([of.box(k) for k in range(ranks)] for of in (source, wanted))
     for rank in range(ranks):
-        all_of_them = exchange.routes(rank, ranks, held, needed)
+        all_of_them = exchange.routes(rank, exchange.Listed.of(held, needed))
+        assert exchange.routes(rank, neighbors.Between(source, wanted, ranks)) == all_of_them
         assert neighbors.received(source, wanted, rank) == flow(all_of_them.receives)
         assert neighbors.sent(source, wanted, rank, ranks) == flow(all_of_them.sends)
         assert {p.peer for p in all_of_them.receives} <= set(neighbors.givers(source, wanted, rank))

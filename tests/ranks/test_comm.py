@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from legate_jit import exchange
 from legate_jit.comm import COMBINERS, Comm, LocalComm, Overdue, PeerLost
-from legate_jit.exchange import Box, extents, routes
+from legate_jit.exchange import Box, Listed, extents, routes
 from legate_jit.thread_comm import ThreadComm, run_ranks
 
 SIZES = range(1, 8)
@@ -115,7 +115,7 @@ def test_a_halo_moves_the_halo_only(ranks: int, small: bool, monkeypatch: pytest
     array = np.arange(n * width, dtype="f8").reshape(n, width)
 
     def program(comm: ThreadComm) -> None:
-        halo = comm.exchange(array.dtype, source, wanted)
+        halo = comm.exchange(array.dtype, Listed.of(source, wanted))
         for k in range(4):
             mine = array[cut(source[comm.rank])] + k
             out = np.empty(halo.shape)
@@ -133,7 +133,7 @@ def test_interior_while_halos_travel() -> None:
     source, wanted = rows(4, 2, 3), rows(4, 1, 3) * 2
 
     def program(comm: ThreadComm) -> np.ndarray:
-        everything = comm.exchange(np.dtype("i8"), source, wanted)
+        everything = comm.exchange(np.dtype("i8"), Listed.of(source, wanted))
         everything.start(np.full((2, 3), comm.rank))
         comm.barrier()
         return everything.finish()
@@ -146,7 +146,7 @@ def test_transposition_moves_what_is_not_there() -> None:
     ranks, n = 4, 8
     by_rows, by_columns = rows(n, ranks, n), tiles((n, n), (1, ranks), ranks)
     for k in range(ranks):
-        plan = routes(k, ranks, by_rows, by_columns)
+        plan = routes(k, Listed.of(by_rows, by_columns))
         moved = sum(math.prod(p.shape) for p in plan.sends)
         assert moved == n * n // ranks * (ranks - 1) // ranks
 
@@ -154,13 +154,13 @@ def test_transposition_moves_what_is_not_there() -> None:
 def test_replicated_arrays_are_not_moved() -> None:
     boxes: list[Box] = [((0, 5),)] * 3
     for k in range(3):
-        plan = routes(k, 3, boxes, [((1, 3),), ((0, 5),), ((2, 2),)])
+        plan = routes(k, Listed.of(boxes, [((1, 3),), ((0, 5),), ((2, 2),)]))
         assert (plan.sends, plan.receives) == ((), ())
 
 
 def test_what_nobody_holds_is_an_error() -> None:
     with pytest.raises(ValueError, match="of which the ranks hold 3 of 4 elements"):
-        routes(0, 1, [((0, 3),)], [((0, 4),)])
+        routes(0, Listed.of([((0, 3),)], [((0, 4),)]))
 
 
 def test_wrong_parts_are_refused() -> None:

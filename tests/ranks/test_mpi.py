@@ -13,6 +13,7 @@ _TRANSPORT = """
     import numpy as np
     from legate_jit import exchange
     from legate_jit.comm import Comm
+    from legate_jit.exchange import Listed
     from legate_jit.mpi_comm import MpiComm
 
     comm = MpiComm()
@@ -30,7 +31,7 @@ _TRANSPORT = """
         whole = [((0, n), (0, width))] * size
         array = np.arange(n * width, dtype=float).reshape(n, width)
         for source, wanted in ((by_rows, by_columns), (by_columns, by_rows), (by_rows, halos), (by_rows, whole)):
-            prepared = comm.exchange(array.dtype, source, wanted)
+            prepared = comm.exchange(array.dtype, Listed.of(source, wanted))
             for k in range(rounds):
                 mine = (array + k)[cut(source[rank])]
                 expected = (array + k)[cut(wanted[rank])]

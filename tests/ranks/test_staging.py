@@ -9,7 +9,7 @@ import pytest
 from ranks.test_comm import cut, tiles
 
 from legate_jit.comm import Comm
-from legate_jit.exchange import Box, extents
+from legate_jit.exchange import Box, Listed, extents
 from legate_jit.staging import Memory, Staged, array_at, contiguous
 from legate_jit.thread_comm import run_ranks
 
@@ -60,7 +60,7 @@ def test_every_rank_gets_its_boxes(ranks: int, dtype: str, rows: int) -> None:
             strides = part.strides
             if strides not in staged:
                 memory = Memory(part.shape, strides)
-                staged[strides] = Staged(comm, part.dtype, memory, source, wanted)
+                staged[strides] = Staged(comm, part.dtype, memory, [Listed.of(source, w) for w in wanted])
             outs = [np.zeros(extents(w[comm.rank]), dtype) for w in wanted]
             staged[strides].start(address(part), 5)
             for i in (3, 1, 4, 0, 2):
@@ -81,7 +81,7 @@ def test_one_message_to_each_rank() -> None:
 
     def program(comm: Comm) -> tuple[int, int]:
         part = np.zeros(extents(source[comm.rank]))
-        staged = Staged(comm, part.dtype, contiguous(part.shape, 8), source, wanted)
+        staged = Staged(comm, part.dtype, contiguous(part.shape, 8), [Listed.of(source, w) for w in wanted])
         outs = [np.zeros(extents(w[comm.rank])) for w in wanted]
         for _ in range(3):
             staged.start(address(part), len(outs))
@@ -102,7 +102,10 @@ def test_other_exchanges_while_one_is_under_way() -> None:
         wanted = [[(((k + 1) % comm.size, (k + 1) % comm.size + 1),) for k in range(comm.size)]]
         parts = [np.array([10.0 * comm.rank + k]) for k in range(2)]
         outs = [np.zeros(1) for _ in parts]
-        both = [Staged(comm, np.dtype("f8"), contiguous((1,), 8), source, wanted) for _ in parts]
+        both = [
+            Staged(comm, np.dtype("f8"), contiguous((1,), 8), [Listed.of(source, w) for w in wanted])
+            for _ in parts
+        ]
         for staged, part in zip(both, parts, strict=True):
             staged.start(address(part), 1)
         total = comm.combine(np.array([comm.rank * 1.0]), np.add)
