@@ -1,8 +1,8 @@
 """Access by index on all threads: gathers, scatters, coordinates of positions.
 
-A scatter gives each thread a stretch of the target and lets it look at every index, in order: the last write wins, and
-no two threads write to the same memory. Works on contiguous NumPy arrays; what kernels
-cannot take they refuse, and the caller asks NumPy. Knows no graph.
+A scatter writes in the order of its indices, on one thread: the last write wins. Where an array is larger than caches, the memory
+of later elements is asked for ahead. Works on contiguous NumPy arrays; what kernels cannot take they refuse, and the caller asks
+NumPy. Knows no graph.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import math
 
 import numpy as np
 
-from legate_jit.backends import threads
 from legate_jit.backends.irregular import BLOCK, SMALL, address, block_of, compiled, run, units_of
 from legate_jit.backends.loops import Loops, element_type
 from legate_jit.ir import dtypes
@@ -20,8 +19,6 @@ from legate_jit.ir import dtypes
 __all__ = ["coordinates", "gather", "scatter"]
 
 _BLOCK = 1 << 14
-#: threads that share a scatter: each reads all indices
-_MOST_PARTS = 8
 _MOVED = {1: "i8", 2: "i16", 4: "i32", 8: "i64"}
 _INDEX = {"i4": "sext i32", "u4": "zext i32", "i8": ""}
 
@@ -44,20 +41,41 @@ def _wrapped(f: Loops, index: str, n: str) -> str:
     return f.add(index, f.let(f"select i1 {negative}, i64 {n}, i64 0"))
 
 
+#: elements ahead of the one at work whose memory is asked for, and bytes of an array above which that pays. One core then has
+#: as many cache lines under way as it can hold; a second one, which would have to look at every index as well, makes a
+#: scatter no quicker.
+_AHEAD = 128
+_FAR = 8 << 20
+
+
+def _ask_ahead(
+    f: Loops, code: str, indices: str, i: str, last: str, target: tuple[str, str, str], write: bool
+) -> None:
+    """Fetch the cache line that the element `_AHEAD` from here will touch. `target`: LLVM type of an element, its array, elements
+    of a row. An index that is negative or out of range asks for a line nobody needs, which is harmless."""
+    kind, base, width = target
+    at = _index(f, code, indices, f.smaller(f.add(i, str(_AHEAD)), last))
+    f.prefetch(f.spot(kind, base, f.times(at, width)), write)
+
+
 # ---- gathers -----------------------------------------------------------------------------------------------------
 
 
 @functools.cache
-def _gather_kernel(kind: str, code: str) -> int:
+def _gather_kernel(kind: str, code: str, far: bool) -> int:
     """words: x, its rows, indices, their number, block, out, flags per unit, words of a row. An index out of range sets the
-    unit's flag."""
+    unit's flag. `far`: x does not fit in the cache."""
     f = Loops()
     x, n, indices, size = f.pointer(0), f.word(1), f.pointer(2), f.word(3)
     block, out, flags, width = f.word(4), f.pointer(5), f.pointer(6), f.word(7)
+    last = f.add(size, "-1")
+    row = (kind, x, "1") if kind else ("i64", x, width)
     with f.loop("%lo", "%hi") as unit:
         first, stop = block_of(f, unit, size, block)
         bad = f.variable("i1", "0")
         with f.loop(first, stop) as i:
+            if far:
+                _ask_ahead(f, code, indices, i, last, row, False)
             at = _wrapped(f, _index(f, code, indices, i), n)
             outside = f.let(f"icmp uge i64 {at}, {n}")
             f.set("i1", bad, f.let(f"or i1 {f.get('i1', bad)}, {outside}"))
@@ -93,7 +111,7 @@ def gather(x: np.ndarray, indices: np.ndarray, out: np.ndarray) -> bool | None:
         address(flags),
         row // 8,
     )
-    run(_gather_kernel(kind, code), units, *words)
+    run(_gather_kernel(kind, code, x.nbytes > _FAR), units, *words)
     return not flags.any()
 
 
@@ -101,29 +119,29 @@ def gather(x: np.ndarray, indices: np.ndarray, out: np.ndarray) -> bool | None:
 
 
 @functools.cache
-def _scatter_kernel(kind: str, code: str, single: bool) -> int:
-    """words: y, its size, indices, their number, values, parts, spare memory. `single`: one value for all indices."""
+def _scatter_kernel(kind: str, code: str, single: bool, far: bool) -> int:
+    """words: y, its size, indices, their number, values, spare memory. `single`: one value for all indices. `far`: y does not fit
+    in the cache."""
     f = Loops()
-    y, n, indices, size = f.pointer(0), f.word(1), f.pointer(2), f.word(3)
-    values, parts, spare = f.pointer(4), f.word(5), f.pointer(6)
-    with f.loop("%lo", "%hi") as unit:
-        low = f.let(f"udiv i64 {f.times(n, unit)}, {parts}")
-        high = f.let(f"udiv i64 {f.times(n, f.add(unit, '1'))}, {parts}")
-        extent = f.let(f"sub i64 {high}, {low}")
-        aside = f.spot("i64", spare, f.times(unit, str(_SPARE)))
-        one = f.load(kind, values, "0") if single else ""
-        with f.loop("0", size) as i:
-            at = _wrapped(f, _index(f, code, indices, i), n)
-            inside = f.let(f"icmp ult i64 {f.let(f'sub i64 {at}, {low}')}, {extent}")
-            v = one or f.load(kind, values, i)
-            # what belongs to others goes to a spare place, so that nobody has to guess a branch
-            spot = f.let(f"select i1 {inside}, ptr {f.spot(kind, y, at)}, ptr {aside}")
-            f.store(kind, spot, "0", v)
+    y, n, indices, size, values, spare = (
+        f.pointer(0),
+        f.word(1),
+        f.pointer(2),
+        f.word(3),
+        *map(f.pointer, (4, 5)),
+    )
+    last = f.add(size, "-1")
+    one = f.load(kind, values, "0") if single else ""
+    with f.loop("0", size) as i:
+        if far:
+            _ask_ahead(f, code, indices, i, last, (kind, y, "1"), True)
+        at = _wrapped(f, _index(f, code, indices, i), n)
+        # An index that somebody changed since it was checked writes nowhere. The addresses come later by the test: loads of
+        # later elements then need not wait for a store that seems to go where they read, and in caches it is twice as quick.
+        inside = f.let(f"icmp ult i64 {at}, {n}")
+        spot = f.let(f"select i1 {inside}, ptr {f.spot(kind, y, at)}, ptr {spare}")
+        f.store(kind, spot, "0", one or f.load(kind, values, i))
     return compiled(f)
-
-
-#: 64-bit words of spare memory per thread: a cache line apart
-_SPARE = 8
 
 
 def scatter(y: np.ndarray, indices: np.ndarray, values: np.ndarray) -> bool:
@@ -135,10 +153,9 @@ def scatter(y: np.ndarray, indices: np.ndarray, values: np.ndarray) -> bool:
         return False
     if values.shape != indices.shape and values.size != 1:
         return False
-    parts = max(1, min(threads.get_threads(), _MOST_PARTS, y.size))
-    spare = np.zeros(parts * _SPARE, np.int64)
-    words = (address(y), y.size, address(indices), indices.size, address(values), parts, address(spare))
-    run(_scatter_kernel(kind, code, values.size == 1), parts, *words)
+    spare = np.empty(1, y.dtype)
+    words = (address(y), y.size, address(indices), indices.size, address(values), address(spare))
+    run(_scatter_kernel(kind, code, values.size == 1, y.nbytes > _FAR), 1, *words)
     return True
 
 

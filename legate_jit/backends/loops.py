@@ -103,6 +103,11 @@ class Loops:
         size = self.times(words, "8")
         self.put(f"call void @llvm.memcpy.p0.p0.i64(ptr {target}, ptr {source}, i64 {size}, i1 false)")
 
+    def prefetch(self, spot: str, write: bool) -> None:
+        """Ask for the cache line of an address, any address, to read or to write it soon."""
+        self._declarations["declare void @llvm.prefetch.p0(ptr, i32, i32, i32)"] = None
+        self.put(f"call void @llvm.prefetch.p0(ptr {spot}, i32 {int(write)}, i32 3, i32 1)")
+
     def smaller(self, a: str, b: str) -> str:
         """The smaller of two signed i64."""
         return self.let(f"select i1 {self.let(f'icmp slt i64 {a}, {b}')}, i64 {a}, i64 {b}")

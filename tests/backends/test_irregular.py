@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -129,9 +132,9 @@ def test_gather(index: str, pool: object) -> None:
         assert indexed.gather(rows, k, out) is False
 
 
+@pytest.mark.parametrize("n", [1000, 3_000_000])
 @pytest.mark.parametrize("index", ["i4", "i8"])
-def test_scatter(index: str, pool: object) -> None:
-    n = 1000 if index == "i4" else 3_000_000
+def test_scatter(index: str, n: int, pool: object) -> None:
     i = rng().integers(-n, n, N).astype(index)
     for dtype in ("i1", "f4", "f8"):
         y = np.zeros(n, dtype)
@@ -144,6 +147,32 @@ def test_scatter(index: str, pool: object) -> None:
         expected[i] = values[0]
         equal(y, expected)
     assert not indexed.scatter(y[::2], i, values)
+
+
+#: indices that end where memory does: what looks ahead must not look past them
+_AT_THE_EDGE = """
+import ctypes, mmap
+import numpy as np
+from legate_jit.backends import indexed
+
+N, page = 1 << 18, mmap.PAGESIZE
+memory = mmap.mmap(-1, 8 * N + page)
+start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.mprotect(ctypes.c_void_p(start + 8 * N), ctypes.c_size_t(page), 0) == 0
+indices = np.frombuffer(memory, np.int64, N)
+indices[:] = np.arange(N) * 7 % N
+x, out = np.random.default_rng(0).random(2_000_000), np.empty(N)
+assert indexed.gather(x, indices, out) and (out == x[:N][indices]).all()
+assert indexed.scatter(x, indices, out) and (x[:N][indices] == out).all()
+print("whole")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pages without access are made by mprotect")
+def test_nothing_behind_the_indices_is_read() -> None:
+    done = subprocess.run([sys.executable, "-c", _AT_THE_EDGE], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, "whole"), done.stderr
 
 
 def test_coordinates(pool: object) -> None:
