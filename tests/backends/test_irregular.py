@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import subprocess
 import sys
+from typing import Literal
 
 import numpy as np
 import pytest
