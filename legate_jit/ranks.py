@@ -24,11 +24,11 @@ from legate_jit.comm import Comm
 from legate_jit.execute import Runnable
 from legate_jit.ir import layout, passes
 from legate_jit.ir.build import decode
-from legate_jit.ir.choose import SMALL
+from legate_jit.ir.choose import SMALL, Wish
 from legate_jit.ir.dealing import is_dealt
 from legate_jit.ir.distribute import Distributed, distribute
 from legate_jit.ir.layout import Layout
-from legate_jit.ir.neighbors import Between
+from legate_jit.ir.neighbors import Relaid
 from legate_jit.ir.node import ArrayType, Node, Signature, array_type
 from legate_jit.ir.ops import Kind
 from legate_jit.ir.overlap import overlap
@@ -41,19 +41,44 @@ from legate_jit.thread_comm import run_ranks
 _current = exchanging.current
 
 
+#: an array is laid out anew when windows have moved so many times the bytes of that for want of it
+PATIENCE = 1
+
+
 class Dealt(Buffer):
     """An array's parts: `parts[r]` is the memory of rank r, of those ranks that this process is. Not read as memory itself.
 
-    `extremes`: the least and the greatest element, if somebody asked for them (of index arrays: see `parted`).
+    `extremes`: the least and the greatest element, if somebody asked for them (of index arrays: see `parted`). `wish`: the layout
+    that the windows which used it last would rather have, and `wasted`: bytes that they moved for want of it.
     """
 
-    __slots__ = ("extremes", "layout", "parts", "type")
+    __slots__ = ("extremes", "layout", "parts", "type", "wasted", "wish")
 
     def __init__(self, type_: ArrayType, how: Layout) -> None:
         super().__init__(0, type_.nbytes // math.prod(how.grid), None)  # of a rank: what keeping it costs
         self.type, self.layout = type_, how
         self.parts: dict[int, Buffer] = {}
         self.extremes: tuple[int, int] | None = None
+        self.wish: Wish | None = None
+        self.wasted = 0
+
+    def used(self, wish: Wish | None) -> None:
+        """A window used it, and would have it lie otherwise, or not."""
+        if wish is None or self.wish is None or wish.layout != self.wish.layout:
+            self.wasted = 0
+        self.wish = wish
+        self.wasted += 0 if wish is None else wish.saved
+
+    @property
+    def better(self) -> Layout | None:
+        """How it should lie from now on, if it should lie otherwise: windows in a row have moved more than laying it out anew."""
+        wish = self.wish
+        return wish.layout if wish is not None and self.wasted > PATIENCE * wish.cost else None
+
+    def lie(self, how: Layout, parts: dict[int, Buffer]) -> None:
+        """Take these parts of the same array instead."""
+        self.layout, self.parts, self.wish, self.wasted = how, parts, None, 0
+        self.nbytes = self.type.nbytes // math.prod(how.grid)
 
 
 class Whole(Buffer):
@@ -96,10 +121,20 @@ class World:
             if not isinstance(dealt, Dealt):
                 layouts.append(None)
                 continue
+            if dealt.wish is not None:
+                better = dealt.better
+                if better is not None:
+                    self.relay(dealt, better)
             free[k] = free[k] and all(_others(dealt, r) == 0 for r in self.own)
             inputs[k], how = self.lying(buffer, dealt)
             layouts.append(how)
         return (code, values, tuple(free), tuple(layouts))
+
+    def relay(self, dealt: Dealt, how: Layout) -> None:
+        """Let the parts of an array lie otherwise. Every rank does it at the same time."""
+        name = f"laying out an array of shape {dealt.type.shape} anew"
+        (made,) = self.together(lambda _, part: [Laid(how, part)], [(dealt.type, dealt, how)], name)
+        dealt.lie(how, made.parts)
 
     def lying(self, buffer: Buffer, dealt: Dealt) -> tuple[Buffer, Layout | None]:
         """What a window takes for the buffer of an array that is or was dealt out, and what its plan depends on."""
@@ -214,7 +249,7 @@ def _brought(comm: Comm, type_: ArrayType, buffer: Buffer, wanted: Layout) -> np
     mine = _array(dealt, comm.rank)
     if dealt.layout == wanted:
         return mine
-    return comm.moved(mine, Between.layouts(dealt.layout, wanted, comm.size))
+    return comm.moved(mine, Relaid(dealt.layout, wanted, comm.size))
 
 
 def _kept(comm: Comm, result: Any) -> Any:
@@ -273,6 +308,7 @@ class RanksPlan:
         "notices",
         "schedule",
         "traffic",
+        "wish",
     )
 
     def __init__(self, key: Any, given: Sequence[Layout | None], world: World, target: Any) -> None:
@@ -292,7 +328,7 @@ class RanksPlan:
         self.launched = {_slot(n): after[n] for n in graph.nodes if n.kind is Kind.TASK}
         self._outputs = [(r.type, how) for r, how in zip(graph.roots, local.layouts, strict=True)]
         self.traffic = sum(e.bytes for e in local.exchanges)
-        self.notices = local.notices
+        self.notices, self.wish = local.notices, local.wish
         tell(world, self.notices)
         first = len(self._inputs)
         self.schedule = tiers.Outputs(tuple(range(first, first + len(self._outputs))))
@@ -333,10 +369,13 @@ def tell(world: World, notices: Sequence[str]) -> None:
 class _Run:
     """One run on the ranks of this process."""
 
-    __slots__ = ("_buffers", "_executions", "_plan", "_scalars", "finished")
+    __slots__ = ("_buffers", "_executions", "_given", "_plan", "_scalars", "finished")
 
     def __init__(self, plan: RanksPlan, buffers: list[Buffer], scalars: list[Any]) -> None:
         self._plan, self._buffers, self._scalars = plan, buffers, scalars
+        given = buffers[: len(plan._inputs)]
+        #: by rank, until it starts: the parts as the plan knows them, which may be laid out anew before it is resumed
+        self._given = {rank: [_part(b, rank) for b in given] for rank in plan._world.own}
         self._executions: dict[int, tuple[Any, list[Buffer]]] = {}
         self.finished = False
 
@@ -348,6 +387,7 @@ class _Run:
             assert isinstance(out, Dealt)
             for rank, (_, buffers) in self._executions.items():
                 out.parts[rank] = buffers[self._plan._runnables[rank].schedule.outputs[k]]
+        note(self._plan.wish, self._buffers[:count])
         self.finished = True
         if self._plan.launched:
             self._settle(
@@ -378,10 +418,19 @@ class _Run:
     def _rank(self, rank: int) -> None:
         runnable = self._plan._runnables[rank]
         if rank not in self._executions:
-            inputs = [_part(b, rank) for b in self._buffers[: len(self._plan._inputs)]]
-            buffers = runnable.allocate(inputs)
+            buffers = runnable.allocate(self._given.pop(rank))
             self._executions[rank] = runnable.execution(buffers, self._scalars, hold=True), buffers
         self._executions[rank][0].run()
+
+
+def note(wish: Wish | None, inputs: Sequence[Buffer]) -> None:
+    """Tell the arrays that a window used whether it would have them lie otherwise."""
+    for k, buffer in enumerate(inputs):
+        dealt = buffer.dealt if isinstance(buffer, Whole) else buffer
+        if isinstance(dealt, Dealt):
+            mine = wish if wish is not None and wish.buffer == k else None
+            if mine is not dealt.wish or mine is not None:
+                dealt.used(mine)
 
 
 def _references(dealt: Dealt, rank: int) -> int:
@@ -424,7 +473,7 @@ def _gather(buffer: Dealt, world: World) -> Buffer:
             if layout.size(box):
                 array[tuple(slice(lo, hi) for lo, hi in box)] = _array(buffer, rank)
         return whole
-    everywhere = Between.layouts(how, layout.replicated(type_.shape), world.size)
+    everywhere = Relaid(how, layout.replicated(type_.shape), world.size)
     world.comm.moved(_array(buffer, world.own[0]), everywhere, out=array)
     return whole
 

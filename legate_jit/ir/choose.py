@@ -86,11 +86,23 @@ class _Class:
     )  # layouts that launches see it in -> bytes of an element
 
 
+class Wish(NamedTuple):
+    """A buffer, by its number, that the window only reads and that would better lie as `layout`: it would move so many bytes less
+    each time. `cost`: bytes that laying it so moves once."""
+
+    buffer: int
+    layout: Layout
+    saved: int
+    cost: int
+
+
 class Choice(NamedTuple):
-    """The layout of every node, by number, and the number of its class: values of one class have one layout and shape."""
+    """The layout of every node, by number, and the number of its class: values of one class have one layout and shape. wish: the
+    one that would save most, if there is any."""
 
     layouts: list[Layout]
     classes: list[int]
+    wish: Wish | None = None
 
 
 def choose(graph: Graph, inputs: Sequence[Layout], ranks: int) -> Choice:
@@ -104,6 +116,7 @@ class _Chooser:
         self.parent = list(range(len(graph.nodes)))
         self.fixed: dict[int, Layout] = {}
         self.classes: dict[int, _Class] = {}
+        self.buffers: dict[int, int] = {}  # class -> how many stored arrays are in it
 
     def run(self) -> Choice:
         for n in self.graph.nodes:
@@ -113,6 +126,8 @@ class _Chooser:
             if root not in self.classes:
                 c = self.classes[root] = _Class(n.shape, n.type.size, self.fixed.get(root))
                 c.penalty = [0] * len(n.shape)
+            if n.kind is Kind.BUFFER:
+                self.buffers[root] = self.buffers.get(root, 0) + 1
         for r in self.graph.roots:
             self.classes[self.find(r.number)].stored = True
         for n in self.graph.nodes:
@@ -120,7 +135,7 @@ class _Chooser:
         self.settle()
         classes = [self.find(n.number) for n in self.graph.nodes]
         found = [self.classes[k].layout or layout.replicated(self.classes[k].shape) for k in classes]
-        return Choice(found, classes)
+        return Choice(found, classes, self.wish())
 
     # -- classes --
 
@@ -416,6 +431,28 @@ class _Chooser:
         costs = [self.cost(k, c, x) * _share(x) for x in candidates]
         return candidates[costs.index(min(costs))]
 
+    def wish(self) -> Wish | None:
+        """The stored array that lies worst. One at a time: where two meet that lie differently, it is enough to move one."""
+        best: Wish | None = None
+        for n in self.graph.nodes:
+            if n.kind is not Kind.BUFFER or n.type.size < SMALL:
+                continue
+            k = self.find(n.number)
+            c = self.classes[k]
+            lying = c.layout
+            if c.stored or lying is None or not lying.grid or self.buffers[k] > 1:
+                continue
+            now = self.cost(k, c, lying)
+            candidates = [x for x in self.suggestions(k, c) if x.imbalance() <= dealing.UNEVEN] if now else []
+            if any(c.penalty):
+                candidates += self.fresh(c)
+            for to in candidates:
+                saved = now - self.cost(k, c, to) * _share(to)
+                if 2 * saved > now and (best is None or saved > best.saved):
+                    cost = layout.moved(lying, Need(to, index.identity(c.shape)), self.ranks)
+                    best = Wish(int(str(n.arg)), to, saved, cost * n.dtype.itemsize)
+        return best
+
     def alike(self, c: _Class) -> list[Layout]:
         """How most elements of other arrays of this shape lie: later windows are likely to use them together."""
         votes: dict[Layout, int] = {}
@@ -528,4 +565,4 @@ def reshaped(given: Layout, shape: tuple[int, ...]) -> Layout | None:
     return None
 
 
-__all__ = ["SMALL", "Choice", "choose", "factors", "region_of", "reshaped", "spread"]
+__all__ = ["SMALL", "Choice", "Wish", "choose", "factors", "region_of", "reshaped", "spread"]

@@ -16,7 +16,7 @@ import numpy as np
 
 from legate_jit.ir import dtypes, index, layout
 from legate_jit.ir.build import CallSpec
-from legate_jit.ir.choose import Choice, choose, region_of, reshaped
+from legate_jit.ir.choose import Choice, Wish, choose, region_of, reshaped
 from legate_jit.ir.dealing import Reach
 from legate_jit.ir.dealt_tasks import localize
 from legate_jit.ir.exchanges import STAGED, Collective, Combine, Exchange, Fetch, neutral, what
@@ -30,12 +30,14 @@ from legate_jit.ir.task import TaskArg
 
 
 class Distributed(NamedTuple):
-    """A rank's graph, the layouts of its roots, what is exchanged, and a line for every call computed whole on every rank."""
+    """A rank's graph, the layouts of its roots, what is exchanged, a line for every call computed whole on every rank, and the
+    input that would better lie otherwise."""
 
     graph: Graph
     layouts: tuple[Layout, ...]
     exchanges: tuple[Exchange, ...]
     notices: tuple[str, ...]
+    wish: Wish | None
 
 
 def distribute(graph: Graph, inputs: Sequence[Layout], ranks: int, rank: int) -> Distributed:
@@ -63,6 +65,7 @@ def _moves(b: Builder, op: Op, src: tuple[Node, ...], arg: Hashable, type_: Arra
 class _Distributor:
     def __init__(self, graph: Graph, choice: Choice, ranks: int, rank: int) -> None:
         self.graph, self.layouts, self.ranks, self.rank = graph, choice.layouts, ranks, rank
+        self.wish = choice.wish
         self.builder = Builder(_moves)
         self.needs = Needs(graph, choice, ranks)
         self.local: dict[int, Node] = {}  # what the rank has of a value
@@ -86,6 +89,7 @@ class _Distributor:
             tuple(self.layouts[r.number] for r in self.graph.roots),
             tuple(self.exchanges),
             tuple(self.notices),
+            self.wish,
         )
 
     # -- parts --

@@ -30,11 +30,6 @@ class Between(NamedTuple):
     window: Window
     ranks: int
 
-    @classmethod
-    def layouts(cls, source: Layout, to: Layout, ranks: int) -> Between:
-        """An array that lies in one way, wanted in another."""
-        return cls(source, Window((Need(to, identity(to.shape)),)), ranks)
-
     def held(self, rank: int) -> Box:
         """What the rank has."""
         return self.source.box(rank)
@@ -50,6 +45,34 @@ class Between(NamedTuple):
     def takers(self, rank: int) -> Sequence[int]:
         """See `takers`."""
         return takers(self.source, self.window, rank, self.ranks)
+
+
+class Relaid(NamedTuple):
+    """The same for an array that lies in one way and is wanted in another: empty parts too have the shapes that layouts give."""
+
+    source: Layout
+    to: Layout
+    ranks: int
+
+    def held(self, rank: int) -> Box:
+        """What the rank has."""
+        return self.source.box(rank)
+
+    def wanted(self, rank: int) -> Box:
+        """What the rank gets."""
+        return self.to.box(rank)
+
+    def givers(self, rank: int) -> Sequence[int]:
+        """See `givers`."""
+        return givers(self.source, _all_of(self.to), rank)
+
+    def takers(self, rank: int) -> Sequence[int]:
+        """See `takers`."""
+        return takers(self.source, _all_of(self.to), rank, self.ranks)
+
+
+def _all_of(to: Layout) -> Window:
+    return Window((Need(to, identity(to.shape)),))
 
 
 def received(source: Layout, wanted: Window, rank: int) -> Flow:
@@ -196,4 +219,4 @@ def kind(source: Layout, wanted: Window) -> str:
     return "redistribution"
 
 
-__all__ = ["Between", "Flow", "givers", "joint", "kind", "received", "sent", "takers"]
+__all__ = ["Between", "Flow", "Relaid", "givers", "joint", "kind", "received", "sent", "takers"]

@@ -76,7 +76,7 @@ class Planned:
     """
 
     __slots__ = ("_inputs", "_outputs", "_schedules", "_world", "calls", "costs", "launches", "place", "schedule", "seconds",
-                 "times", "values")  # fmt: skip
+                 "times", "values", "wish")  # fmt: skip
 
     def __init__(self, key: Any, given: Sequence[Layout | None], world: SimulatedWorld) -> None:
         self._world, self.times, self.place = world, 0, places.user_place()
@@ -92,6 +92,7 @@ class Planned:
             self.seconds[rank] = common + time.thread_time() - start
             self.costs[rank] = cost_of(schedule, local, rank, world.size, window.values)
             self._schedules[rank] = schedule
+        self.wish = local.wish
         ranks.tell(world, local.notices)
         self._inputs = len(window.inputs)
         self._outputs = [(r.type, how) for r, how in zip(window.graph.roots, local.layouts, strict=True)]
@@ -118,6 +119,7 @@ class Planned:
                 assert isinstance(out, Dealt)
                 storage = schedule.storages[k]
                 out.parts[rank] = given[storage.source] if storage.source >= 0 else made[storage.slot]
+        ranks.note(self.wish, inputs)
         self.times += 1
         return True
 
@@ -183,17 +185,29 @@ class SimulatedWorld(ranks.World):
         self._tell()
         if buffer.layout.is_replicated:
             return Seen(_content(type_, self.reads), buffer, [])
-        everything = Window((Need(replicated(type_.shape), identity(type_.shape)),))
-        for rank in self.own:
-            sent = neighbors.sent(buffer.layout, everything, rank, self.size)
-            received = neighbors.received(buffer.layout, everything, rank)
-            item = type_.dtype.itemsize
-            flows = Flows(1, sent.messages, item * sent.elements, received.messages, item * received.elements)
-            self.flows[rank].add(flows)
+        self._count(buffer, replicated(type_.shape))
         held = [Part(type_.nbytes, ledger) for ledger in self.ledgers.values()]
         for ledger in self.ledgers.values():
             ledger.look()
         return Seen(_content(type_, self.reads), buffer, held)
+
+    def relay(self, dealt: Dealt, how: Layout) -> None:
+        """Count what it takes."""
+        self._count(dealt, how)
+        parts: dict[int, Buffer] = {}
+        for rank, ledger in self.ledgers.items():
+            parts[rank] = Part(layout.size(how.box(rank)) * dealt.type.dtype.itemsize, ledger)
+            ledger.look()
+        dealt.lie(how, parts)
+
+    def _count(self, dealt: Dealt, how: Layout) -> None:
+        """What it takes to have an array lie so."""
+        wanted, item = Window((Need(how, identity(how.shape)),)), dealt.type.dtype.itemsize
+        for rank in self.own:
+            sent = neighbors.sent(dealt.layout, wanted, rank, self.size)
+            received = neighbors.received(dealt.layout, wanted, rank)
+            flows = Flows(1, sent.messages, item * sent.elements, received.messages, item * received.elements)
+            self.flows[rank].add(flows)
 
     def _tell(self) -> None:
         """Say once for each line of the program that what it reads means nothing."""

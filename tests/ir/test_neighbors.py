@@ -146,3 +146,16 @@ def test_kinds() -> None:
     whole = index.identity((64, 64))
     assert neighbors.kind(source, Window((Need(layout.replicated((64, 64)), whole),))) == "gather"
     assert neighbors.kind(source, Window((Need(layout.tiled((64, 64), 0, 16), whole),))) == "redistribution"
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_laying_out_anew(seed: int) -> None:
+    """Also where ranks get nothing: their boxes are those of the layout, empty along one axis only."""
+    rng = random.Random(seed)
+    ranks, shape = rng.choice([2, 3, 7]), (rng.randrange(1, 6), rng.randrange(1, 9))
+    source, to = (some_layout(rng, shape, ranks) for _ in range(2))
+    pattern = neighbors.Relaid(source, to, ranks)
+    listed = exchange.Listed.of(map(source.box, range(ranks)), map(to.box, range(ranks)))
+    for rank in range(ranks):
+        assert pattern.wanted(rank) == to.box(rank)
+        assert exchange.routes(rank, pattern) == exchange.routes(rank, listed)
