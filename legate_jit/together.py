@@ -14,9 +14,23 @@ from legate_jit import bodies, runtime
 from legate_jit.store import Store
 
 if TYPE_CHECKING:  # what only several ranks need is imported where they do: programs of one rank start sooner
-    from legate_jit.ir.layout import Layout
+    import numpy as np
 
-__all__ = ["compute", "gathering", "is_unread", "lies_in_parts", "run", "tiles", "worthwhile"]
+    from legate_jit.comm import Comm
+    from legate_jit.ir.layout import Box, Layout
+    from legate_jit.ir.node import ArrayType
+
+__all__ = [
+    "agreed",
+    "compute",
+    "filled",
+    "gathering",
+    "is_unread",
+    "lies_in_parts",
+    "run",
+    "tiles",
+    "worthwhile",
+]
 
 
 def lies_in_parts(store: Store) -> Layout | None:
@@ -78,6 +92,40 @@ def run(
     said = ", ".join([*(repr(s.type) for s, _ in inputs), *options])
     results: list[Any] = runtime.world.together(program, given, f"{name}({said})")
     return [runtime.buffer_store(x, x.type) if isinstance(x, ranks.Dealt) else x for x in results]
+
+
+def filled(name: str, type_: ArrayType, fill: Callable[[Comm, Box, np.ndarray], None]) -> Store:
+    """A store of an array that lies evenly in parts, which every rank writes: `fill(comm, box, memory)` gets what is the rank's
+    of the array, and memory of its extents. name: by which the ranks see that they do the same."""
+    from legate_jit.backends import memory
+    from legate_jit.files.shards import even
+    from legate_jit.ir import layout
+
+    world = runtime.world
+    how = even(type_.shape, world.size)
+    if world.is_simulated:
+        return runtime.buffer_store(world.unread(type_, how), type_)
+    buffers = {}
+
+    def program(comm: Comm) -> None:
+        box = how.box(comm.rank)
+        buffer = memory.allocate(layout.size(box) * type_.dtype.itemsize)
+        fill(comm, box, buffer.as_numpy(layout.extents(box), type_.dtype, True))
+        buffers[comm.rank] = buffer
+
+    world.each(program, name)
+    return runtime.buffer_store(world.dealt(type_, how, buffers), type_)
+
+
+def agreed(item: Any, name: str) -> Any:
+    """The (picklable) object that the first rank gives; every rank gives one at the same time. Inside the body of a task, on one
+    rank, and on ranks that are one process: the object itself."""
+    world = runtime.world
+    if world is None or world.comm is None or bodies.running() is not None:
+        return item
+    found: list[Any] = []
+    world.each(lambda comm: found.append(comm.bcast(item)), name)
+    return found[0]
 
 
 def tiles(store: Store) -> Layout:

@@ -27,13 +27,14 @@ from numpy.random import (
 from cupynumeric import _fallback
 from cupynumeric._calls import hosted
 from cupynumeric._convert import to_numpy_tree
+from cupynumeric.random import _streams
 from cupynumeric.random._counter import PHILOX4_32_10, XORWOW, CounterBits, CounterGenerator, MRG32k3a
 from cupynumeric.random._streams import Generator, RandomState, default_rng, shuffle
+from legate_jit import runtime
 
 _WRAPPED = [
     "beta",
     "binomial",
-    "bytes",
     "chisquare",
     "choice",
     "dirichlet",
@@ -41,7 +42,6 @@ _WRAPPED = [
     "f",
     "gamma",
     "geometric",
-    "get_state",
     "gumbel",
     "hypergeometric",
     "laplace",
@@ -67,8 +67,6 @@ _WRAPPED = [
     "ranf",
     "rayleigh",
     "sample",
-    "seed",
-    "set_state",
     "standard_cauchy",
     "standard_exponential",
     "standard_gamma",
@@ -83,21 +81,45 @@ _WRAPPED = [
 ]
 
 
-def _settled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function for arguments that may be arrays of ours; what it returns stays as it is."""
+def _drawing(name: str) -> Callable[..., Any]:
+    """The function of the global stream: its arguments may be arrays of ours, its results are."""
+    usual = hosted(getattr(np.random, name))
 
-    @functools.wraps(function)
+    @functools.wraps(usual)
     def call(*args: Any, **kwargs: Any) -> Any:
-        return function(*to_numpy_tree(args), **to_numpy_tree(kwargs))
+        if runtime.world is not None:
+            done = _streams._dealing().of_global(name, args, kwargs)
+            if done is not None:
+                return done
+        return usual(*args, **kwargs)
 
     return call
 
 
-_functions: dict[str, Any] = {name: hosted(getattr(np.random, name)) for name in _WRAPPED}
+def _settled(name: str) -> Callable[..., Any]:
+    """The function of the global stream for arguments that may be arrays of ours; what it returns stays as it is."""
+    function = getattr(np.random, name)
+    seeding = name in ("seed", "set_bit_generator")
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if runtime.world is None:
+            return function(*to_numpy_tree(args), **to_numpy_tree(kwargs))
+        if not seeding:
+            _streams._dealing().agree_on_global()
+        result = function(*to_numpy_tree(args), **to_numpy_tree(kwargs))
+        if seeding and (name != "seed" or (args or (kwargs.get("seed"),))[0] is None):
+            _streams._dealing().agree_on_global(again=True)
+        return result
+
+    return call
+
+
+_functions: dict[str, Any] = {name: _drawing(name) for name in _WRAPPED}
 _functions |= {
-    name: _settled(getattr(np.random, name)) for name in ("bytes", "get_state", "seed", "set_state")
+    name: _settled(name) for name in ("bytes", "get_state", "seed", "set_bit_generator", "set_state")
 }
-_functions |= {name: getattr(np.random, name) for name in ("get_bit_generator", "set_bit_generator")}
+_functions["get_bit_generator"] = getattr(np.random, "get_bit_generator")  # noqa: B009
 globals().update(_functions)
 
 __getattr__ = _fallback.completed(__name__, "numpy.random")

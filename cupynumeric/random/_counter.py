@@ -23,6 +23,15 @@ from legate_jit.ir.ops import OPS
 _WORD = (1 << 64) - 1
 
 
+def _entropy() -> int | None:
+    """A new seed: the same on all ranks; None for whatever NumPy takes."""
+    if runtime.world is None:
+        return None
+    from cupynumeric.random._dealing import entropy
+
+    return entropy()
+
+
 class CounterBits:
     """A seed and a position in its stream. Not instantiated itself: use `XORWOW`, `MRG32k3a` or `PHILOX4_32_10`."""
 
@@ -33,7 +42,9 @@ class CounterBits:
             raise NotImplementedError("CounterBits is a base class and cannot be instantiated")
         if seed is not None and not isinstance(seed, (int, np.integer)):
             raise TypeError("seed must be an integer or None")
-        sequence = np.random.SeedSequence(None if seed is None else int(seed), spawn_key=(self._family,))
+        sequence = np.random.SeedSequence(
+            _entropy() if seed is None else int(seed), spawn_key=(self._family,)
+        )
         self.seed = seed
         self.key = int(sequence.generate_state(1, np.uint64)[0])
         self.offset = 0

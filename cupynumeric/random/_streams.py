@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -25,11 +26,22 @@ from legate_jit.ir.node import array_type
 _DIRECT_BYTES = 1 << 16
 
 
+def _dealing() -> ModuleType:
+    """Draws over ranks; loaded when there are several."""
+    from cupynumeric.random import _dealing
+
+    return _dealing
+
+
 def _wrapping(base: type, name: str) -> Callable[..., Any]:
     method = getattr(base, name)
 
     @functools.wraps(method)
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if runtime.world is not None:
+            done = _dealing().dealt(self, name, args, kwargs)
+            if done is not None:
+                return done
         out = kwargs.get("out")
         if isinstance(out, ndarray):
             target = host_view(out).copy()
@@ -61,26 +73,46 @@ def _shuffled(base: type) -> Callable[..., None]:
     return call
 
 
-def _filled(fill: Callable[..., Any], size: Any, dtype: Any) -> Any:
-    """A new array of ours that `fill(out=...)` has written, or None when the size is small or absent."""
+def _filled(generator: Any, name: str, size: Any, dtype: Any = np.float64) -> Any:
+    """A new array of ours that NumPy's method has filled, or None when the size is small or absent."""
     if size is None:
         return None
     kind = np.dtype(dtype)
     if kind not in (dtypes.FLOAT32, dtypes.FLOAT64):
         return None
     type_ = array_type(shape_of(size), dtypes.canonical(kind))
+    if runtime.world is not None:
+        done = _dealing().dealt(generator, name, (type_.shape, kind), {})
+        if done is not None:
+            return done
     if type_.nbytes < _DIRECT_BYTES:
         return None
     store, memory = runtime.fresh(type_)
-    fill(out=memory, dtype=kind.type)
+    getattr(np.random.Generator, name)(generator, dtype=kind.type, out=memory)
     return wrap(store)
 
 
 class RandomState(np.random.RandomState):
-    """`numpy.random.RandomState` with arrays of ours as results."""
+    """`numpy.random.RandomState` with arrays of ours as results. Without a seed: the same one on all ranks."""
+
+    def __init__(self, seed: Any = None) -> None:
+        if runtime.world is None:
+            super().__init__(seed)
+            return
+        if seed is None:
+            seed = np.random.MT19937(np.random.SeedSequence(_dealing().entropy()))
+        super().__init__(to_numpy_tree(seed))
+        if isinstance(seed, np.random.BitGenerator):
+            _dealing().agree(self)
+
+    def seed(self, seed: Any = None) -> None:
+        """Start the stream of a seed; of a new one, the same on all ranks, if it is None."""
+        super().seed(to_numpy_tree(seed))
+        if seed is None and runtime.world is not None:
+            _dealing().agree(self)
 
     def __reduce__(self) -> Any:
-        return _restored_state, (self.get_state(legacy=False),)
+        return _restored_state, (self._bit_generator, self.get_state(legacy=False))
 
 
 class Generator(np.random.Generator):
@@ -91,17 +123,22 @@ class Generator(np.random.Generator):
             return CounterGenerator(bit_generator)
         return np.random.Generator.__new__(cls, bit_generator)  # type: ignore[call-arg]
 
+    def __init__(self, bit_generator: Any) -> None:
+        super().__init__(bit_generator)
+        if runtime.world is not None:  # who knows how it was seeded?
+            _dealing().agree(self)
+
     def __reduce__(self) -> Any:
-        return Generator, (self.bit_generator,)
+        return _generator, (self.bit_generator,)
 
     def random(self, size: Any = None, dtype: Any = np.float64, out: Any = None) -> Any:
         """Uniform numbers in [0, 1)."""
-        done = _filled(super().random, size, dtype) if out is None else None
+        done = _filled(self, "random", size, dtype) if out is None else None
         return _plain_random(self, size, dtype, out=out) if done is None else done
 
     def standard_normal(self, size: Any = None, dtype: Any = np.float64, out: Any = None) -> Any:
         """Normal numbers of mean 0 and deviation 1."""
-        done = _filled(super().standard_normal, size, dtype) if out is None else None
+        done = _filled(self, "standard_normal", size, dtype) if out is None else None
         return _plain_normal(self, size, dtype, out=out) if done is None else done
 
     def uniform(self, low: Any = 0.0, high: Any = 1.0, size: Any = None) -> Any:
@@ -109,7 +146,7 @@ class Generator(np.random.Generator):
         plain = all(isinstance(x, (int, float)) for x in (low, high)) and size is not None
         if not plain or not np.isfinite(high - low) or high < low:
             return _plain_uniform(self, low, high, size)
-        done = _filled(super().random, size, np.float64)
+        done = _filled(self, "random", size)
         if done is None:
             return _plain_uniform(self, low, high, size)
         return _ufunc.add(float(low), _ufunc.multiply(float(high) - float(low), done))
@@ -119,7 +156,7 @@ class Generator(np.random.Generator):
         plain = all(isinstance(x, (int, float)) for x in (loc, scale)) and size is not None
         if not plain or scale < 0:
             return _plain_general_normal(self, loc, scale, size)
-        done = _filled(super().standard_normal, size, np.float64)
+        done = _filled(self, "standard_normal", size)
         if done is None:
             return _plain_general_normal(self, loc, scale, size)
         return _ufunc.add(float(loc), _ufunc.multiply(float(scale), done))
@@ -130,7 +167,7 @@ _plain_normal = _wrapping(np.random.Generator, "standard_normal")
 _plain_uniform = _wrapping(np.random.Generator, "uniform")
 _plain_general_normal = _wrapping(np.random.Generator, "normal")
 
-_OWN = {"bit_generator", "bytes", "shuffle", "spawn", "seed", "get_state", "set_state"}
+_OWN = {"bit_generator", "bytes", "shuffle", "spawn", "get_state", "set_state"}
 for _base, _class in ((np.random.RandomState, RandomState), (np.random.Generator, Generator)):
     for _name in dir(_base):
         if not _name.startswith("_") and _name not in _OWN and _name not in vars(_class):
@@ -138,9 +175,17 @@ for _base, _class in ((np.random.RandomState, RandomState), (np.random.Generator
     setattr(_class, "shuffle", _shuffled(_base))  # noqa: B010
 
 
-def _restored_state(state: Any) -> RandomState:
-    done = RandomState()
+def _restored_state(bit_generator: Any, state: Any) -> RandomState:
+    done = RandomState.__new__(RandomState)
+    np.random.RandomState.__init__(done, bit_generator)
     done.set_state(state)
+    return done
+
+
+def _generator(bit_generator: Any) -> Generator:
+    """A generator on bits that are at the same place on all ranks."""
+    done: Generator = Generator.__new__(Generator, bit_generator)
+    np.random.Generator.__init__(done, bit_generator)
     return done
 
 
@@ -152,7 +197,12 @@ def default_rng(seed: Any = None) -> Any:
         return CounterGenerator(seed)
     if isinstance(seed, ndarray):
         seed = host_view(seed)
-    return Generator(np.random.default_rng(seed).bit_generator)
+    if runtime.world is None or seed is not None:
+        made = _generator(np.random.default_rng(seed).bit_generator)
+        if isinstance(seed, (np.random.BitGenerator, np.random.Generator)) and runtime.world is not None:
+            _dealing().agree(made)
+        return made
+    return _generator(np.random.PCG64(np.random.SeedSequence(_dealing().entropy())))
 
 
 def shuffle(x: Any) -> None:
