@@ -16,9 +16,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from types import FrameType
 
 from legate_jit import world
 from legate_jit.cli import launchers, terminal
@@ -316,21 +316,22 @@ def _spawn(
     """Run the command below this process until it ends, passing signals on. typing: what is typed here goes to a console."""
     own_session = not needs_terminal
     pipe = subprocess.PIPE if typing else None
-    try:
-        # Launchers talk to their ranks through file descriptors: they are left open.
-        child = subprocess.Popen(
-            command,
-            stdin=pipe,
-            stdout=pipe,
-            env=dict(environment),
-            start_new_session=own_session,
-            close_fds=False,
-            preexec_fn=_dying_with_parent(),
-        )
-    except OSError as error:
-        sys.stderr.write(f"legate: cannot run {command[0]!r}: {error.strerror}\n")
-        return 127
-    with _passing_signals_on(child, own_session, FORWARDED[1:] if typing else FORWARDED):
+    with _held_signals(FORWARDED[1:] if typing else FORWARDED) as pass_on:
+        try:
+            # Launchers talk to their ranks through file descriptors: they are left open.
+            child = subprocess.Popen(
+                command,
+                stdin=pipe,
+                stdout=pipe,
+                env=dict(environment),
+                start_new_session=own_session,
+                close_fds=False,
+                preexec_fn=_dying_with_parent(),
+            )
+        except OSError as error:
+            sys.stderr.write(f"legate: cannot run {command[0]!r}: {error.strerror}\n")
+            return 127
+        pass_on(child, own_session)
         if typing:
             terminal.converse(child)
         code = child.wait()
@@ -350,25 +351,42 @@ def _dying_with_parent() -> Callable[[], object] | None:
 
 
 @contextlib.contextmanager
-def _passing_signals_on(
-    child: subprocess.Popen[bytes], own_session: bool, signals: tuple[signal.Signals, ...]
-) -> Iterator[None]:
-    """Signals sent to this process go to the child. Keys pressed in its own session it gets from the terminal itself.
+def _held_signals(
+    signals: tuple[signal.Signals, ...],
+) -> Iterator[Callable[[subprocess.Popen[bytes], bool], None]]:
+    """Signals sent to this process go to a child as soon as there is one: call what this yields with it.
 
-    A signal that this process was told to ignore (`nohup`, a shell's background job) stays ignored.
+    In its own session it gets keys pressed in ours by us; otherwise from the terminal itself. A signal that this process was told
+    to ignore (`nohup`, a shell's background job) stays ignored.
     """
-
-    def forward(number: int, frame: FrameType | None) -> None:
-        if own_session or number not in (signal.SIGINT, signal.SIGQUIT):
-            child.send_signal(number)
-
+    # Not passed on by handlers: those run when the main thread next looks, and input() may sleep through a signal.
+    receiver, sender = os.pipe()
+    os.set_blocking(sender, False)
     heeded = [number for number in signals if signal.getsignal(number) != signal.SIG_IGN]
-    before = {number: signal.signal(number, forward) for number in heeded}
+    threads = []
+
+    def pass_on(child: subprocess.Popen[bytes], own_session: bool) -> None:
+        def run() -> None:
+            while numbers := os.read(receiver, 64):
+                for number in numbers:
+                    if number in heeded and (own_session or number not in (signal.SIGINT, signal.SIGQUIT)):
+                        child.send_signal(number)
+
+        threads.append(threading.Thread(target=run, daemon=True))
+        threads[0].start()
+
+    woken = signal.set_wakeup_fd(sender)
+    before = {number: signal.signal(number, lambda number, frame: None) for number in heeded}
     try:
-        yield
+        yield pass_on
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        signal.set_wakeup_fd(woken)
+        os.close(sender)
+        for thread in threads:
+            thread.join()
+        os.close(receiver)
 
 
 def _end_group(group: int) -> None:

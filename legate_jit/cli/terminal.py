@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from typing import IO
 
 __all__ = ["Splitter", "converse"]
@@ -74,8 +75,11 @@ class _Conversation:
         _write(splitter.last())
         self._prompts.put(None)
         self._over = True
-        if self._asking:
-            os.kill(os.getpid(), signal.SIGINT)  # nobody waits for the line any more
+        while (
+            self._asking
+        ):  # nobody waits for the line any more; input() may miss a signal just before it looks for keys
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.05)
 
     def run(self) -> None:
         """Answer until the end."""
@@ -83,11 +87,10 @@ class _Conversation:
         while prompt is not None:
             try:
                 prompt = self._prompts.get()
-            except KeyboardInterrupt:  # pressed while the ranks compute
-                self._send(_INTERRUPT)
-            else:
                 if prompt is not None:
                     self._answer(prompt)
+            except KeyboardInterrupt:  # pressed while the ranks compute
+                self._send(_INTERRUPT)
 
     def _answer(self, prompt: str) -> None:
         self._asking = True
@@ -122,5 +125,8 @@ def converse(child: subprocess.Popen[bytes]) -> None:
         import readline  # noqa: F401  input() then has history and editing
     assert child.stdin is not None and child.stdout is not None
     conversation = _Conversation(child.stdin, child.stdout)
-    threading.Thread(target=conversation.pass_on, daemon=True).start()
+    reader = threading.Thread(target=conversation.pass_on, daemon=True)
+    reader.start()
     conversation.run()
+    with contextlib.suppress(KeyboardInterrupt):  # of the reader itself, a moment late
+        reader.join()
