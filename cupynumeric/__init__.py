@@ -29,6 +29,7 @@ from cupynumeric._hosted import *  # noqa: F403
 from cupynumeric._joining import *  # noqa: F403
 from cupynumeric._logic import *  # noqa: F403
 from cupynumeric._math import *  # noqa: F403
+from cupynumeric._matrices import *  # noqa: F403
 from cupynumeric._nan import *  # noqa: F403
 from cupynumeric._padding import *  # noqa: F403
 from cupynumeric._products import *  # noqa: F403

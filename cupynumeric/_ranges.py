@@ -18,8 +18,9 @@ from cupynumeric._convert import (
     lift,
     to_numpy_tree,
 )
-from cupynumeric._creation import check_device, coordinates, empty
+from cupynumeric._creation import check_device, empty
 from cupynumeric._indexing import reshaped
+from cupynumeric._matrices import coordinates
 from cupynumeric._shape import broadcast_to, cast
 from legate_jit.ir import dtypes
 

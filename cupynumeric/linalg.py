@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.linalg import LinAlgError
 
-from cupynumeric import _creation, _elementwise, _factored, _fallback, _products, _reduce, _reductions, _ufunc
+from cupynumeric import _elementwise, _factored, _fallback, _matrices, _products, _reduce, _reductions, _ufunc
 from cupynumeric._array import ndarray
 from cupynumeric._calls import cast, deliver, hosted, lift, lift_all, on_host, wrapped
 from cupynumeric._convert import host_view
@@ -433,7 +433,7 @@ def expm(a: Any, method: str = "pade") -> Any:
 
 def _eye(a: Any) -> Any:
     """The identity of a's size, made as a is."""
-    make = _creation.eye if isinstance(a, ndarray) else np.eye
+    make = _matrices.eye if isinstance(a, ndarray) else np.eye
     return make(a.shape[-1], dtype=a.dtype)
 
 

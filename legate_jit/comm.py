@@ -13,15 +13,15 @@ import time
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from operator import invert
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from legate_jit.exchange import SMALL, Box, Exchange, Listed, Pattern, split
 from legate_jit.staging import Staged
+from legate_jit.trees import COMBINERS, FEW, LARGE, Operator, Tree, of_those_that_count, same
 
 __all__ = [
-    "COMBINERS",
     "Combination",
     "Comm",
     "LocalComm",
@@ -29,18 +29,12 @@ __all__ = [
     "PeerLost",
     "Request",
     "Traffic",
-    "combining",
-    "gathering",
 ]
-
-Operator = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 #: exchanges that `fetch` keeps prepared
 _KEPT = 512
 #: tags of what is not an exchange (5: staged fetches); exchanges have those from 16 on
 _OBJECT, _COMBINE, _BARRIER, _AGREE = 1, 2, 3, 4
-#: combined arrays of more bytes are cut among the ranks, if there are at most so many ranks
-_LARGE, _FEW = 1 << 18, 32
 
 
 class PeerLost(RuntimeError):
@@ -79,138 +73,6 @@ class Traffic:
         self.nbytes += nbytes
 
 
-# ---- what is combined ---------------------------------------------------------------------------------------------
-
-
-def _first_of(better: Callable[[Any, Any], Any]) -> Operator:
-    """Of pairs (value, index), as a structured array: the better value, NaN before any; of equals the lower index."""
-
-    def combine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        x, y = a["value"], b["value"]
-        nan_x, nan_y = x != x, y != y
-        wins = (nan_y & ~nan_x) | (~nan_x & better(y, x))
-        ties = (nan_x & nan_y) | (x == y)
-        wins = np.where(ties, b["index"] < a["index"], wins)
-        return np.where(wins, b, a)
-
-    return combine
-
-
-def _of_those_that_count(op: Operator) -> Operator:
-    """Of pairs (value, counts), as a structured array: `op` of the values that count."""
-
-    def combine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        result = np.where(b["counts"] & ~a["counts"], b, a)
-        both = a["counts"] & b["counts"]
-        if both.any():
-            result["value"][both] = op(a["value"][both], b["value"][both])
-        return result
-
-    return combine
-
-
-#: what `combine` does with the results of a lower rank and a higher one. `argmin` and `argmax` are of structured arrays with the
-#: fields `value` and `index`
-COMBINERS: dict[str, Operator] = {
-    "sum": np.add,
-    "prod": np.multiply,
-    "min": np.minimum,
-    "max": np.maximum,
-    "fmin": np.fmin,
-    "fmax": np.fmax,
-    "any": np.logical_or,
-    "all": np.logical_and,
-    "or": np.bitwise_or,
-    "and": np.bitwise_and,
-    "xor": np.bitwise_xor,
-    "argmin": _first_of(np.less),
-    "argmax": _first_of(np.greater),
-}
-
-
-class _Step(NamedTuple):
-    """What a rank does with another one on the way: it gives what it has, takes the other's, or both. `joins`: what it takes is
-    combined with what it has, the lower rank's first; else it is the result."""
-
-    peer: int
-    sends: bool
-    receives: bool
-    joins: bool
-    lower: bool
-
-    def result(self, mine: np.ndarray, theirs: np.ndarray, op: Operator) -> tuple[np.ndarray, np.ndarray]:
-        """What the rank has now, and memory that is free."""
-        if not self.receives:
-            return mine, theirs
-        if not self.joins:
-            return theirs, mine
-        both = (mine, theirs) if self.lower else (theirs, mine)
-        return _same(op(*both), mine), theirs
-
-
-class _Tree:
-    """The order in which the ranks' parts are combined: neighbors first, the same for messages and for arrays at hand.
-
-    With R = 2**k + e ranks, the first 2e of them combine in pairs; then 2**k parts are left, which combine by doubling distances.
-    """
-
-    def __init__(self, size: int) -> None:
-        self.leaves = 1 << (size.bit_length() - 1)
-        self.paired = 2 * (size - self.leaves)
-
-    def leaf(self, rank: int) -> int:
-        """The number of the part that the rank's is in after the pairs."""
-        return rank // 2 if rank < self.paired else rank - self.paired // 2
-
-    def rank(self, leaf: int) -> int:
-        """The (lower) rank that has this part."""
-        return 2 * leaf if 2 * leaf < self.paired else leaf + self.paired // 2
-
-    def steps(self, rank: int) -> list[_Step]:
-        """What `rank` does, in order, until it has the result."""
-        if rank < self.paired and rank % 2:
-            return [
-                _Step(rank - 1, sends=True, receives=False, joins=False, lower=False),
-                _Step(rank - 1, sends=False, receives=True, joins=False, lower=False),
-            ]
-        steps = []
-        if rank < self.paired:
-            steps.append(_Step(rank + 1, sends=False, receives=True, joins=True, lower=True))
-        leaf, distance = self.leaf(rank), 1
-        while distance < self.leaves:
-            peer = self.rank(leaf ^ distance)
-            steps.append(_Step(peer, sends=True, receives=True, joins=True, lower=not leaf & distance))
-            distance *= 2
-        if rank < self.paired:
-            steps.append(_Step(rank + 1, sends=True, receives=False, joins=False, lower=True))
-        return steps
-
-    def fold(self, parts: Sequence[np.ndarray], op: Operator) -> np.ndarray:
-        """All parts combined, in this order."""
-        paired = [op(parts[k], parts[k + 1]) for k in range(0, self.paired, 2)]
-        level = [*paired, *parts[self.paired :]]
-        while len(level) > 1:
-            level = [op(level[k], level[k + 1]) for k in range(0, len(level), 2)]
-        return level[0]
-
-
-def combining(rank: int, size: int, elements: int, itemsize: int) -> tuple[int, int]:
-    """The messages that a rank sends to `combine` an array, and their bytes; it receives as many."""
-    if size == 1:
-        return 0, 0
-    if elements * itemsize > _LARGE and 2 < size <= _FEW:
-        share = -(-elements // size)
-        own = min(max(elements - rank * share, 0), share)
-        return 2 * (size - 1), itemsize * (elements - own + (size - 1) * own)
-    sends = sum(step.sends for step in _Tree(size).steps(rank))
-    return sends, sends * elements * itemsize
-
-
-def gathering(size: int, nbytes: int) -> tuple[int, int]:
-    """The messages that a rank sends to `gather` arrays of so many bytes, and their bytes; it receives as many."""
-    return (size - 1).bit_length(), (size - 1) * nbytes
-
-
 # ---- ranks ----------------------------------------------------------------------------------------------------------
 
 
@@ -235,7 +97,7 @@ class Comm:
         self.deadline: float | None = None
         #: called before arrays are exchanged, with what for (or nothing): here the ranks may agree that they all do so
         self.meeting: Callable[..., None] | None = None
-        self._tree = _Tree(size)
+        self._tree = Tree(size)
         self._tags = 0
         self._exchanges: dict[Hashable, Exchange] = {}
         self._staged: dict[Hashable, list[Staged]] = {}
@@ -399,7 +261,7 @@ class Comm:
             prepared = self.combination(array.shape, array.dtype)
             return prepared.run(self, array, function, np.empty(array.shape, array.dtype))
         mine = np.array(array, order="C", copy=True)
-        if mine.nbytes > _LARGE and 2 < self.size <= _FEW:
+        if mine.nbytes > LARGE and 2 < self.size <= FEW:
             return self._combine_in_parts(mine, function)
         return self._combine_whole(mine, function)
 
@@ -408,7 +270,7 @@ class Comm:
         function = COMBINERS[op] if isinstance(op, str) else op
         flagged = np.empty(array.shape, [("value", array.dtype), ("counts", np.bool_)])
         flagged["value"], flagged["counts"] = array, counts
-        return np.ascontiguousarray(self.combine(flagged, _of_those_that_count(function))["value"])
+        return np.ascontiguousarray(self.combine(flagged, of_those_that_count(function))["value"])
 
     def combination(self, shape: tuple[int, ...], dtype: np.dtype) -> Combination:
         """What combines small arrays (of at most SMALL bytes) of one shape and dtype. There must be other ranks."""
@@ -464,7 +326,7 @@ class Comm:
         result = gathered[0]
         for k in range(1, self.rank):
             result = function(result, gathered[k])
-        return _same(result, gathered[0])
+        return same(result, gathered[0])
 
     def gather(self, array: np.ndarray) -> np.ndarray:
         """The ranks' arrays (of one shape and dtype), stacked along a new first axis, on every rank."""
@@ -616,11 +478,6 @@ class _Link:
 def _raw(array: np.ndarray) -> np.ndarray:
     """The memory of a C-contiguous array as bytes."""
     return array.reshape(-1).view(np.uint8)
-
-
-def _same(result: np.ndarray, like: np.ndarray) -> np.ndarray:
-    """The result of combining with the dtype, shape and layout of what was combined (any of ints is bool, a 0-D sum a scalar)."""
-    return np.ascontiguousarray(result, like.dtype).reshape(like.shape)
 
 
 class LocalComm(Comm):

@@ -17,7 +17,7 @@ import numpy as np
 from legate_jit import collectives
 from legate_jit.backends import library
 from legate_jit.backends.memory import Buffer
-from legate_jit.comm import Combination, Comm, combining, gathering
+from legate_jit.comm import Combination, Comm
 from legate_jit.exchange import SMALL
 from legate_jit.execute import array_of
 from legate_jit.ir.exchanges import Combine, Fetch, neutral
@@ -25,6 +25,7 @@ from legate_jit.ir.neighbors import Between
 from legate_jit.ir.node import ArrayType
 from legate_jit.ir.steps import Argument, Call
 from legate_jit.staging import ADDRESSES, Memory, Staged, array_at, contiguous
+from legate_jit.trees import combining, gathering
 
 __all__ = ["bind", "combined", "current"]
 

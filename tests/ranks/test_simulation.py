@@ -13,7 +13,7 @@ import pytest
 
 import cupynumeric as np
 import legate
-from legate_jit import comm, ranks, runtime
+from legate_jit import ranks, runtime, trees
 from legate_jit.comm import Comm
 from legate_jit.ir import choose, layout
 from legate_jit.simulation import report
@@ -178,7 +178,7 @@ def test_combining_sends_as_many_bytes_as_counted(size: int, elements: int) -> N
         return end.traffic.messages, end.traffic.nbytes
 
     found = run_ranks(size, rank)
-    assert found == [comm.combining(k, size, elements, 8) for k in range(size)]
+    assert found == [trees.combining(k, size, elements, 8) for k in range(size)]
 
 
 def test_kinds_of_exchanges(within: Callable[..., Any]) -> None:
