@@ -23,7 +23,7 @@ from legate_jit.backends.memory import Buffer
 from legate_jit.config import config
 from legate_jit.execute import Runnable, progress
 from legate_jit.ir import dtypes, index, infer
-from legate_jit.ir.node import ArrayType, Signature
+from legate_jit.ir.node import ArrayType, Signature, array_type
 from legate_jit.ir.ops import OPS
 from legate_jit.poison import poisoned
 from legate_jit.store import Bitcast, Lens, Part, Reshaped, Store, _lenses, read_step, release
@@ -496,7 +496,7 @@ def host(store: Store) -> np.ndarray:
     if world is not None:
         world.settle(store)
     assert store.buffer is not None
-    return store.buffer.as_numpy(store.type.shape, store.type.dtype, False)
+    return store.buffer.shown(store.type.shape, store.type.dtype, False)
 
 
 def settled(store: Store) -> Buffer:
@@ -590,32 +590,26 @@ def _short_read() -> None:
 
 def adopt_host(array: np.ndarray) -> Store:
     """A Store on the memory of a C-contiguous NumPy array of a supported dtype, which nobody else may refer to."""
-    from legate_jit.ir.node import array_type
-
     return buffer_store(Buffer.wrap(array), array_type(array.shape, dtypes.canonical(array.dtype)))
 
 
 def from_host(array: np.ndarray) -> Store:
     """A Store with a copy of a NumPy array of a supported dtype."""
-    from legate_jit.ir.node import array_type
-
     type_ = array_type(array.shape, dtypes.canonical(array.dtype))
     buffer = memory.allocate(type_.nbytes)
-    buffer.as_numpy(type_.shape, type_.dtype, True)[...] = array
+    buffer.shown(type_.shape, type_.dtype, True)[...] = array
     return buffer_store(buffer, type_)
 
 
 def adopt(array: np.ndarray) -> Store:
     """A Store that takes over a C-contiguous NumPy array of a supported dtype; nobody else may write it any more."""
-    from legate_jit.ir.node import array_type
-
     return buffer_store(Buffer.wrap(array), array_type(array.shape, dtypes.canonical(array.dtype)))
 
 
 def fresh(type_: ArrayType) -> tuple[Store, np.ndarray]:
     """A Store with undefined contents, and a writable NumPy array over it for whoever fills it now."""
     buffer = memory.allocate(type_.nbytes)
-    return buffer_store(buffer, type_), buffer.as_numpy(type_.shape, type_.dtype, True)
+    return buffer_store(buffer, type_), buffer.shown(type_.shape, type_.dtype, True)
 
 
 class _Pace:
