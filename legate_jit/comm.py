@@ -22,6 +22,7 @@ from legate_jit.staging import Staged
 from legate_jit.trees import COMBINERS, FEW, LARGE, Operator, Tree, of_those_that_count, same
 
 __all__ = [
+    "AGREE",
     "Combination",
     "Comm",
     "LocalComm",
@@ -34,7 +35,7 @@ __all__ = [
 #: exchanges that `fetch` keeps prepared
 _KEPT = 512
 #: tags of what is not an exchange (5: staged fetches); exchanges have those from 16 on
-_OBJECT, _COMBINE, _BARRIER, _AGREE = 1, 2, 3, 4
+_OBJECT, _COMBINE, _BARRIER, AGREE = 1, 2, 3, 4
 
 
 class PeerLost(RuntimeError):
@@ -97,6 +98,8 @@ class Comm:
         self.deadline: float | None = None
         #: called before arrays are exchanged, with what for (or nothing): here the ranks may agree that they all do so
         self.meeting: Callable[..., None] | None = None
+        #: messages under way that need tending while the rank waits for something else
+        self.tended = 0
         self._tree = Tree(size)
         self._tags = 0
         self._exchanges: dict[Hashable, Exchange] = {}
@@ -129,6 +132,13 @@ class Comm:
 
     def forget(self, message: Any) -> None:
         """A prepared message, which is not under way, is not needed any more."""
+
+    def is_tended(self, message: Any) -> bool:
+        """Whether a prepared message, while it is under way, may need this rank to wait for messages, or to `tend` them."""
+        return False
+
+    def tend(self) -> None:
+        """See to messages that are under way."""
 
     #: largest tag
     last_tag = (1 << 15) - 1
@@ -415,6 +425,14 @@ class Comm:
         half = len(numbers)
         return most[:half] == tuple(map(invert, most[half:]))
 
+    def forget_links(self) -> None:
+        """Prepare the messages of agreements again when they are needed."""
+        for links in self._links.values():
+            for link in links:
+                self.forget(link.receipt)
+                self.forget(link.message)
+        self._links.clear()
+
     def _make_links(self, count: int) -> list[_Link]:
         distances = [1 << k for k in range((self.size - 1).bit_length())]
         return [_Link(self, d, count) for d in distances]
@@ -461,8 +479,8 @@ class _Link:
         self.to, self.source = (comm.rank + distance) % comm.size, (comm.rank - distance) % comm.size
         self.packing = struct.Struct(f"={count}q")
         self.mine, self.theirs = bytearray(self.packing.size), bytearray(self.packing.size)
-        self.receipt = comm.prepare_receive(np.frombuffer(self.theirs, np.uint8), self.source, _AGREE)
-        self.message = comm.prepare_send(np.frombuffer(self.mine, np.uint8), self.to, _AGREE)
+        self.receipt = comm.prepare_receive(np.frombuffer(self.theirs, np.uint8), self.source, AGREE)
+        self.message = comm.prepare_send(np.frombuffer(self.mine, np.uint8), self.to, AGREE)
 
     def highest(self, comm: Comm, numbers: tuple[int, ...]) -> tuple[int, ...]:
         """The larger of each number and what the rank below has."""

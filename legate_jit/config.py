@@ -12,6 +12,7 @@ Knows names and their values, not what they do.
 | LEGATE_JIT_TIER0 | 0, 1 | interpret small windows the first times they are seen (default 1) |
 | LEGATE_JIT_VIRTUAL_RANKS | 1..8 | deal arrays out to so many ranks that are threads of this process: for trying programs |
 | LEGATE_JIT_DEALT_FROM | a number | of several ranks, each has all of an array of fewer elements (default 262144) |
+| LEGATE_JIT_SHARED_BYTES | a number | largest message through memory that ranks of a node share (0: none; default 262144) |
 | LEGATE_JIT_SIMULATE_RANKS | a number | run nothing, plan for so many ranks, and report at the end what they would do |
 | LEGATE_JIT_SIMULATE_READS | a number | what reads of arrays give in a simulation (default 0) |
 | LEGATE_JIT_SIMULATE_REPORT | a path | where the report of a simulation goes as JSON |
@@ -32,6 +33,8 @@ STAGES = ("graph", "simplified", "pieces", "lowered", "fused", "kernels", "sched
 DEFAULT_STAGES = ("graph", "kernels", "schedule")
 #: over several ranks, halos of an array of 512 x 512 cost about what two ranks save
 DEALT_FROM = 1 << 18
+#: larger messages between ranks of a node are quicker by MPI, or travel from array to array
+SHARED_BYTES = 1 << 18
 LEVELS = ("0", "1", "2", "3", "4")
 VIRTUAL = ("1", "2", "3", "4", "5", "6", "7", "8")
 
@@ -48,6 +51,7 @@ class Config:
     tier0: bool = True
     virtual_ranks: int = 1
     dealt_from: int = DEALT_FROM
+    shared_bytes: int = SHARED_BYTES
     simulated_ranks: int = 0
     simulated_reads: float = 0.0
     simulation_report: str = ""
@@ -94,6 +98,7 @@ def from_environment(environment: Mapping[str, str]) -> Config:
         tier0=_choice(environment, "LEGATE_JIT_TIER0", ("1", "0")) == "1",
         virtual_ranks=int(_choice(environment, "LEGATE_JIT_VIRTUAL_RANKS", VIRTUAL)),
         dealt_from=_count(environment, "LEGATE_JIT_DEALT_FROM") or DEALT_FROM,
+        shared_bytes=_amount(environment, "LEGATE_JIT_SHARED_BYTES", SHARED_BYTES),
         simulated_ranks=_count(environment, "LEGATE_JIT_SIMULATE_RANKS"),
         simulated_reads=_number(environment, "LEGATE_JIT_SIMULATE_READS"),
         simulation_report=environment.get("LEGATE_JIT_SIMULATE_REPORT", ""),
@@ -106,6 +111,13 @@ def _count(environment: Mapping[str, str], name: str) -> int:
     if text and not (text.isdecimal() and int(text)):
         raise ValueError(f"{name} must be a positive number, not {text!r}")
     return int(text or 0)
+
+
+def _amount(environment: Mapping[str, str], name: str, default: int) -> int:
+    text = environment.get(name, "")
+    if text and not text.isdecimal():
+        raise ValueError(f"{name} must be a number, not {text!r}")
+    return int(text) if text else default
 
 
 def _number(environment: Mapping[str, str], name: str) -> float:

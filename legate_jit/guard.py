@@ -385,11 +385,27 @@ def _connect() -> Guard | None:
     """The guard of this rank, None when it is alone; ends the program if there is no world."""
     try:
         world.check(os.environ)
-        return Guard(world.connect()) if world.world.size > 1 else None
+        if world.world.size == 1:
+            return None
+        comm = world.connect()
+        _share_memory(comm)
+        return Guard(comm)
     except world.WorldError as error:
         if world.world.rank == 0:
             sys.stderr.write(f"legate-jit: {error}\n")
         raise SystemExit(1) from None
+
+
+def _share_memory(comm: Comm) -> None:
+    """Let small messages on this node travel through shared memory, where that is possible."""
+    share = getattr(comm, "share", None)
+    if share is None:
+        return
+    node = share(config.config.shared_bytes)
+    if config.config.debug and node.reason:
+        sys.stderr.write(
+            f"[legate-jit] rank {comm.rank} of {comm.size}: {node.reason}; messages of MPI instead\n"
+        )
 
 
 def install() -> Guard | None:

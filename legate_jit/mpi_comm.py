@@ -1,6 +1,7 @@
 """Ranks as processes of MPI. The only module that imports mpi4py, and only programs of several ranks import it.
 
-Arrays travel as bytes of their own memory, by non-blocking and persistent messages; nothing is pickled but small objects.
+Arrays travel as bytes of their own memory, by non-blocking and persistent messages; nothing is pickled but small objects. Small
+messages between ranks of a node may travel through memory that they share (`shared`).
 """
 
 from __future__ import annotations
@@ -10,9 +11,13 @@ from typing import Any
 import numpy as np
 from mpi4py import MPI
 
-from legate_jit.comm import Comm, Request
+from legate_jit.comm import AGREE, Comm, Request
+from legate_jit.shared import Expected, Node, Sent
 
 __all__ = ["MpiComm"]
+
+#: agreements by messages of MPI, before they travel through shared memory: programs that need few do not load a compiler for them
+_FEW = 20
 
 
 class MpiComm(Comm):
@@ -23,6 +28,16 @@ class MpiComm(Comm):
         super().__init__(self.mpi.Get_rank(), self.mpi.Get_size())
         limit = self.mpi.Get_attr(MPI.TAG_UB)
         self.last_tag = min(int(limit), (1 << 30) - 1) if limit else (1 << 15) - 1
+        self._node: Node | None = None
+        self._agreements = 0
+
+    def share(self, limit: int) -> Node:
+        """Send prepared messages of at most so many bytes to ranks of this node through shared memory from now on. Collective;
+        before any message is prepared."""
+        together = self.mpi.Split_type(MPI.COMM_TYPE_SHARED)
+        self._node = Node(self, together.allgather, limit)
+        together.Free()
+        return self._node
 
     def start_send(self, memory: np.ndarray, peer: int, tag: int) -> Request:
         """MPI_Isend."""
@@ -35,11 +50,17 @@ class MpiComm(Comm):
         return request
 
     def prepare_send(self, memory: np.ndarray, peer: int, tag: int) -> Any:
-        """MPI_Send_init."""
+        """MPI_Send_init, or a slot in shared memory."""
+        node = self._node
+        if node is not None and (tag != AGREE or self._agreements > _FEW) and node.takes(memory, peer):
+            return node.send(memory, peer, tag)
         return self.mpi.Send_init([memory, MPI.BYTE], peer, tag)
 
     def prepare_receive(self, memory: np.ndarray, peer: int, tag: int) -> Any:
-        """MPI_Recv_init."""
+        """MPI_Recv_init, or a slot in shared memory."""
+        node = self._node
+        if node is not None and (tag != AGREE or self._agreements > _FEW) and node.takes(memory, peer):
+            return node.receive(memory, peer, tag)
         return self.mpi.Recv_init([memory, MPI.BYTE], peer, tag)
 
     def begin(self, message: Any) -> Request:
@@ -52,6 +73,21 @@ class MpiComm(Comm):
         """MPI_Request_free."""
         if not MPI.Is_finalized():
             message.Free()
+
+    def agree(self, *numbers: int) -> bool:
+        """As every `Comm`."""
+        self._agreements += 1
+        if self._agreements == _FEW + 1:
+            self.forget_links()
+        return super().agree(*numbers)
+
+    def is_tended(self, message: Any) -> bool:
+        """What travels by MPI."""
+        return not isinstance(message, Sent | Expected)
+
+    def tend(self) -> None:
+        """MPI_Iprobe: MPI moves messages when it is called."""
+        self.mpi.Iprobe(MPI.ANY_SOURCE, MPI.ANY_TAG)
 
     def abort(self, code: int) -> None:
         """MPI_Abort of all processes. May return before they have ended, this one included."""

@@ -35,7 +35,16 @@ from dataclasses import dataclass
 
 from legate_jit.backends.entry import ENTRY_TEXT
 
-__all__ = ["BLOCK_HEADER", "FUTEX_CALLS", "LINE", "SYMBOLS", "Field", "block_bytes", "program_text"]
+__all__ = [
+    "BLOCK_HEADER",
+    "FUTEX_CALLS",
+    "LINE",
+    "SYMBOLS",
+    "Field",
+    "block_bytes",
+    "pausing",
+    "program_text",
+]
 
 LINE = 64
 """Bytes between fields that different threads write, so that they never share a cache line."""
@@ -119,6 +128,12 @@ def _processor(architecture: str) -> _Processor:
             return _ARM
         case _:
             return _OTHER
+
+
+def pausing(architecture: str) -> tuple[str, str]:
+    """What to declare, and the instruction, for pausing between two looks at memory."""
+    machine = _processor(architecture)
+    return machine.declare, machine.pause
 
 
 def program_text(triple: str) -> str:

@@ -1,0 +1,326 @@
+"""Shared memory: messages between ranks of one node without MPI, through memory that both have mapped.
+
+Only prepared messages travel so, if they are small enough. Each tag of `TAGS` has a channel of its own from each rank to each
+other one, and in it the rules of MPI hold: messages arrive in the order they were sent, where they are expected. A
+rank owns the memory of the channels from it to others: a file without a name that the others open through the process that has
+it, so nothing is left when the processes are gone, however they ended. Knows no MPI, and of arrays their bytes.
+
+**Nobody waits for ever** for a free slot where ranks begin the same messages in the same order and expect before they send: who
+expects message n takes message n - SLOTS out first. So who sends message n waits at most until the receiver begins the same
+exchange, and the rank that is behind all others finds its slots free.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from legate_jit.backends import channel, threads
+from legate_jit.backends.channel import Word
+from legate_jit.comm import Comm, Overdue
+
+__all__ = ["SLOTS", "TAGS", "Expected", "Node", "Sent"]
+
+#: tags of prepared messages that may travel so: combined arrays, agreements, staged fetches, and all exchanges together (their
+#: order is the same on all ranks)
+TAGS = (2, 4, 5, 16)
+#: messages of one tag that may be under way from a rank to another one
+SLOTS = 8
+#: nanoseconds of a wait after which a rank gives its processor away between looks, and after which it sleeps; where ranks share
+#: processors the others need them at once
+_PATIENCE, _CROWDED = (50_000, 200_000), (0, 20_000)
+#: nanoseconds of a sleep that nobody ends, and of one with a deadline
+_LONG, _SHORT = 100_000_000, 1_000_000
+#: looks at messages of MPI that are under way until a rank that waits begins to pause between them, and seconds of a pause
+_LOOKS, _PAUSE = 200, 5e-5
+
+
+class _Place(NamedTuple):
+    """What a rank says of itself to the others of its node."""
+
+    rank: int
+    process: int
+    file: int  # -1: it has no memory to share
+    size: int
+    processors: frozenset[int]
+
+
+class _Segment:
+    """Memory for what one rank sends to the ranks of its node, or the part of another rank's for messages to this one.
+
+    size: bytes of the largest message. OSError if the system refuses.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._stride = -(-size // channel.LINE) * channel.LINE
+        each = len(TAGS) * channel.channel_bytes(SLOTS, self._stride)
+        self._each = -(-each // mmap.ALLOCATIONGRANULARITY) * mmap.ALLOCATIONGRANULARITY
+        self._memory: mmap.mmap | None = None
+        self._address = 0
+
+    def make(self, receivers: int) -> int:
+        """New memory; the number of its file, to be closed when all have opened it. Pages become memory when they are used."""
+        file = os.memfd_create("legate-jit")
+        try:
+            os.ftruncate(file, self._each * receivers)
+            self._map(file, 0, receivers)
+        except BaseException:
+            os.close(file)
+            raise
+        return file
+
+    def open(self, process: int, file: int, receiver: int) -> None:
+        """The part for one receiver of another process's memory."""
+        here = os.open(f"/proc/{process}/fd/{file}", os.O_RDWR | os.O_CLOEXEC)
+        try:
+            self._map(here, self._each * receiver, 1)
+        finally:
+            os.close(here)
+
+    def _map(self, file: int, offset: int, receivers: int) -> None:
+        self._memory = mmap.mmap(file, self._each * receivers, offset=offset)
+        self._address = ctypes.addressof(ctypes.c_char.from_buffer(self._memory))
+
+    def end(self, receiver: int, tag: int, sends: bool, patience: tuple[int, int]) -> _End:
+        """One end of a channel; receiver: the number of its part among those mapped."""
+        base = self._address + receiver * self._each
+        base += TAGS.index(tag) * channel.channel_bytes(SLOTS, self._stride)
+        return _End(base, self._stride, sends, patience, self)
+
+
+class _End:
+    """One end of a channel: what it needs to call native code."""
+
+    __slots__ = ("_keep", "_record", "block", "done", "handle", "record")
+
+    def __init__(
+        self, base: int, stride: int, sends: bool, patience: tuple[int, int], keep: _Segment
+    ) -> None:
+        code = channel.code()
+        words = (ctypes.c_int64 * Word.COUNT)()
+        sent, taken = base + channel.SENT, base + channel.TAKEN
+        words[Word.OTHERS], words[Word.OWN] = (taken, sent) if sends else (sent, taken)
+        words[Word.AHEAD] = SLOTS if sends else 0
+        words[Word.SLOT], words[Word.STRIDE], words[Word.MASK] = base + channel.SLOTS, stride, SLOTS - 1
+        words[Word.SPIN], words[Word.YIELD] = patience
+        #: address of the block
+        self.block = ctypes.addressof(words)
+        #: [0]: messages handled
+        self.done = memoryview(words).cast("B").cast("q")[Word.DONE : Word.DONE + 1]
+        #: address of `put` or `take`
+        self.handle = code.address("put" if sends else "take")
+        self._record = (ctypes.c_int64 * threads.RECORD_WORDS)(code.address("wait"), self.block, 1, 1)
+        self.record = ctypes.addressof(self._record)
+        self._keep = keep, code
+
+    def wait(self, comm: Comm, peer: int, looks: int) -> None:
+        """Until there may be something to do; looks: how often this was called for the same. Messages of MPI that are under way
+        are looked after, without which they may not move. `Overdue` after the deadline."""
+        if comm.deadline is not None and time.monotonic() > comm.deadline:
+            comm.awaited = -1
+            raise Overdue(peer)
+        if not comm.tended:
+            threads.run_program(self.record, 0, 1, _LONG if comm.deadline is None else _SHORT, 1)
+            return
+        comm.tend()
+        if looks > _LOOKS:
+            time.sleep(_PAUSE)
+
+
+class _Line:
+    """The messages with one tag from or to one other rank."""
+
+    __slots__ = ("begun", "comm", "end", "expected", "peer")
+
+    def __init__(self, comm: Comm, peer: int, end: _End) -> None:
+        self.comm, self.peer, self.end = comm, peer, end
+        #: messages begun, and of those expected the ones that may not be there, in order
+        self.begun = 0
+        self.expected: deque[Expected] = deque()
+
+    def put(self, message: Sent) -> None:
+        """Wait for a free slot and send."""
+        comm, end, looks = self.comm, self.end, 0
+        comm.since, comm.awaited = time.monotonic(), self.peer
+        while end.done[0] == self.begun:
+            end.wait(comm, self.peer, looks)
+            threads.call_kernel(end.handle, message.nbytes, 0, end.block, message.address)
+            looks += 1
+        comm.awaited = -1
+
+    def take(self, number: int, wait: bool) -> bool:
+        """Take the messages up to one out, each to where it is expected. Whether that one is there."""
+        end, done, expected, looks = self.end, self.end.done, self.expected, 0
+        while done[0] <= number:
+            head = expected[0]
+            if (
+                head.number < done[0]
+            ):  # numbers count: an interruption may come between a call and what follows it
+                expected.popleft()
+                continue
+            threads.call_kernel(end.handle, head.nbytes, 0, end.block, head.address)
+            if done[0] <= head.number:
+                if not wait:
+                    return False
+                end.wait(self.comm, self.peer, looks)
+                looks += 1
+        while expected and expected[0].number < done[0]:
+            expected.popleft()
+        return True
+
+
+class Sent:
+    """A message that can be sent again and again from the same memory."""
+
+    __slots__ = ("_keep", "address", "line", "nbytes")
+
+    def __init__(self, line: _Line, memory: np.ndarray) -> None:
+        self.line, self._keep = line, memory
+        self.address, self.nbytes = int(memory.__array_interface__["data"][0]), memory.nbytes
+
+    def Start(self) -> None:
+        """Copy it into a slot."""
+        line = self.line
+        end = line.end
+        threads.call_kernel(end.handle, self.nbytes, 0, end.block, self.address)
+        if end.done[0] == line.begun:
+            line.put(self)
+        line.begun += 1
+
+    def Wait(self) -> None:
+        """At once."""
+
+    def Test(self) -> bool:
+        """Always."""
+        return True
+
+    def Free(self) -> None:
+        """Nothing is kept for it elsewhere."""
+
+
+class Expected:
+    """A message that can be received again and again into the same memory."""
+
+    __slots__ = ("_keep", "address", "line", "nbytes", "number")
+
+    def __init__(self, line: _Line, memory: np.ndarray) -> None:
+        self.line, self._keep, self.number = line, memory, -1
+        self.address, self.nbytes = int(memory.__array_interface__["data"][0]), memory.nbytes
+
+    def Start(self) -> None:
+        """Expect it. What was expected so long ago that the sender needs its slot is waited for first."""
+        line = self.line
+        number = line.begun
+        if number - line.end.done[0] >= SLOTS:
+            line.comm.since, line.comm.awaited = time.monotonic(), line.peer
+            line.take(number - SLOTS, True)
+            line.comm.awaited = -1
+        self.number = number
+        line.expected.append(self)
+        line.begun = number + 1
+
+    def Wait(self) -> None:
+        """Until it is there."""
+        line = self.line
+        if line.end.done[0] <= self.number:
+            line.take(self.number, True)
+
+    def Test(self) -> bool:
+        """Whether it is there."""
+        return self.line.take(self.number, False)
+
+    def Free(self) -> None:
+        """Nothing is kept for it elsewhere."""
+
+
+class Node:
+    """The ranks of one node, as one of them sees the others.
+
+    allgather: gives every rank of the node what each of them gives, in the same order. limit: bytes of the largest message that
+    this rank sends through shared memory; the least of all ranks' counts. `reason`: why some messages will not travel so.
+    Collective.
+    """
+
+    def __init__(self, comm: Comm, allgather: Callable[[Any], list[Any]], limit: int) -> None:
+        self._comm = comm
+        self.reason = ""
+        self._lines: dict[tuple[int, int, bool], _Line] = {}
+        own, file = self._own(limit, len(allgather(None)))
+        processors = frozenset(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else frozenset()
+        places: list[_Place] = allgather(_Place(comm.rank, os.getpid(), file, limit, processors))
+        #: bytes of the largest message that travels so
+        self.limit = min((p.size for p in places if p.file >= 0), default=0)
+        self._number = {p.rank: k for k, p in enumerate(places)}
+        opened = {comm.rank: own}
+        for place in places:
+            if place.rank != comm.rank and place.file >= 0 and file >= 0:
+                opened[place.rank] = self._opened(place)
+        found: list[set[int]] = allgather({k for k, segment in opened.items() if segment is not None})
+        if file >= 0:
+            os.close(file)  # all who can have opened it
+        self._segments = {
+            place.rank: segment
+            for place, seen in zip(places, found, strict=True)
+            if (segment := opened.get(place.rank)) is not None and comm.rank in seen
+        }
+        share = sum(1 / sum(p in other.processors for other in places) for p in processors)
+        self._patience = _PATIENCE if share >= 1 else _CROWDED
+
+    def _own(self, limit: int, ranks: int) -> tuple[_Segment | None, int]:
+        if ranks == 1 or not limit:
+            return None, -1
+        if not channel.is_supported():
+            self.reason = "there are no channels in shared memory for this system"
+            return None, -1
+        segment = _Segment(limit)
+        try:
+            return segment, segment.make(ranks)
+        except (OSError, ValueError) as error:
+            self.reason = f"no shared memory: {error}"
+            return None, -1
+
+    def _opened(self, place: _Place) -> _Segment | None:
+        segment = _Segment(place.size)
+        try:
+            segment.open(place.process, place.file, self._number[self._comm.rank])
+        except (OSError, ValueError) as error:
+            self.reason = f"no shared memory with rank {place.rank}: {error}"
+            return None
+        return segment
+
+    @property
+    def reached(self) -> list[int]:
+        """The other ranks to whom messages may travel so."""
+        return sorted(k for k in self._segments if k != self._comm.rank)
+
+    def takes(self, memory: np.ndarray, peer: int) -> bool:
+        """Whether such a message travels through shared memory: the same on both ends."""
+        return memory.nbytes <= self.limit and peer in self._segments and peer != self._comm.rank
+
+    def send(self, memory: np.ndarray, peer: int, tag: int) -> Sent:
+        """A message to a rank that is sent from this memory, once or more."""
+        return Sent(self._line(peer, tag, True), memory)
+
+    def receive(self, memory: np.ndarray, peer: int, tag: int) -> Expected:
+        """A message from a rank that is received into this memory, once or more."""
+        return Expected(self._line(peer, tag, False), memory)
+
+    def _line(self, peer: int, tag: int, sends: bool) -> _Line:
+        tag = min(tag, TAGS[-1])
+        key = peer, tag, sends
+        line = self._lines.get(key)
+        if line is None:
+            if sends:
+                segment, part = self._segments[self._comm.rank], self._number[peer]
+            else:
+                segment, part = self._segments[peer], 0
+            end = segment.end(part, tag, sends, self._patience)
+            line = self._lines[key] = _Line(self._comm, peer, end)
+        return line
