@@ -17,7 +17,7 @@ from ranks.test_staging import address
 from legate_jit import shared
 from legate_jit.backends.channel import Word
 from legate_jit.comm import Comm, Overdue
-from legate_jit.exchange import extents
+from legate_jit.exchange import Listed, extents
 from legate_jit.shared import SLOTS, Node
 from legate_jit.staging import Staged, contiguous
 from legate_jit.thread_comm import ThreadComm
@@ -83,12 +83,12 @@ class Shift:
 
     def __init__(self, comm: Comm, n: int, count: int) -> None:
         source = [((k, k + 1), (0, n)) for k in range(comm.size)]
-        wanted = [[source[(k + 1) % comm.size] for k in range(comm.size)]]
+        pattern = Listed.of(source, [source[(k + 1) % comm.size] for k in range(comm.size)])
         self.comm = comm
         self.parts = [np.zeros((1, n)) for _ in range(count)]
         self.outs = [np.zeros((1, n)) for _ in range(count)]
         memory = contiguous((1, n), 8)
-        self.staged = [Staged(comm, np.dtype("f8"), memory, source, wanted) for _ in range(count)]
+        self.staged = [Staged(comm, np.dtype("f8"), memory, [pattern]) for _ in range(count)]
 
     def start(self, k: int, value: float) -> None:
         self.parts[k][...] = 100 * value + self.comm.rank
@@ -136,10 +136,9 @@ def test_a_rank_that_only_sends_runs_ahead_and_waits() -> None:
     turns = 10 * SLOTS
 
     def program(comm: SharedComm) -> float:
-        source, wanted = [((0, 9),), ((0, 0),)], [[((0, 0),), ((0, 9),)]]
-        mine = np.zeros(extents(source[comm.rank]))
-        out = np.zeros(extents(wanted[0][comm.rank]))
-        staged = Staged(comm, mine.dtype, contiguous(mine.shape, 8), source, wanted)
+        pattern = Listed.of([((0, 9),), ((0, 0),)], [((0, 0),), ((0, 9),)])
+        mine, out = np.zeros(extents(pattern.held(comm.rank))), np.zeros(extents(pattern.wanted(comm.rank)))
+        staged = Staged(comm, mine.dtype, contiguous(mine.shape, 8), [pattern])
         total = 0.0
         for turn in range(turns):
             if comm.rank and turn % 11 == 0:
