@@ -1,4 +1,4 @@
-"""How many ranks a job is meant to have, and how the ranks of a node divide its processors.
+"""What launchers say: how many ranks a job is meant to have, in which variables; how the ranks of a node divide its processors.
 
 Pure: what launchers and batch systems leave in the environment, and facts about the machine, in; numbers out. Which rank a
 process is, `legate_jit.world` says.
@@ -10,7 +10,17 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-__all__ = ["Allocation", "PlacementError", "allocation", "share", "sharers"]
+__all__ = [
+    "LAUNCHERS",
+    "Allocation",
+    "Names",
+    "PlacementError",
+    "allocation",
+    "number",
+    "share",
+    "sharers",
+    "tasks_per_node",
+]
 
 Environment = Mapping[str, str]
 
@@ -27,24 +37,68 @@ class Allocation(NamedTuple):
     source: str
 
 
-#: who says how many ranks there are, by variables: of the job, and of this node
-_LAUNCHERS = (
-    ("OMPI", ("OMPI_COMM_WORLD_SIZE",), ("OMPI_COMM_WORLD_LOCAL_SIZE",)),
-    ("PMI", ("PMI_SIZE",), ("PMI_LOCAL_SIZE", "MPI_LOCALNRANKS")),
-    ("MV2", ("MV2_COMM_WORLD_SIZE",), ("MV2_COMM_WORLD_LOCAL_SIZE",)),
+class Names(NamedTuple):
+    """The variables in which a launcher tells a process its place; of several, the first that is set."""
+
+    launcher: str
+    rank: tuple[str, ...]
+    size: tuple[str, ...]
+    local_rank: tuple[str, ...]
+    local_size: tuple[str, ...]
+
+
+#: a launcher nearer to the process comes first: `mpirun` inside a SLURM job sets both. SLURM's own size counts for processes that
+#: srun started only: the shell of a batch job has SLURM_NTASKS too, and is one process
+LAUNCHERS = (
+    Names(
+        "OMPI",
+        ("OMPI_COMM_WORLD_RANK",),
+        ("OMPI_COMM_WORLD_SIZE",),
+        ("OMPI_COMM_WORLD_LOCAL_RANK",),
+        ("OMPI_COMM_WORLD_LOCAL_SIZE",),
+    ),
+    Names(
+        "PMI",
+        ("PMI_RANK",),
+        ("PMI_SIZE",),
+        ("MPI_LOCALRANKID", "PMI_LOCAL_RANK", "SLURM_LOCALID"),
+        ("MPI_LOCALNRANKS", "PMI_LOCAL_SIZE"),
+    ),
+    Names(
+        "MV2",
+        ("MV2_COMM_WORLD_RANK",),
+        ("MV2_COMM_WORLD_SIZE",),
+        ("MV2_COMM_WORLD_LOCAL_RANK",),
+        ("MV2_COMM_WORLD_LOCAL_SIZE",),
+    ),
+    Names("SLURM", ("SLURM_PROCID",), ("SLURM_STEP_NUM_TASKS",), ("SLURM_LOCALID",), ()),
 )
 
 
-def _number(environment: Environment, names: Sequence[str]) -> tuple[int, str]:
-    """The first of these variables that is set, and its name; 0 if none is."""
+def number(environment: Environment, names: Sequence[str], error: type[Exception]) -> tuple[int, str] | None:
+    """The first of these variables that is set, and its name. `error` if it is not a number."""
     for name in names:
         text = environment.get(name, "").strip()
-        if not text:
-            continue
-        if not text.isdecimal():
-            raise PlacementError(f"{name} must be a number, not {text!r}")
-        return int(text), name
-    return 0, ""
+        if text:
+            if not text.isdecimal():
+                raise error(f"{name} must be a number, not {text!r}")
+            return int(text), name
+    return None
+
+
+def tasks_per_node(text: str) -> list[int] | None:
+    """How many tasks each node has, of a list of SLURM's like `4(x2),3`; None if it is none."""
+    counts: list[int] = []
+    for part in text.strip().split(","):
+        match = re.fullmatch(r"(\d+)(?:\(x(\d+)\))?", part)
+        if match is None:
+            return None
+        counts += [int(match[1])] * int(match[2] or 1)
+    return counts
+
+
+def _number(environment: Environment, names: Sequence[str]) -> tuple[int, str]:
+    return number(environment, names, PlacementError) or (0, "")
 
 
 def allocation(environment: Environment) -> Allocation:
@@ -53,12 +107,12 @@ def allocation(environment: Environment) -> Allocation:
     Open MPI's variables count before those of PMI (MPICH, Intel MPI), MVAPICH and SLURM. PlacementError if the ranks do not
     divide evenly over the nodes.
     """
-    for source, sizes, local_sizes in _LAUNCHERS:
-        size, name = _number(environment, sizes)
-        local, local_name = _number(environment, local_sizes)
+    for names in LAUNCHERS:
+        size, name = _number(environment, names.size)
+        local, local_name = _number(environment, names.local_size)
         if size and local:
             _divide(size, name, local, local_name)
-            return Allocation(size // local, local, source)
+            return Allocation(size // local, local, names.launcher)
     return _slurm_allocation(environment) or Allocation(1, 1, "")
 
 
@@ -66,9 +120,9 @@ def _slurm_allocation(environment: Environment) -> Allocation | None:
     nodes, nodes_name = _number(environment, ("SLURM_JOB_NUM_NODES",))
     if not nodes:
         return None
-    found = re.fullmatch(r"(\d+)(?:\(x(\d+)\))?", environment.get("SLURM_TASKS_PER_NODE", "").strip())
-    if found:
-        return Allocation(int(found[2] or 1), int(found[1]), "SLURM")
+    counts = tasks_per_node(environment.get("SLURM_TASKS_PER_NODE", ""))
+    if counts is not None and len({*counts}) == 1:
+        return Allocation(len(counts), counts[0], "SLURM")
     tasks, name = _number(environment, ("SLURM_NTASKS", "SLURM_NPROCS"))
     if tasks:
         _divide(tasks, name, nodes, nodes_name)

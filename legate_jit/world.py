@@ -7,9 +7,10 @@ communication of a larger world. Knows no arrays and nothing of what the ranks d
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
+
+from legate_jit import placement
 
 if TYPE_CHECKING:
     from legate_jit.comm import Comm
@@ -39,44 +40,6 @@ class World(NamedTuple):
     launcher: str = ""
 
 
-class _Names(NamedTuple):
-    """The variables in which a launcher tells a process its place; of several, the first that is set."""
-
-    launcher: str
-    rank: tuple[str, ...]
-    size: tuple[str, ...]
-    local_rank: tuple[str, ...]
-    local_size: tuple[str, ...]
-
-
-#: a launcher nearer to the process comes first: `mpirun` inside a SLURM job sets both. SLURM's own size counts for processes that
-#: srun started only: the shell of a batch job has SLURM_NTASKS too, and is one process.
-_LAUNCHERS = (
-    _Names(
-        "OMPI",
-        ("OMPI_COMM_WORLD_RANK",),
-        ("OMPI_COMM_WORLD_SIZE",),
-        ("OMPI_COMM_WORLD_LOCAL_RANK",),
-        ("OMPI_COMM_WORLD_LOCAL_SIZE",),
-    ),
-    _Names(
-        "PMI",
-        ("PMI_RANK",),
-        ("PMI_SIZE",),
-        ("MPI_LOCALRANKID", "PMI_LOCAL_RANK", "SLURM_LOCALID"),
-        ("MPI_LOCALNRANKS", "PMI_LOCAL_SIZE"),
-    ),
-    _Names(
-        "MV2",
-        ("MV2_COMM_WORLD_RANK",),
-        ("MV2_COMM_WORLD_SIZE",),
-        ("MV2_COMM_WORLD_LOCAL_RANK",),
-        ("MV2_COMM_WORLD_LOCAL_SIZE",),
-    ),
-    _Names("SLURM", ("SLURM_PROCID",), ("SLURM_STEP_NUM_TASKS",), ("SLURM_LOCALID",), ()),
-)
-
-
 def detect(environment: Mapping[str, str], parent: int = -1, process: int = -1) -> World:
     """The place that the environment gives to a process. WorldError if its variables contradict each other.
 
@@ -86,7 +49,7 @@ def detect(environment: Mapping[str, str], parent: int = -1, process: int = -1) 
     mark = environment.get(MARK, "")
     if mark and mark == str(parent) and mark != str(process):
         return World()
-    for names in _LAUNCHERS:
+    for names in placement.LAUNCHERS:
         rank, size = _number(environment, names.rank), _number(environment, names.size)
         if rank is None or size is None:
             continue
@@ -104,23 +67,13 @@ def detect(environment: Mapping[str, str], parent: int = -1, process: int = -1) 
 
 
 def _number(environment: Mapping[str, str], names: tuple[str, ...]) -> int | None:
-    for name in names:
-        text = environment.get(name, "")
-        if text:
-            if not text.isdecimal():
-                raise WorldError(f"{name} must be a number, not {text!r}")
-            return int(text)
-    return None
+    found = placement.number(environment, names, WorldError)
+    return None if found is None else found[0]
 
 
 def _slurm_local_size(environment: Mapping[str, str]) -> int | None:
-    """Tasks on this node, of a list like `4(x2),3`; None if SLURM does not say."""
-    counts: list[int] = []
-    for part in environment.get("SLURM_STEP_TASKS_PER_NODE", "").split(","):
-        match = re.fullmatch(r"(\d+)(?:\(x(\d+)\))?", part)
-        if match is None:
-            return None
-        counts += [int(match[1])] * int(match[2] or 1)
+    """Tasks on this node; None if SLURM does not say."""
+    counts = placement.tasks_per_node(environment.get("SLURM_STEP_TASKS_PER_NODE", "")) or []
     node = environment.get("SLURM_NODEID", "")
     return counts[int(node)] if node.isdecimal() and int(node) < len(counts) else None
 
