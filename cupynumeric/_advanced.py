@@ -24,7 +24,6 @@ from cupynumeric._convert import (
     from_numpy_tree,
     host_view,
     lift,
-    strided,
     to_numpy_tree,
 )
 from cupynumeric._creation import undefined
@@ -35,6 +34,7 @@ from legate_jit.ir import dtypes, infer
 from legate_jit.ir.build import CallSpec
 from legate_jit.ir.node import array_type
 from legate_jit.ir.ops import OPS
+from legate_jit.strides import strided
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -13,21 +13,16 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from cupynumeric import _layout
 from cupynumeric._array import ndarray, refuses_writes, value, wrap
 from cupynumeric._instant import Instant
-from cupynumeric._layout import layout
 from legate_jit import runtime
 from legate_jit.ir import dtypes
-from legate_jit.ir.index import Affine
-from legate_jit.store import Bitcast, Lens, Part, Reshaped
+from legate_jit.strides import shown
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 #: results smaller than this are copied rather than adopted: a pool block is aligned and cheap to reuse
 ADOPT_BYTES = 1 << 16
-
-runtime.bounded.append((_layout._layouts, 50_000))
 
 
 class Foreign(Exception):
@@ -54,9 +49,9 @@ def host_view(array: Any) -> np.ndarray:
         return array.snapshot()  # type: ignore[no-any-return]
     lens = array._lens
     if runtime.world is not None and lens is not None:
-        shown = _small_view(array)
-        if shown is not None:
-            return shown
+        part = _small_view(array)
+        if part is not None:
+            return part
     base = runtime.host(array._store)
     if lens is None:
         return base
@@ -64,19 +59,7 @@ def host_view(array: Any) -> np.ndarray:
         empty = np.empty(lens.type.shape, lens.type.dtype)
         empty.flags.writeable = False
         return empty
-    view = strided(base, lens)
-    if view is not None:
-        return view
-    return read_through(base, lens)
-
-
-def read_through(base: np.ndarray, lens: Lens) -> np.ndarray:
-    """What a lens shows of an array where no strides describe it: read-only, a copy where need be."""
-    for step in lens.chain:
-        base = _through(base, step)
-    base = base.view()
-    base.flags.writeable = False
-    return base
+    return shown(base, lens)
 
 
 def _small_view(view: ndarray) -> np.ndarray | None:
@@ -86,35 +69,6 @@ def _small_view(view: ndarray) -> np.ndarray | None:
     if 2 * view.size > view._store.type.size or not together.is_unread(view._store):
         return None
     return runtime.host(runtime.new_store(value(view), view._type))
-
-
-def strided(base: np.ndarray, lens: Lens) -> np.ndarray | None:
-    """What `lens` shows of its store's memory, as a view with the same access; None when no strides describe it."""
-    place = layout(lens.base, lens)
-    if place is None:
-        return None
-    if lens.type.size == 0:
-        return np.empty(lens.type.shape, lens.type.dtype)
-    return np.ndarray(lens.type.shape, lens.type.dtype, base, place.offset, place.strides)
-
-
-def _through(base: np.ndarray, step: Any) -> np.ndarray:
-    match step:
-        case Affine():
-            strides = [0] * len(step.shape)
-            for (_, k, axis), s in zip(step.axes, base.strides, strict=True):
-                if axis >= 0:
-                    strides[axis] += k * s
-            corner = base[tuple(slice(start, start + 1) for start, _, _ in step.axes)]
-            return np.lib.stride_tricks.as_strided(corner, step.shape, strides)
-        case Reshaped():
-            return base.reshape(step.shape)
-        case Bitcast():
-            return base.view(step.dtype)
-        case Part():
-            return base.real if step.name == "real" else base.imag
-        case _:
-            raise TypeError(f"unknown lens step {step!r}")
 
 
 def to_numpy_tree(x: Any) -> Any:

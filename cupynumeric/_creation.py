@@ -23,11 +23,11 @@ from cupynumeric._convert import (
     lift,
     to_numpy_tree,
 )
-from cupynumeric._layout import memory_order
 from cupynumeric._shape import cast, contiguity, fresh_copy, is_fortran, order_of, permuted, strides_of
 from legate_jit import locking, runtime
 from legate_jit.bodies import active, running
 from legate_jit.ir import dtypes, infer
+from legate_jit.strides import memory_order
 
 #: beyond this many bytes NumPy is asked first whether an array of this size can exist
 PROBE_BYTES = 1 << 32

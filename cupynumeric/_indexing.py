@@ -15,13 +15,13 @@ from cupynumeric import _array, _instant
 from cupynumeric._array import ndarray, value, wrap
 from cupynumeric._elementwise import is_scalar
 from cupynumeric._elementwise import operand as as_operand
-from cupynumeric._layout import layout, reshape_strides
 from legate_jit import runtime
 from legate_jit.ir import infer
 from legate_jit.ir.index import Affine, unit_reshape
 from legate_jit.ir.node import ArrayType
 from legate_jit.runtime import window
 from legate_jit.store import Lens, Reshaped, extend
+from legate_jit.strides import layout, reshape_strides
 
 
 def is_basic(key: Any) -> bool:

@@ -17,6 +17,7 @@ import numpy as np
 
 from cupynumeric import _array, _elementwise
 from cupynumeric._array import ndarray
+from cupynumeric._unsettled import Unsettled
 from legate_jit import ground, runtime
 from legate_jit.ir import dtypes
 from legate_jit.ir.node import ArrayType, Signature
@@ -42,7 +43,7 @@ class _Plain(_array.Layout):
     __slots__ = ()
 
 
-class Instant(_Plain, ndarray):
+class Instant(_Plain, Unsettled):
     """`_host` shows the present value as long as `_ground` is valid. `_home`: the store a view looks into, None for memory of
     its own. `_origin`: the array and the key a view was made with."""
 
@@ -69,24 +70,6 @@ class Instant(_Plain, ndarray):
         x._key = x._type if lens is None else lens
         x._host = x._ground = x._home = x._origin = None
         return self
-
-    # What arrays are made of, for everybody who looks.
-
-    @property
-    def _store(self) -> Any:  # type: ignore[override]
-        return self.settle()._store
-
-    @property
-    def _lens(self) -> Any:  # type: ignore[override]
-        return self.settle()._lens
-
-    @property
-    def _type(self) -> Any:  # type: ignore[override]
-        return self.settle()._type
-
-    @property
-    def _key(self) -> Any:  # type: ignore[override]
-        return self.settle()._key
 
     @property
     def _locked(self) -> bool | int:
@@ -220,7 +203,7 @@ def _through(found: Ground, array: ndarray) -> Any:
     """What an array of the usual kind shows of its ground; None when no strides describe it."""
     if array._lens is None:
         return found.array
-    from cupynumeric._convert import strided
+    from legate_jit.strides import strided
 
     return strided(found.array, array._lens)
 

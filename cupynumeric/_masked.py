@@ -16,6 +16,7 @@ import numpy as np
 
 from cupynumeric import _array, _elementwise
 from cupynumeric._array import ndarray, value, wrap
+from cupynumeric._unsettled import Unsettled
 from legate_jit import irregular, runtime
 from legate_jit.ir import dtypes, index, infer
 from legate_jit.ir.node import ArrayType, Signature
@@ -37,7 +38,7 @@ def _token(mask: ndarray) -> tuple[Any, ...]:
     return store, mask._lens, store.value, window.serial
 
 
-class Selection(ndarray):
+class Selection(Unsettled):
     """`whole[mask]`, computed only when somebody needs more than elementwise results of it."""
 
     __slots__ = ("_done", "_mask", "_mask_token", "_whole")
@@ -67,24 +68,6 @@ class Selection(ndarray):
     def pending(self) -> bool:
         """Whether the compressed array does not exist yet."""
         return self._done is None
-
-    # What arrays are made of, for everybody who looks: of the compressed array.
-
-    @property
-    def _store(self) -> Any:  # type: ignore[override]
-        return self.settle()._store
-
-    @property
-    def _lens(self) -> Any:  # type: ignore[override]
-        return self.settle()._lens
-
-    @property
-    def _type(self) -> Any:  # type: ignore[override]
-        return self.settle()._type
-
-    @property
-    def _key(self) -> Any:  # type: ignore[override]
-        return self.settle()._key
 
     @property
     def _locked(self) -> bool | int:  # type: ignore[override]

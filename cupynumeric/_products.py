@@ -15,11 +15,11 @@ from cupynumeric import _elementwise, _reductions, _ufunc
 from cupynumeric._array import ndarray, wrap
 from cupynumeric._calls import call_of, cast, deliver, lift, lift_all, on_host, recorded
 from cupynumeric._convert import host_view
-from cupynumeric._layout import layout
 from cupynumeric._replay import replayed
 from legate_jit import runtime, together
 from legate_jit.ir import dtypes
 from legate_jit.ir.node import Signature
+from legate_jit.strides import layout
 
 __all__ = ["dot", "inner", "kron", "outer", "tensordot", "trace", "vdot"]
 

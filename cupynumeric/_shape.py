@@ -11,11 +11,11 @@ import numpy as np
 from cupynumeric._array import ndarray, value, wrap
 from cupynumeric._convert import Foreign, drop_in, lift
 from cupynumeric._indexing import getitem, reshaped
-from cupynumeric._layout import is_c_contiguous, is_f_contiguous, layout, memory_order
 from legate_jit import runtime
 from legate_jit.ir import index, infer
 from legate_jit.ir.index import Affine
 from legate_jit.store import LensStep, extend
+from legate_jit.strides import is_c_contiguous, is_f_contiguous, layout, memory_order
 
 normalize_axis_index = np.lib.array_utils.normalize_axis_index
 normalize_axis_tuple = np.lib.array_utils.normalize_axis_tuple

@@ -20,37 +20,21 @@ def _switch(name: str, variable: str, what: str, test_default: Any = False) -> E
     return EnvOnlySetting(name, variable, False, test_default, convert_bool, what)
 
 
+def _option(name: str, variable: str, what: str) -> PrioritizedSetting[bool]:
+    return PrioritizedSetting(name, variable, default=False, convert=convert_bool, help=what)
+
+
 class LegateSettings(Settings):
     """The settings of the runtime; each is a function that returns its value."""
 
-    consensus: PrioritizedSetting[bool] = PrioritizedSetting(
-        "consensus",
-        "LEGATE_CONSENSUS",
-        default=False,
-        convert=convert_bool,
-        help="Agree on freed memory on one node too. Accepted.",
-    )
-    cycle_check: PrioritizedSetting[bool] = PrioritizedSetting(
-        "cycle_check",
-        "LEGATE_CYCLE_CHECK",
-        default=False,
-        convert=convert_bool,
-        help="Look for reference cycles at exit. Accepted.",
-    )
-    future_leak_check: PrioritizedSetting[bool] = PrioritizedSetting(
+    consensus = _option("consensus", "LEGATE_CONSENSUS", "Agree on freed memory on one node too. Accepted.")
+    cycle_check = _option("cycle_check", "LEGATE_CYCLE_CHECK", "Look for reference cycles at exit. Accepted.")
+    future_leak_check = _option(
         "future_leak_check",
         "LEGATE_FUTURE_LEAK_CHECK",
-        default=False,
-        convert=convert_bool,
-        help="Look for reference cycles that hold futures at exit. Accepted.",
+        "Look for reference cycles that hold futures at exit. Accepted.",
     )
-    limit_stdout: PrioritizedSetting[bool] = PrioritizedSetting(
-        "limit_stdout",
-        "LEGATE_LIMIT_STDOUT",
-        default=False,
-        convert=convert_bool,
-        help="Let only the first process print.",
-    )
+    limit_stdout = _option("limit_stdout", "LEGATE_LIMIT_STDOUT", "Let only the first process print.")
     test: EnvOnlySetting[bool] = EnvOnlySetting(
         "test", "LEGATE_TEST", default=False, convert=convert_bool, help="Cut even tiny arrays."
     )

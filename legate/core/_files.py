@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from legate.core._physical import _seen
 from legate.core._store import LogicalStore, Root, carrier_type, fixed_dtype
 from legate.core.types import Type
 from legate_jit import runtime
@@ -13,6 +12,7 @@ from legate_jit.files.shards import Shards, of_store
 from legate_jit.ir import dtypes
 from legate_jit.ir.node import ArrayType
 from legate_jit.store import Store
+from legate_jit.strides import shown
 
 __all__ = ["new", "path_of", "raw_type", "shards_of"]
 
@@ -20,7 +20,7 @@ __all__ = ["new", "path_of", "raw_type", "shards_of"]
 def shards_of(store: LogicalStore) -> Shards:
     """The elements of a store as they are now, in the engine's types. ValueError for unbound stores."""
     base, lens = store._bound(), store._lens
-    return of_store(base, lens, lambda: _seen(runtime.host(base), lens))
+    return of_store(base, lens, lambda: shown(runtime.host(base), lens))
 
 
 def new(store: Store, type_: Any = None) -> LogicalStore:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from operator import index as as_int
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 
@@ -17,9 +17,7 @@ from legate.core._enums import StoreTarget
 from legate.core._shape import Domain, DomainPoint, Shape
 from legate.core._store import NO_CUDA, LogicalStore, flat, shown_as, type_of
 from legate_jit import bodies, hosting, runtime
-
-if TYPE_CHECKING:
-    from legate_jit.store import Lens
+from legate_jit.strides import shown
 
 __all__ = ["InlineAllocation", "PhysicalStore", "TaskLocalBuffer", "mapped"]
 
@@ -386,17 +384,7 @@ def mapped(store: LogicalStore) -> PhysicalStore:
     root = store._root
     read_only = root is not None and root.read_only
     whole = runtime.host(base) if read_only else hosting.mapped(base)
-    array = _seen(whole, store._lens)
+    array = shown(whole, store._lens)
     physical = PhysicalStore._make(array, tuple((0, n) for n in array.shape), store._type, None)
     physical._origin = store
     return physical
-
-
-def _seen(whole: np.ndarray, lens: Lens | None) -> np.ndarray:
-    """What a lens shows of its store's memory: a view if strides describe it, else a read-only copy."""
-    if lens is None:
-        return whole
-    from cupynumeric._convert import read_through, strided
-
-    view = strided(whole, lens)
-    return read_through(whole, lens) if view is None else view

@@ -10,6 +10,7 @@ import numpy as onp
 import pytest
 from fuzz import programs
 from ranks.launch import succeeds
+from ranks.plans import plans
 
 import cupynumeric as np
 import legate
@@ -27,10 +28,6 @@ def size(request: pytest.FixtureRequest, dealt: Callable[[int], None]) -> int:
     """A world of so many virtual ranks, among which even tiny arrays are dealt out."""
     dealt(request.param)
     return int(request.param)
-
-
-def plans() -> list[world.RanksPlan]:
-    return [p for p in runtime._plans.values() if isinstance(p, world.RanksPlan)]
 
 
 @pytest.mark.parametrize("seed", [0, 42, 71, 74, 118])

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as onp
 import pytest
+from ranks.plans import plans
 
 import cupynumeric as np
 import legate
@@ -35,10 +36,6 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
 
 def of_size(patch: pytest.MonkeyPatch, ranks: int) -> None:
     patch.setattr(runtime, "world", world.World(ranks, range(ranks), None))
-
-
-def plans() -> list[world.RanksPlan]:
-    return [p for p in runtime._plans.values() if isinstance(p, world.RanksPlan)]
 
 
 def values(*shape: int) -> Any:

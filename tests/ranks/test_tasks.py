@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as onp
 import pytest
+from ranks.plans import plans
 from tasks.launches import Plain
 
 import cupynumeric as np
@@ -35,10 +36,6 @@ def size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
     yield request.param
     legate.fence()
     runtime._plans.clear()
-
-
-def plans() -> list[world.RanksPlan]:
-    return [p for p in runtime._plans.values() if isinstance(p, world.RanksPlan)]
 
 
 def traffic() -> int:

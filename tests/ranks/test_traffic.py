@@ -8,6 +8,7 @@ from typing import Any
 import numpy as onp
 import pytest
 from ranks.launch import succeeds
+from ranks.plans import plans
 
 import cupynumeric as np
 from legate_jit import ranks, runtime
@@ -61,16 +62,16 @@ def test_counted_is_sent(size: int, program: Callable[[Any], Any], monkeypatch: 
     monkeypatch.setattr(ranks.World, "_as", staticmethod(counting))
     kept = program(x)
     runtime.fence()
-    plans = [p for p in runtime._plans.values() if isinstance(p, ranks.RanksPlan)]
-    assert plans
+    found_plans = plans()
+    assert found_plans
     total = 0
     for rank in range(size):
-        some = [traffic.exchanges(p._runnables[rank].schedule) for p in plans]
+        some = [traffic.exchanges(p._runnables[rank].schedule) for p in found_plans]
         found = sum((m for each in some for m in each), traffic.Moved())
         assert (found.messages, found.sent) == sent[rank], rank
         total = found.total
     assert total == sum(nbytes for _, nbytes in sent.values())
-    text = dump.schedule_text(plans[0]._runnables[0].schedule, dump.Numbers())
+    text = dump.schedule_text(found_plans[0]._runnables[0].schedule, dump.Numbers())
     assert f"# rank 0 of {size}: " in text and "; all ranks " in text
     del kept
 

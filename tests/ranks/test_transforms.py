@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as onp
 import pytest
+from ranks.plans import plans
 
 import cupynumeric as np
 import legate
@@ -22,10 +23,6 @@ def size(request: pytest.FixtureRequest, dealt: Callable[[int], None]) -> int:
     """A world of so many virtual ranks, among which even tiny arrays are dealt out."""
     dealt(request.param)
     return int(request.param)
-
-
-def plans() -> list[world.RanksPlan]:
-    return [p for p in runtime._plans.values() if isinstance(p, world.RanksPlan)]
 
 
 def planes(np: Any) -> Any:

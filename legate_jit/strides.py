@@ -1,12 +1,15 @@
-"""Layouts: where the elements a view shows lie in its store's buffer, as NumPy's strides. Pure arithmetic on lenses.
+"""Strides: where the elements a view shows lie in its store's buffer, as NumPy says it, and what a lens shows of memory.
 
 Stores are C-contiguous, so the layout of an array follows from its lens; a Fortran-ordered array is a transposed view of one.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
+
+from legate_jit import runtime
 from legate_jit.ir.index import Affine
 from legate_jit.ir.node import ArrayType
 from legate_jit.store import Bitcast, Lens, Part, Reshaped, step_type
@@ -29,6 +32,7 @@ def c_strides(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
 
 
 _layouts: dict[Lens, Layout | None] = {}
+runtime.bounded.append((_layouts, 50_000))
 
 
 def layout(type_: ArrayType, lens: Lens | None) -> Layout | None:
@@ -139,6 +143,55 @@ def _slower(strides: tuple[int, ...], shape: tuple[int, ...], a: int, b: int) ->
     return abs(strides[a]) > abs(strides[b]) and shape[a] != 1 and shape[b] != 1 and strides[b] != 0
 
 
+# ---- memory -------------------------------------------------------------------------------------------------------------
+
+
+def shown(base: np.ndarray, lens: Lens | None) -> np.ndarray:
+    """What a lens (None: nothing but the whole) shows of an array: a view if strides describe it, else a read-only copy."""
+    if lens is None:
+        return base
+    view = strided(base, lens)
+    return read_through(base, lens) if view is None else view
+
+
+def strided(base: np.ndarray, lens: Lens) -> np.ndarray | None:
+    """What `lens` shows of its store's memory, as a view with the same access; None when no strides describe it."""
+    place = layout(lens.base, lens)
+    if place is None:
+        return None
+    if lens.type.size == 0:
+        return np.empty(lens.type.shape, lens.type.dtype)
+    return np.ndarray(lens.type.shape, lens.type.dtype, base, place.offset, place.strides)
+
+
+def read_through(base: np.ndarray, lens: Lens) -> np.ndarray:
+    """What a lens shows of an array where no strides describe it: read-only, a copy where need be."""
+    for step in lens.chain:
+        base = _applied(base, step)
+    base = base.view()
+    base.flags.writeable = False
+    return base
+
+
+def _applied(base: np.ndarray, step: Any) -> np.ndarray:
+    match step:
+        case Affine():
+            strides = [0] * len(step.shape)
+            for (_, k, axis), s in zip(step.axes, base.strides, strict=True):
+                if axis >= 0:
+                    strides[axis] += k * s
+            corner = base[tuple(slice(start, start + 1) for start, _, _ in step.axes)]
+            return np.lib.stride_tricks.as_strided(corner, step.shape, strides)
+        case Reshaped():
+            return base.reshape(step.shape)
+        case Bitcast():
+            return base.view(step.dtype)
+        case Part():
+            return base.real if step.name == "real" else base.imag
+        case _:
+            raise TypeError(f"unknown lens step {step!r}")
+
+
 __all__ = [
     "Layout",
     "c_strides",
@@ -146,5 +199,8 @@ __all__ = [
     "is_f_contiguous",
     "layout",
     "memory_order",
+    "read_through",
     "reshape_strides",
+    "shown",
+    "strided",
 ]
