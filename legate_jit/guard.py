@@ -108,6 +108,8 @@ class Guard:
         node = everybody[comm.rank][0]
         #: process numbers of the ranks on this node
         self._neighbors = {k: process for k, (n, process, _) in enumerate(everybody) if n == node}
+        #: how many ranks share this node's caches and memory
+        self.node_size = len(self._neighbors)
         self._token = f"{everybody[0][0]} {everybody[0][1]}"
         self.processors = _share(comm.rank, {k: everybody[k][2] for k in self._neighbors})
 

@@ -700,9 +700,11 @@ if guarded or config.simulated_ranks or config.virtual_ranks > 1:
 
 if guarded:
     from legate_jit import guard, ranks
+    from legate_jit.ir import nest
 
     watching: Any = guard.install()
     if watching is not None:
+        nest.STREAM_BYTES //= watching.node_size
         world = ranks.World(watching.comm.size, [watching.comm.rank], watching.comm)
 elif config.simulated_ranks:
     from legate_jit.simulation import report

@@ -30,7 +30,7 @@ COLUMN_TILE = 1024
 #: a row value that costs at least this is kept in a scratch row for the next section instead of being recomputed
 SCRATCH_COST = 8
 SCRATCH_BYTES = 128 * 1024
-#: results of at least this many bytes are written past the caches
+#: results of at least this many bytes are written past the caches. The runtime of several ranks divides it by those of a node
 STREAM_BYTES = 24 * 1024 * 1024
 #: and bytes of the rows of such a result, unless it is one line
 STREAM_ROW = 512

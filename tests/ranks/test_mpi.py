@@ -115,6 +115,22 @@ def test_ranks_share_the_processors(rank: int, processors: list[Iterable[int]], 
 
 
 @pytest.mark.slow
+def test_ranks_share_the_caches() -> None:
+    """Two halves of a result that one rank would write past the caches are written past them too."""
+    script = """
+        import cupynumeric as np
+        from legate_jit import runtime
+        from legate_jit.ir import kernel
+        streams = []
+        make = kernel.Operand.__new__
+        kernel.Operand.__new__ = lambda *a, **k: (o := make(*a, **k), streams.append(o.stream))[0]
+        y = np.arange(4_000_000) * 2.0  # 32 MB, 16 on each rank
+        runtime.fence()
+        print(True in streams)
+    """
+    assert succeeds(script, 2).split() == ["True"] * 2
+
+
 def test_processes_that_ranks_start() -> None:
     """Programs, forked children and multiprocessing in a rank work, and are no ranks."""
     said = succeeds("""
