@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from legate_jit import bodies, locking, poison, tracing
+from legate_jit import bodies, locking, pacing, poison, waiting
 from legate_jit.backends import memory
 from legate_jit.backends.memory import Buffer
 from legate_jit.config import config
@@ -27,17 +27,11 @@ from legate_jit.ir.node import ArrayType, Signature, array_type
 from legate_jit.ir.ops import OPS
 from legate_jit.poison import poisoned
 from legate_jit.store import Bitcast, Lens, Part, Reshaped, Store, _lenses, read_step, release
+from legate_jit.waiting import Waiting, needed, suspended, untouched
 from legate_jit.world import guarded
 
 _thread_now = threading.get_ident
 _home = _thread_now()  # the thread that records without taking the lock
-
-#: elements a window inside a loop should compute before it is worth a flush
-LOOP_WORK = 8_000_000
-#: bytes of inputs a window may keep alive: dead arrays should not wait long for the kernels that read them
-WINDOW_BYTES = 1 << 30
-#: values a window may hold before it is flushed by itself
-WINDOW_VALUES = 600
 
 
 @dataclass(slots=True)
@@ -78,7 +72,7 @@ class Window:
 
     def __init__(self) -> None:
         self.serial = 0
-        self.limit = WINDOW_VALUES
+        self.limit = pacing.WINDOW_VALUES
         self.clear()
 
     def clear(self) -> None:
@@ -122,7 +116,7 @@ class Window:
         buffer.slot, buffer.serial = v, self.serial
         store.value = v
         self.held += buffer.nbytes
-        if self.held > WINDOW_BYTES:
+        if self.held > pacing.WINDOW_BYTES:
             self.limit = -1
         return v
 
@@ -148,7 +142,9 @@ _plans: dict[Any, Any] = {}  # what `tiers.plan` returns
 world: Any = None
 #: tables that grow with every new slice or structure, and how many entries they may hold: beyond, they start anew
 bounded: list[tuple[dict[Any, Any], int]] = [(_plans, 4000), (_lenses, 50_000), (infer._interned, 100_000)]
-_suspended: list[_Waiting] = []
+_suspended = suspended
+resume = waiting.resume
+_pace = pacing.Pace()
 
 
 def record(sig: Signature, *srcs: int, scalars: Sequence[Any] = ()) -> int:
@@ -321,9 +317,9 @@ def flush(w: Window | None = None) -> None:
         return
     values = tuple([s.value for s in pending])
     if poisoned:
-        pending, values = _untouched(w, pending, values)
+        pending, values = untouched(w, pending, values)
     if _suspended:
-        resume(_needed(w, values))
+        resume(needed(w, values))
     key: tuple[Any, ...] = (tuple(w.code), values, tuple([getrefcount(b) <= _SOLE for b in w.inputs]))
     if world is not None:
         key = world.key(key, w.inputs)
@@ -346,17 +342,17 @@ def flush(w: Window | None = None) -> None:
         counters.copied_bytes += runnable.schedule.copied_bytes
         w.clear()
         if not runnable.run(buffers, scalars):
-            waiting = _Waiting(runnable.execution(buffers, scalars), buffers, runnable.schedule.outputs)
+            going = Waiting(runnable.execution(buffers, scalars), buffers, runnable.schedule.outputs)
             progress.begun = True
-            _suspended.append(waiting)
-            waiting.finish()
+            _suspended.append(going)
+            going.finish()
     except BaseException:  # Ctrl-C, at any instruction above, or an operation's error
         if not progress.begun:
             _give(pending, runnable.schedule.outputs, buffers)
             if w.serial == serial:
                 w.clear()
             execution = runnable.execution(buffers, scalars)
-            _suspended.append(_Waiting(execution, buffers, runnable.schedule.outputs))
+            _suspended.append(Waiting(execution, buffers, runnable.schedule.outputs))
         raise
 
 
@@ -365,104 +361,6 @@ def _give(stores: list[Store], outputs: Sequence[int], buffers: list[Buffer]) ->
     for s, k in zip(stores, outputs, strict=True):
         s.buffer = buffers[k]
         s.value = None
-
-
-class _Waiting:
-    """A run that is not finished: arrays may hold the buffers of its results, which have no value yet."""
-
-    __slots__ = ("_buffers", "_execution", "_results")
-
-    def __init__(self, execution: Any, buffers: list[Buffer], outputs: Sequence[int]) -> None:
-        self._execution, self._buffers, self._results = execution, buffers, outputs
-
-    def finish(self) -> None:
-        """Go on where the run stopped. An error leaves it to be tried again, unless there is nothing left to try."""
-        try:
-            self._execution.run()
-        except BaseException:
-            if getattr(self._execution, "finished", False):
-                _suspended.remove(self)
-            raise
-        _suspended.remove(self)
-
-    def concerns(self, wanted: Sequence[Buffer | None]) -> bool:
-        """Whether one of these buffers is a result."""
-        results = [self._buffers[k] for k in self._results]
-        return any(b is r for b in wanted for r in results)
-
-    def forgotten(self) -> bool:
-        """Whether nobody else refers to any result."""
-        return all(_others(self._buffers, k) == _NOBODY for k in self._results)
-
-
-def _others(buffers: Sequence[Any], k: int) -> int:
-    """References to the k-th item from outside the list, and a constant."""
-    item = buffers[k]
-    inside = len([b for b in buffers if b is item])
-    del item
-    return sys.getrefcount(buffers[k]) - inside
-
-
-_NOBODY = _others([object()], 0)
-
-
-def resume(wanted: Sequence[Buffer | None] | None = None) -> None:
-    """Finish the runs that an exception stopped and whose results are among the `wanted` buffers (None: all of them).
-
-    The error of a library call comes again whenever a result of its run is wanted, until the call succeeds or nobody holds any
-    result; such a run is dropped. Other arrays are not concerned.
-    """
-    for waiting in _suspended[::-1]:
-        if waiting.forgotten():
-            _suspended.remove(waiting)
-        elif wanted is None or waiting.concerns(wanted):
-            waiting.finish()
-
-
-def _needed(w: Window, values: Sequence[int | None]) -> list[Buffer]:
-    """The input buffers that these values are computed from."""
-    starts, i = [], 0
-    while i < len(w.code):
-        starts.append(i)
-        i += 1 + w.code[i].nsrc
-    needed = set(values)
-    for v in range(len(starts) - 1, -1, -1):
-        if v in needed:
-            at = starts[v]
-            needed.update(w.code[at + 1 : at + 1 + w.code[at].nsrc])
-    return [b for b, v in zip(w.inputs, w.input_values, strict=True) if v in needed]
-
-
-def _untouched(
-    w: Window, pending: list[Store], values: tuple[int | None, ...]
-) -> tuple[list[Store], tuple[int | None, ...]]:
-    """The pending stores that are not computed from poisoned memory; the others are poisoned as well."""
-    bad: dict[int, BaseException] = {}
-    for b, v in zip(w.inputs, w.input_values, strict=True):
-        error = poison.error_of(b)
-        if error is not None:
-            bad[v] = error
-    if not bad:
-        return pending, values
-    v, i, slot = 0, 0, 0
-    while i < len(w.code):
-        sig = w.code[i]
-        replaced = sig.op is OPS["update"] and index.is_identity(sig.arg, sig.type.shape)
-        cause = next((bad[s] for s in w.code[i + 1 + replaced : i + 1 + sig.nsrc] if s in bad), None)
-        if cause is not None:
-            bad[v] = cause
-            if sig.op is OPS["task"]:
-                w.scalars[slot].error = cause
-        slot += sig.mask.bit_count()
-        v, i = v + 1, i + 1 + sig.nsrc
-    kept = []
-    for s, value in zip(pending, values, strict=True):
-        if value in bad:
-            s.buffer, s.value = memory.allocate(s.type.nbytes), None
-            poison.mark((s.buffer,), bad[value])
-        else:
-            kept.append(s)
-    return kept, tuple([s.value for s in kept])
 
 
 def _plan(key: Any) -> Any:
@@ -612,64 +510,11 @@ def fresh(type_: ArrayType) -> tuple[Store, np.ndarray]:
     return buffer_store(buffer, type_), buffer.shown(type_.shape, type_.dtype, True)
 
 
-class _Pace:
-    """When a full window ends: by its size, or, inside a loop that was found, after whole iterations."""
-
-    __slots__ = ("trace", "goal", "iterations")
-
-    def __init__(self) -> None:
-        self.trace: tracing.Trace | None = None
-        self.goal = 0
-        self.iterations = 1
-
-
-_pace = _Pace()
-
-
 def full() -> None:
     """The window holds as much as it may: run it, at a loop boundary if the program is in a loop."""
-    w, pace = window, _pace
-    recorded = w.n - len(w.inputs)
-    if (
-        w.held > WINDOW_BYTES or recorded > 4 * WINDOW_VALUES
-    ):  # a loop whose boundary is never seen must end too
+    if _pace.ends(window):
         flush()
-        pace.trace, pace.goal, w.limit = None, 0, WINDOW_VALUES
-        return
-    if recorded < pace.goal:
-        w.limit = w.n + pace.goal - recorded - 2
-        return
-    trace = pace.trace
-    if trace is not None:
-        if tracing.ends_with(w.code, trace.last):
-            flush()
-            pace.goal = trace.period * pace.iterations
-            w.limit = pace.goal - 2
-            return
-        pace.trace = None
-        pace.goal = 0
-        if recorded < WINDOW_VALUES:
-            w.limit = WINDOW_VALUES
-            return
-    trace = tracing.find(w.code)
-    if trace is None:
-        pace.goal = 0
-        flush()
-        w.limit = WINDOW_VALUES
-        return
-    pace.trace = trace
-    pace.iterations = _iterations(w.code, trace)
-    pace.goal = recorded + trace.wait
-    w.limit = w.n + trace.wait - 2
-
-
-def _iterations(code: list[Any], trace: tracing.Trace) -> int:
-    """Iterations per window: one when an iteration is much work, else enough that the cost of a flush disappears."""
-    sizes = [sig.type.size for sig in code if sig.__class__ is Signature][-trace.period :]
-    k = 1
-    while k * sum(sizes) < LOOP_WORK and 2 * k * trace.period <= WINDOW_VALUES:
-        k *= 2
-    return k
+        _pace.begin(window)
 
 
 def fence() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 import cupynumeric as np
 import legate
-from legate_jit import runtime
+from legate_jit import pacing, runtime
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def windows(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     legate.fence()
     runtime._plans.clear()
     monkeypatch.setattr(runtime, "_plan", planned)
-    monkeypatch.setattr(runtime, "LOOP_WORK", 1)  # every iteration is enough work for a window
+    monkeypatch.setattr(pacing, "LOOP_WORK", 1)  # every iteration is enough work for a window
     yield left
     legate.fence()
 

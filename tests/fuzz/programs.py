@@ -17,7 +17,7 @@ import numpy as np
 
 import cupynumeric
 import legate
-from legate_jit import runtime, tiers
+from legate_jit import pacing, runtime, tiers
 from legate_jit.ir import bands, fuse, lower, nest, passes, pieces, schedule
 
 DTYPES = ["?", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8", "c8", "c16"]
@@ -657,7 +657,7 @@ def compare(name: str, ours: Any, want: np.ndarray) -> str | None:
 def settings(seed: int) -> Iterator[None]:
     """The engine with window limits, block sizes and fusion chosen by `seed`, so that tiny arrays take every path."""
     rng = random.Random(seed * 7919 + 1)
-    choices: dict[tuple[Any, str], Any] = {(runtime, "WINDOW_VALUES"): rng.choice([4, 10, 30, 600])}
+    choices: dict[tuple[Any, str], Any] = {(pacing, "WINDOW_VALUES"): rng.choice([4, 10, 30, 600])}
     choices[tiers.policy, "target"] = rng.choice(["cpu"] * 6 + ["reference"])
     choices[tiers.policy, "interpret_runs"] = rng.choice([0, 0, 0, 2])
     choices[pieces, "MIN_SIZE"] = rng.choice([1, 1, 4096])
@@ -703,7 +703,7 @@ def forget() -> None:
     """An engine without plans, traces or pending work."""
     runtime._suspended.clear()
     runtime.window.clear()
-    runtime.window.limit = runtime.WINDOW_VALUES
+    runtime.window.limit = pacing.WINDOW_VALUES
     runtime._pace.__init__()  # type: ignore[misc]
     runtime._plans.clear()
 

@@ -1,0 +1,122 @@
+"""Runs that are not finished: stores may already hold the buffers of their results, which have no value yet.
+
+Whoever looks at memory asks `if suspended: resume(...)` first. Knows buffers and what a run is (`run()`, which may be called
+again); the window only as data.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from legate_jit import poison
+from legate_jit.backends import memory
+from legate_jit.backends.memory import Buffer
+from legate_jit.ir import index
+from legate_jit.ir.ops import OPS
+
+if TYPE_CHECKING:
+    from legate_jit.runtime import Window
+    from legate_jit.store import Store
+
+#: the runs that are not finished, in the order of the program
+suspended: list[Waiting] = []
+
+
+class Waiting:
+    """A run that is not finished: arrays may hold the buffers of its results, which have no value yet."""
+
+    __slots__ = ("_buffers", "_execution", "_results")
+
+    def __init__(self, execution: Any, buffers: list[Buffer], outputs: Sequence[int]) -> None:
+        self._execution, self._buffers, self._results = execution, buffers, outputs
+
+    def finish(self) -> None:
+        """Go on where the run stopped. An error leaves it to be tried again, unless there is nothing left to try."""
+        try:
+            self._execution.run()
+        except BaseException:
+            if getattr(self._execution, "finished", False):
+                suspended.remove(self)
+            raise
+        suspended.remove(self)
+
+    def concerns(self, wanted: Sequence[Buffer | None]) -> bool:
+        """Whether one of these buffers is a result."""
+        results = [self._buffers[k] for k in self._results]
+        return any(b is r for b in wanted for r in results)
+
+    def forgotten(self) -> bool:
+        """Whether nobody else refers to any result."""
+        return all(_others(self._buffers, k) == _NOBODY for k in self._results)
+
+
+def _others(buffers: Sequence[Any], k: int) -> int:
+    """References to the k-th item from outside the list, and a constant."""
+    item = buffers[k]
+    inside = len([b for b in buffers if b is item])
+    del item
+    return sys.getrefcount(buffers[k]) - inside
+
+
+_NOBODY = _others([object()], 0)
+
+
+def resume(wanted: Sequence[Buffer | None] | None = None) -> None:
+    """Finish the runs that an exception stopped and whose results are among the `wanted` buffers (None: all of them).
+
+    The error of a library call comes again whenever a result of its run is wanted, until the call succeeds or nobody holds any
+    result; such a run is dropped. Other arrays are not concerned.
+    """
+    for waiting in suspended[::-1]:
+        if waiting.forgotten():
+            suspended.remove(waiting)
+        elif wanted is None or waiting.concerns(wanted):
+            waiting.finish()
+
+
+def needed(w: Window, values: Sequence[int | None]) -> list[Buffer]:
+    """The input buffers that these values of a window are computed from."""
+    starts, i = [], 0
+    while i < len(w.code):
+        starts.append(i)
+        i += 1 + w.code[i].nsrc
+    found = set(values)
+    for v in range(len(starts) - 1, -1, -1):
+        if v in found:
+            at = starts[v]
+            found.update(w.code[at + 1 : at + 1 + w.code[at].nsrc])
+    return [b for b, v in zip(w.inputs, w.input_values, strict=True) if v in found]
+
+
+def untouched(
+    w: Window, pending: list[Store], values: tuple[int | None, ...]
+) -> tuple[list[Store], tuple[int | None, ...]]:
+    """The pending stores that are not computed from poisoned memory; the others are poisoned as well."""
+    bad: dict[int, BaseException] = {}
+    for b, v in zip(w.inputs, w.input_values, strict=True):
+        error = poison.error_of(b)
+        if error is not None:
+            bad[v] = error
+    if not bad:
+        return pending, values
+    v, i, slot = 0, 0, 0
+    while i < len(w.code):
+        sig = w.code[i]
+        replaced = sig.op is OPS["update"] and index.is_identity(sig.arg, sig.type.shape)
+        cause = next((bad[s] for s in w.code[i + 1 + replaced : i + 1 + sig.nsrc] if s in bad), None)
+        if cause is not None:
+            bad[v] = cause
+            if sig.op is OPS["task"]:
+                w.scalars[slot].error = cause
+        slot += sig.mask.bit_count()
+        v, i = v + 1, i + 1 + sig.nsrc
+    kept = []
+    for s, value in zip(pending, values, strict=True):
+        if value in bad:
+            s.buffer, s.value = memory.allocate(s.type.nbytes), None
+            poison.mark((s.buffer,), bad[value])
+        else:
+            kept.append(s)
+    return kept, tuple([s.value for s in kept])
