@@ -130,8 +130,8 @@ class Watcher:
 
     # -- around the runtime --
 
-    def flushing(self, w: runtime.Window | None = None) -> None:
-        """`runtime.flush`, reported."""
+    def flushing(self, w: runtime.Window | None = None, beside: bool = False) -> None:
+        """`runtime.flush`, reported, and over when it returns, so that times are true."""
         self.window = runtime.window if w is None else w
         counters = runtime.counters
         names = ("flushes", "plans", "values", "launches", "calls", "copied_bytes")

@@ -38,6 +38,8 @@ _FORMATS = {
 RELEASE_WORK = 50_000
 #: work after which a segment ends, so that signals are seen
 SEGMENT_WORK = 200_000_000
+#: work from which a run may go on beside the program: less than a worker needs to wake up is not worth it
+BESIDE_WORK = 200_000
 
 
 class _Progress:
@@ -95,6 +97,7 @@ class Runnable:
         "items",
         "launches",
         "schedule",
+        "work",
     )
 
     def __init__(self, schedule: Schedule, target: Target, bind: Bind | None = None) -> None:
@@ -118,6 +121,7 @@ class Runnable:
         )
         self.launches = sum(isinstance(s, Launch) for s in schedule.steps)
         self.calls = len(schedule.steps) - self.launches
+        self.work = 0  # simple operations of the launches
         self._keep: list[Any] = []
         self.items: list[Any] = []  # _Segment, Task, Call, or what a call was bound to
         self._build(target)
@@ -174,6 +178,7 @@ class Runnable:
     def _close(self, first: int, last: int, work: int) -> tuple[int, int]:
         if first < last:
             self.items.append(_Segment(first, last, int(work > RELEASE_WORK)))
+            self.work += work
         return last, 0
 
     def _record(self, record: list[Launch], target: Target) -> list[int]:
@@ -293,7 +298,7 @@ def _points() -> Any:
 class Execution:
     """One run of a Runnable: a position among its segments, and the buffers in use. `hold`: see `dataflow.FlowRun`."""
 
-    __slots__ = ("_begun", "_flow", "buffers", "hold", "position", "runnable", "scalars")
+    __slots__ = ("_begun", "_flow", "beside", "buffers", "hold", "position", "runnable", "scalars")
 
     def __init__(
         self, runnable: Runnable, buffers: list[Buffer], scalars: list[Any], hold: bool = False
@@ -301,11 +306,31 @@ class Execution:
         self.hold = hold
         self.runnable, self.buffers, self.scalars = runnable, buffers, scalars
         self.position = 0
+        self.beside = False  # whether it was begun beside the program, and not seen to be over
         self._flow: Any = None
         self._begun: set[int] = set()  # native items of a flow
 
+    def begin(self) -> bool:
+        """Let workers run it from now on, and `run` join them: only what is one native program, and enough work.
+
+        False if nothing was begun; it may have been run to the end then, as `finished` says.
+        """
+        r = self.runnable
+        if r.work < BESIDE_WORK or len(r.items) != 1 or not isinstance(r.items[0], _Segment):
+            return False
+        if not threads.can_compute_beside():
+            return False
+        begin_program, (first, last, release) = threads.begin_program, r.items[0]
+        r.write_table(self.buffers, self.scalars)
+        self.beside, self.position = True, 1  # first: see `run`
+        return begin_program(r._program, first, last, r._table_addr, release)
+
     def run(self) -> None:
         """Run to the end. After an exception (KeyboardInterrupt included) calling again continues where it stopped."""
+        if self.beside:
+            threads.finish_program()  # nothing if an exception came right after it the last time
+            self.beside = False
+            return
         r = self.runnable
         r.write_table(self.buffers, self.scalars)
         if r.flow is not None:
@@ -363,8 +388,8 @@ class Execution:
 
     @property
     def finished(self) -> bool:
-        """Whether nothing is left to run."""
-        return self.position >= len(self.runnable.items)
+        """Whether nothing is left to run, and nothing runs."""
+        return not self.beside and self.position >= len(self.runnable.items)
 
     def _call(self, step: Call) -> None:
         args = [self._argument(a) for a in step.arguments]

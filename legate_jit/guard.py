@@ -422,8 +422,8 @@ def install() -> Guard | None:
     guard.recorder.begin()
     flush = runtime.flush
 
-    def flushing(w: runtime.Window | None = None) -> None:
-        """`runtime.flush`, recorded."""
+    def flushing(w: runtime.Window | None = None, beside: bool = False) -> None:
+        """`runtime.flush`, recorded, and over when it returns."""
         held = guard.flushing(runtime.window if w is None else w)
         try:
             flush(w)

@@ -100,6 +100,7 @@ class Attachment:
             runtime.flush()
         if store.buffer is not self._buffer:
             contents = runtime.host(store)
+            runtime.complete()
             self._evict()
             self.memory[...] = contents
             release(store)
@@ -108,6 +109,7 @@ class Attachment:
     def mapped(self) -> np.ndarray:
         """The program's memory, for writing: it holds the store's value, and nobody else's."""
         self.settle()
+        runtime.complete()  # it may read the memory
         self.store.buffer = None
         self._evict()
         self.store.buffer = self._buffer

@@ -72,7 +72,7 @@ def share() -> None:
         _shared.append(True)
         for hook in _hooks:
             hook()
-        _hold_over_forks()
+        hold_over_forks()
         _guarded.append(True)
 
 
@@ -102,7 +102,8 @@ def _after_fork() -> None:
         lock.release()
 
 
-def _hold_over_forks() -> None:
+def hold_over_forks() -> None:
+    """Take the lock when the process forks, before anything that was registered until now is called. Once more does no harm."""
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
 
@@ -111,7 +112,7 @@ def _hold_over_forks() -> None:
 def compiler_is_loaded() -> None:
     """Take the lock before the compiler's own when the process forks, as every flush does. (Handlers registered last run
     first; taking the lock twice does no harm.)"""
-    _hold_over_forks()
+    hold_over_forks()
 
 
 def _watch(start: Callable[[threading.Thread], None]) -> Callable[[threading.Thread], None]:

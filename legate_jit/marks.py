@@ -19,6 +19,7 @@ from legate_jit.store import Store
 
 def run(w: Window, pending: list[Store]) -> None:
     """Flush a window that has marks. After an error the parts that have not run are the open window."""
+    runtime.complete()  # it was before the first mark
     parts = _Parts(w, pending)
     w.clear()
     for k, then in enumerate(parts.calls):

@@ -45,12 +45,12 @@ class Counters:
     calls: int = 0
     values: int = 0  # recorded values
     copied_bytes: int = 0  # copied because an update could not be in place
+    beside: int = 0  # runs that went on beside the program
 
     def reset(self) -> None:
         """Start counting anew."""
-        self.flushes = self.plans = self.hits = self.launches = self.calls = self.values = (
-            self.copied_bytes
-        ) = 0
+        self.flushes = self.plans = self.hits = self.launches = self.calls = self.values = 0
+        self.copied_bytes = self.beside = 0
 
 
 class Window:
@@ -143,7 +143,7 @@ world: Any = None
 #: tables that grow with every new slice or structure, and how many entries they may hold: beyond, they start anew
 bounded: list[tuple[dict[Any, Any], int]] = [(_plans, 4000), (_lenses, 50_000), (infer._interned, 100_000)]
 _suspended = suspended
-resume = waiting.resume
+resume, complete = waiting.resume, waiting.complete
 _pace = pacing.Pace()
 
 
@@ -279,15 +279,16 @@ def mark(then: Callable[[], None]) -> None:
         then()
 
 
-def flush(w: Window | None = None) -> None:
+def flush(w: Window | None = None, beside: bool = False) -> None:
     """Compile (or look up) and run everything recorded. Stores that are still referred to hold buffers afterwards.
 
+    `beside`: nobody waits for the results, so the run may go on beside the program until somebody does, or the next flush.
     MemoryError, and an error while planning, leave everything recorded as it was. An error or an interruption while running
     leaves the run to be resumed when one of its results is wanted.
     """
     if _thread_now() != _home and not locking.is_shared():
         locking.share()  # a thread that `threading` did not start
-        return flush(w)
+        return flush(w, beside)
     if bodies.active:
         bodies.forbid()
     if w is None:
@@ -319,7 +320,9 @@ def flush(w: Window | None = None) -> None:
     if poisoned:
         pending, values = untouched(w, pending, values)
     if _suspended:
-        resume(needed(w, values))
+        waiting.complete()
+        if _suspended:
+            resume(needed(w, values))
     key: tuple[Any, ...] = (tuple(w.code), values, tuple([getrefcount(b) <= _SOLE for b in w.inputs]))
     if world is not None:
         key = world.key(key, w.inputs)
@@ -345,7 +348,10 @@ def flush(w: Window | None = None) -> None:
             going = Waiting(runnable.execution(buffers, scalars), buffers, runnable.schedule.outputs)
             progress.begun = True
             _suspended.append(going)
-            going.finish()
+            if beside and world is None and going.begin():
+                counters.beside += 1
+            else:
+                going.finish()
     except BaseException:  # Ctrl-C, at any instruction above, or an operation's error
         if not progress.begun:
             _give(pending, runnable.schedule.outputs, buffers)
@@ -513,7 +519,7 @@ def fresh(type_: ArrayType) -> tuple[Store, np.ndarray]:
 def full() -> None:
     """The window holds as much as it may: run it, at a loop boundary if the program is in a loop."""
     if _pace.ends(window):
-        flush()
+        flush(None, True)
         _pace.begin(window)
 
 
@@ -526,7 +532,7 @@ def fence() -> None:
 
 
 def _take_turns() -> None:
-    for name in ("fence", "flush", "resume", "full", "host", "writable", "number"):
+    for name in ("fence", "flush", "resume", "complete", "full", "host", "writable", "number"):
         globals()[name] = locking.guarded(globals()[name])
 
 

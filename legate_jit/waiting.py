@@ -1,18 +1,25 @@
 """Runs that are not finished: stores may already hold the buffers of their results, which have no value yet.
 
-Whoever looks at memory asks `if suspended: resume(...)` first. Knows buffers and what a run is (`run()`, which may be called
-again); the window only as data.
+Such a run was stopped by an exception, or it goes on *beside* the program, which records meanwhile: at most one, begun where a
+window was full. Whoever looks at memory asks `if suspended: resume(...)` first, and a flush completes the run beside before it
+asks who else refers to its inputs; so nobody sees, overwrites or hands out memory that it uses: it holds its buffers. Knows
+buffers and what a run is (`run()`, which may be called again); the window only as data.
 """
 
 from __future__ import annotations
 
+import atexit
+import functools
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from legate_jit import poison
-from legate_jit.backends import memory
+from legate_jit import locking, poison
+from legate_jit.backends import memory, threads
 from legate_jit.backends.memory import Buffer
+from legate_jit.config import config
+from legate_jit.execute import Execution
 from legate_jit.ir import index
 from legate_jit.ir.ops import OPS
 
@@ -22,22 +29,35 @@ if TYPE_CHECKING:
 
 #: the runs that are not finished, in the order of the program
 suspended: list[Waiting] = []
+#: whether runs may go on beside the program
+overlap = config.overlap
 
 
 class Waiting:
     """A run that is not finished: arrays may hold the buffers of its results, which have no value yet."""
 
-    __slots__ = ("_buffers", "_execution", "_results")
+    __slots__ = ("_buffers", "_execution", "_results", "beside")
 
     def __init__(self, execution: Any, buffers: list[Buffer], outputs: Sequence[int]) -> None:
         self._execution, self._buffers, self._results = execution, buffers, outputs
+        self.beside = False
+
+    def begin(self) -> bool:
+        """Have it go on beside the program, if it can and is worth it; False: it is to be finished now."""
+        execution = self._execution
+        if not overlap or not isinstance(execution, Execution):
+            return False
+        _finish_in_time()
+        self.beside = True
+        self.beside = execution.begin()
+        return self.beside
 
     def finish(self) -> None:
         """Go on where the run stopped. An error leaves it to be tried again, unless there is nothing left to try."""
         try:
             self._execution.run()
         except BaseException:
-            if getattr(self._execution, "finished", False):
+            if getattr(self._execution, "finished", False):  # not what still runs beside
                 suspended.remove(self)
             raise
         suspended.remove(self)
@@ -63,12 +83,34 @@ def _others(buffers: Sequence[Any], k: int) -> int:
 _NOBODY = _others([object()], 0)
 
 
+def complete() -> None:
+    """Finish the run that goes on beside the program, if there is one."""
+    for waiting in suspended:
+        if waiting.beside:
+            waiting.finish()
+            return
+
+
+@functools.cache
+def _finish_in_time() -> None:
+    """Have the run beside finished before the process forks, and before the interpreter ends (nothing begins after that).
+
+    These are functions without a line of Python, into which Ctrl-C could come.
+    """
+    atexit.register(threads.finish_program)
+    atexit.register(setattr, sys.modules[__name__], "overlap", False)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=threads.finish_program)
+        locking.hold_over_forks()  # called before it: no other thread begins another run
+
+
 def resume(wanted: Sequence[Buffer | None] | None = None) -> None:
     """Finish the runs that an exception stopped and whose results are among the `wanted` buffers (None: all of them).
 
     The error of a library call comes again whenever a result of its run is wanted, until the call succeeds or nobody holds any
-    result; such a run is dropped. Other arrays are not concerned.
+    result; such a run is dropped. Other arrays are not concerned. The run beside is finished whatever is wanted.
     """
+    complete()
     for waiting in suspended[::-1]:
         if waiting.forgotten():
             suspended.remove(waiting)

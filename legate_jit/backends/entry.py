@@ -90,40 +90,62 @@ go:
   %table = load ptr, ptr %q3
   %q4 = getelementptr i64, ptr %a, i64 4
   %flag = load i64, ptr %q4
-  %free = icmp ne i64 %flag, 0
   ; The pool is chosen and locked before the interpreter's lock is given up, so it cannot be recycled in between.
-  %pool = load ptr, ptr @pool
-  %nopool = icmp eq ptr %pool, null
-  br i1 %nopool, label %chosen, label %lock
-lock:
-  %lq = getelementptr i8, ptr %pool, i64 <LOCK>
-  %pair = cmpxchg ptr %lq, i32 0, i32 1 acquire monotonic
-  %locked = extractvalue { i32, i1 } %pair, 1
-  %mine = select i1 %locked, ptr %pool, ptr null
-  br label %chosen
-chosen:
-  %use = phi ptr [null, %go], [%mine, %lock]
-  br i1 %free, label %without, label %with
-with:
-  call void @launches(ptr %use, ptr %program, i64 %first, i64 %last, ptr %table)
-  br label %done
-without:
-  %thread = call ptr @PyEval_SaveThread()
-  call void @launches(ptr %use, ptr %program, i64 %first, i64 %last, ptr %table)
-  call void @PyEval_RestoreThread(ptr %thread)
-  br label %done
-done:
+  %use = call ptr @locked()
+  call void @enter(ptr %use, ptr %program, i64 %first, i64 %last, ptr %table, i64 %flag)
   call void @Py_IncRef(ptr @_Py_NoneStruct)
   ret ptr @_Py_NoneStruct
 fail:
   ret ptr null
 }
 
-; Launches in order; a null pool means that everything runs here. Unlocks the pool at the end.
-define internal void @launches(ptr %pool, ptr %program, i64 %first, i64 %last, ptr %table) uwtable {
+; The pool, locked for the caller; null if there is none or another thread uses it.
+define internal ptr @locked() {
+  %pool = load ptr, ptr @pool
+  %nopool = icmp eq ptr %pool, null
+  br i1 %nopool, label %none, label %lock
+lock:
+  %lq = getelementptr i8, ptr %pool, i64 <LOCK>
+  %pair = cmpxchg ptr %lq, i32 0, i32 1 acquire monotonic
+  %mine = extractvalue { i32, i1 } %pair, 1
+  %use = select i1 %mine, ptr %pool, ptr null
+  ret ptr %use
+none:
+  ret ptr null
+}
+
+; Launches with or without the interpreter's lock, as the flag says. Unlocks the pool.
+define internal void @enter(ptr %pool, ptr %program, i64 %first, i64 %last, ptr %table, i64 %flag) uwtable {
+  %free = icmp ne i64 %flag, 0
+  br i1 %free, label %without, label %with
+with:
+  call void @launches(ptr %pool, ptr %program, i64 %first, i64 %last, ptr %table, i64 0)
+  call void @unlock(ptr %pool)
+  ret void
+without:
+  %thread = call ptr @PyEval_SaveThread()
+  call void @launches(ptr %pool, ptr %program, i64 %first, i64 %last, ptr %table, i64 0)
+  call void @unlock(ptr %pool)
+  call void @PyEval_RestoreThread(ptr %thread)
+  ret void
+}
+
+define internal void @unlock(ptr %pool) {
+  %owned = icmp ne ptr %pool, null
+  br i1 %owned, label %unlock, label %out
+unlock:
+  %lq = getelementptr i8, ptr %pool, i64 <LOCK>
+  store atomic i32 0, ptr %lq release, align 4
+  br label %out
+out:
+  ret void
+}
+
+; Launches in order, on a thread of that index in the pool; a null pool means that everything runs here.
+define internal void @launches(ptr %pool, ptr %program, i64 %first, i64 %last, ptr %table, i64 %index) uwtable {
 entry:
   %any = icmp slt i64 %first, %last
-  br i1 %any, label %launch, label %end
+  br i1 %any, label %launch, label %out
 launch:
   %i = phi i64 [%first, %entry], [%i1, %next]
   %offset = shl i64 %i, 6
@@ -150,19 +172,12 @@ here:
   call void %fn(i64 0, i64 %units, ptr %args, ptr %table)
   br label %next
 fork:
-  call void @parallel(ptr %pool, ptr %fn, ptr %args, i64 %units, i64 %chunk, ptr %table)
+  call void @parallel(ptr %pool, ptr %fn, ptr %args, i64 %units, i64 %chunk, ptr %table, i64 %index)
   br label %next
 next:
   %i1 = add i64 %i, 1
   %more = icmp slt i64 %i1, %last
-  br i1 %more, label %launch, label %end
-end:
-  %owned = icmp ne ptr %pool, null
-  br i1 %owned, label %unlock, label %out
-unlock:
-  %lq = getelementptr i8, ptr %pool, i64 <LOCK>
-  store atomic i32 0, ptr %lq release, align 4
-  br label %out
+  br i1 %more, label %launch, label %out
 out:
   ret void
 }

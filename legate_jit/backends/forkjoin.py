@@ -23,6 +23,8 @@ word, `state`:
   in `sleepers`, then wait on the high half as last seen; the opener changes the high half, then looks at
   `sleepers`. The caller: set `waiting`, then wait on the low half; a worker that takes the last registration
   back changes the low half, then looks at `waiting`.
+* A *posted* program (`beside`) is run by whichever worker claims it, in the caller's place: that worker opens the
+  jobs, and the caller, when it comes, registers for them as a worker does. Both hold the pool's lock together.
 * Retiring a pool sets `stop`, then adds 2 to the phase; workers read the phase before `stop`, so none falls
   asleep past it.
 
@@ -33,6 +35,7 @@ not depend on the number of threads.
 
 from dataclasses import dataclass
 
+from legate_jit.backends.beside import BESIDE_TEXT, SERIAL_TEXT
 from legate_jit.backends.entry import ENTRY_TEXT
 
 __all__ = [
@@ -61,6 +64,7 @@ class Field:
     SPIN = 4 * LINE + 8
     STOP = 4 * LINE + 16
     STARTED = 4 * LINE + 24
+    POSTED = 4 * LINE + 32
     ALIVE = 5 * LINE
     FN = 6 * LINE
     ARGS = 6 * LINE + 8
@@ -68,15 +72,30 @@ class Field:
     UNITS = 6 * LINE + 24
     CHUNK = 6 * LINE + 32
     MODE = 6 * LINE + 40
+    PROGRAM = 7 * LINE
+    FIRST = 7 * LINE + 8
+    LAST = 7 * LINE + 16
+    WORDS = 7 * LINE + 24
+    POSTED_MODE = 7 * LINE + 32
+    JOINING = 8 * LINE
     NEXT = 0  # in a share: the next chunk to take, where the share ends, whose block this is, which thread owns it
     END = 8
     BLOCK = 16
     INDEX = 24
 
 
-BLOCK_HEADER = 8 * LINE
+BLOCK_HEADER = 9 * LINE
 
-SYMBOLS = ("pool", "run_program", "call_kernel", "chain", "pause_many", "retire")
+SYMBOLS = (
+    "pool",
+    "run_program",
+    "begin_program",
+    "finish_program",
+    "call_kernel",
+    "chain",
+    "pause_many",
+    "retire",
+)
 """What the compiled text exports."""
 
 FUTEX_CALLS = {"x86_64": 202, "i386": 240, "aarch64": 98, "riscv64": 98, "powerpc64le": 221, "s390x": 238}
@@ -141,7 +160,7 @@ def program_text(triple: str) -> str:
     architecture, _, system = triple.partition("-")
     futex = FUTEX_CALLS.get(architecture) if "linux" in system else None
     machine = _processor(architecture)
-    pool = _SERIAL if futex is None else _fill(_POOL, machine, futex)
+    pool = _SERIAL + SERIAL_TEXT if futex is None else _fill(_POOL + BESIDE_TEXT, machine, futex)
     return "\n".join((f'target triple = "{triple}"', machine.declare, _fill(ENTRY_TEXT, machine, 0), pool))
 
 
@@ -157,7 +176,7 @@ def _fill(template: str, machine: _Processor, futex: int) -> str:
 
 _SERIAL = """
 @pool = global ptr null
-define internal void @parallel(ptr %pool, ptr %fn, ptr %args, i64 %units, i64 %chunk, ptr %table) {
+define internal void @parallel(ptr %pool, ptr %fn, ptr %args, i64 %units, i64 %chunk, ptr %table, i64 %index) {
   call void %fn(i64 0, i64 %units, ptr %args, ptr %table)
   ret void
 }
@@ -240,6 +259,38 @@ define internal void @adopt(i32 %mode) {
   ret void
 }
 
+; Register, work if a job is open, and take the registration back. The phase of the job, or `last` if there was none.
+define internal i32 @help(ptr %pool, i64 %index, i32 %last) {
+entry:
+  %before = atomicrmw add ptr %pool, i64 1 seq_cst
+  %shifted = lshr i64 %before, 32
+  %joined = trunc i64 %shifted to i32
+  %bit = and i32 %joined, 1
+  %open = icmp ne i32 %bit, 0
+  br i1 %open, label %do, label %depart
+do:
+  %mq = getelementptr i8, ptr %pool, i64 <MODE>
+  %mode = load i32, ptr %mq
+  call void @adopt(i32 %mode)
+  call void @work(ptr %pool, i64 %index)
+  br label %depart
+depart:
+  %phase = phi i32 [%last, %entry], [%joined, %do]
+  %wq = getelementptr i8, ptr %pool, i64 <WAITING>
+  %then = atomicrmw sub ptr %pool, i64 1 seq_cst
+  %count = trunc i64 %then to i32
+  %final = icmp eq i32 %count, 1
+  %waiting = load atomic i32, ptr %wq seq_cst, align 4
+  %asleep = icmp ne i32 %waiting, 0
+  %call = and i1 %final, %asleep
+  br i1 %call, label %wake, label %out
+wake:
+  call void @futex_wake(ptr %pool, i32 1)
+  br label %out
+out:
+  ret i32 %phase
+}
+
 define ptr @worker(ptr %share) {
 entry:
   %pq = getelementptr i8, ptr %share, i64 <BLOCK>
@@ -250,12 +301,11 @@ entry:
   %stq = getelementptr i8, ptr %pool, i64 <STOP>
   %slq = getelementptr i8, ptr %pool, i64 <SLEEPERS>
   %spq = getelementptr i8, ptr %pool, i64 <SPIN>
-  %wq = getelementptr i8, ptr %pool, i64 <WAITING>
-  %mq = getelementptr i8, ptr %pool, i64 <MODE>
+  %poq = getelementptr i8, ptr %pool, i64 <POSTED>
   %alq = getelementptr i8, ptr %pool, i64 <ALIVE>
   br label %idle
 idle:
-  %last = phi i32 [0, %entry], [%last, %sleep], [%last1, %depart], [%last1, %wake]
+  %last = phi i32 [0, %entry], [%last, %sleep], [%last, %claim], [%last, %drive], [%last1, %join]
   %limit = load i64, ptr %spq
   br label %look
 look:
@@ -265,11 +315,15 @@ look:
   %stopped = icmp ne i32 %stop, 0
   br i1 %stopped, label %exit, label %judge
 judge:
+  %posted = load atomic i32, ptr %poq seq_cst, align 4
+  %waits = icmp eq i32 %posted, 1
+  br i1 %waits, label %claim, label %job
+job:
   %bit = and i32 %phase, 1
   %open = icmp ne i32 %bit, 0
   %new = icmp ne i32 %phase, %last
-  %join = and i1 %open, %new
-  br i1 %join, label %register, label %spin
+  %register = and i1 %open, %new
+  br i1 %register, label %join, label %spin
 spin:
   <PAUSE>
   %k1 = add i64 %k, 1
@@ -280,29 +334,14 @@ sleep:
   call void @futex_wait(ptr %high, i32 %phase)
   %s1 = atomicrmw sub ptr %slq, i32 1 seq_cst
   br label %idle
-register:
-  %before = atomicrmw add ptr %pool, i64 1 seq_cst
-  %shifted = lshr i64 %before, 32
-  %joined = trunc i64 %shifted to i32
-  %bit1 = and i32 %joined, 1
-  %open1 = icmp ne i32 %bit1, 0
-  br i1 %open1, label %do, label %depart
-do:
-  %mode = load i32, ptr %mq
-  call void @adopt(i32 %mode)
-  call void @work(ptr %pool, i64 %index)
-  br label %depart
-depart:
-  %last1 = phi i32 [%last, %register], [%joined, %do]
-  %then = atomicrmw sub ptr %pool, i64 1 seq_cst
-  %count = trunc i64 %then to i32
-  %final = icmp eq i32 %count, 1
-  %waiting = load atomic i32, ptr %wq seq_cst, align 4
-  %asleep = icmp ne i32 %waiting, 0
-  %call = and i1 %final, %asleep
-  br i1 %call, label %wake, label %idle
-wake:
-  call void @futex_wake(ptr %pool, i32 1)
+join:
+  %last1 = call i32 @help(ptr %pool, i64 %index, i32 %last)
+  br label %idle
+claim:
+  %claimed = call i1 @claim(ptr %pool)
+  br i1 %claimed, label %drive, label %idle
+drive:
+  call void @drive(ptr %pool, i64 %index)
   br label %idle
 exit:
   %a0 = atomicrmw sub ptr %alq, i32 1 seq_cst
@@ -354,22 +393,28 @@ out:
   ret void
 }
 
+; Have workers: they are made when they are first needed.
+define internal void @ready(ptr %pool) {
+  %stq = getelementptr i8, ptr %pool, i64 <STARTED>
+  %started = load i64, ptr %stq
+  %fresh = icmp eq i64 %started, 0
+  br i1 %fresh, label %first, label %out
+first:
+  call void @start(ptr %pool)
+  br label %out
+out:
+  ret void
+}
+
 define internal i32 @mode() {
   <READ_MODE>
   ret i32 %mode
 }
 
-; One job. The caller holds the pool's lock.
-define internal void @parallel(ptr %pool, ptr %fn, ptr %args, i64 %units, i64 %chunk, ptr %table) {
+; One job. The caller, who takes that index's share first, holds the pool's lock.
+define internal void @parallel(ptr %pool, ptr %fn, ptr %args, i64 %units, i64 %chunk, ptr %table, i64 %index) {
 entry:
-  %stq = getelementptr i8, ptr %pool, i64 <STARTED>
-  %started = load i64, ptr %stq
-  %fresh = icmp eq i64 %started, 0
-  br i1 %fresh, label %first, label %fields
-first:
-  call void @start(ptr %pool)
-  br label %fields
-fields:
+  call void @ready(ptr %pool)
   %tq = getelementptr i8, ptr %pool, i64 <THREADS>
   %threads = load i64, ptr %tq
   %fq = getelementptr i8, ptr %pool, i64 <FN>
@@ -394,8 +439,8 @@ fields:
   %shares = getelementptr i8, ptr %pool, i64 <HEADER>
   br label %deal
 deal:
-  %t = phi i64 [0, %fields], [%t1, %deal]
-  %begin = phi i64 [0, %fields], [%end, %deal]
+  %t = phi i64 [0, %entry], [%t1, %deal]
+  %begin = phi i64 [0, %entry], [%end, %deal]
   %long = icmp slt i64 %t, %rest
   %extra = zext i1 %long to i64
   %size = add i64 %each, %extra
@@ -421,7 +466,7 @@ call:
   call void @futex_wake(ptr %high, i32 %wanted)
   br label %mine
 mine:
-  call void @work(ptr %pool, i64 0)
+  call void @work(ptr %pool, i64 %index)
   %then = atomicrmw add ptr %pool, i64 4294967296 seq_cst
   %registered = trunc i64 %then to i32
   %alone = icmp eq i32 %registered, 0

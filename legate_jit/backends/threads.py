@@ -5,8 +5,8 @@ at exit. It must not know what kernels compute, who plans programs, or NumPy.
 
 A *program* is an array of launch records, eight int64 words each: [kernel address, argument block address,
 units, chunk units, four reserved]. A kernel is `void kernel(i64 lo, i64 hi, ptr args, ptr table)` and
-computes units lo..hi-1, independently of how 0..units-1 is cut. `run_program` and `call_kernel` are built on
-first access, because that loads LLVM: reach them as `threads.run_program`.
+computes units lo..hi-1, independently of how 0..units-1 is cut. `run_program`, `begin_program`, `finish_program` and
+`call_kernel` are built on first access, because that loads LLVM: reach them as `threads.run_program`.
 
 Threads: LEGATE_JIT_THREADS, else what the function given to `ask_for_threads` says, else the processors this
 process may use. LEGATE_JIT_SPIN is how many microseconds an idle thread looks for work before it sleeps (default
@@ -29,7 +29,9 @@ __all__ = [
     "MAX_THREADS",
     "RECORD_WORDS",
     "ask_for_threads",
+    "begin_program",
     "call_kernel",
+    "finish_program",
     "get_threads",
     "run_program",
     "set_spin",
@@ -53,6 +55,18 @@ A launch runs on the calling thread if it has one chunk, else on the pool; a lau
 kernel is skipped. `table` is passed to every kernel. The interpreter's lock is released iff `release_gil` is
 not 0. While another thread uses the pool, everything runs on the calling thread. Addresses are not checked.
 TypeError or OverflowError for arguments that are not five 64-bit integers.
+"""
+
+begin_program: Callable[[int, int, int, int, int], bool]
+"""As `run_program`, but a worker may run the launches while the caller goes on: True, and whatever the program reads,
+writes and consists of must stay as it is until `finish_program`. False: everything has been run, because there is no
+worker, another thread uses the pool, or a program that was begun is not finished.
+"""
+
+finish_program: Callable[[], None]
+"""finish_program(): work together with the pool until the program that was begun is done; nothing if none is.
+
+The interpreter's lock is released meanwhile. Until then no other program runs on the pool.
 """
 
 call_kernel: Callable[[int, int, int, int, int], None]
@@ -261,6 +275,11 @@ def get_threads() -> int:
     return _settings().threads
 
 
+def can_compute_beside() -> bool:
+    """Whether a program that was begun computes while its caller goes on: there is another thread and a processor for it."""
+    return min(get_threads(), _available_processors()) > 1
+
+
 def started_threads() -> int:
     """How many worker threads exist now; 0 before the first parallel launch."""
     return sum(pool.started() for pool in _built)
@@ -280,7 +299,7 @@ def chain() -> int:
 
 def __getattr__(name: str) -> Any:
     """Build an entry point on first access; afterwards it is an ordinary attribute."""
-    if name not in ("run_program", "call_kernel"):
+    if name not in ("run_program", "begin_program", "finish_program", "call_kernel"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     function = globals()[name] = _pool().method(name)
     return function

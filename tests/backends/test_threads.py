@@ -154,6 +154,11 @@ class Program:
         end = len(self.records) if last is None else last
         threads.run_program(self.records.ctypes.data, first, end, self.table.ctypes.data, int(release))
 
+    def begin(self) -> bool:
+        return threads.begin_program(
+            self.records.ctypes.data, 0, len(self.records), self.table.ctypes.data, 1
+        )
+
 
 def counting(code: native.NativeCode, units: int, chunk: int) -> tuple[Program, np.ndarray[Any, Any]]:
     counters = np.zeros(units, "i8")
@@ -475,6 +480,15 @@ define void @get(i64 %lo, i64 %hi, ptr %args, ptr %table) {
     assert not target.any()
     program.run()
     assert (target > 0).all()
+    threads.call_kernel(setter.address("set"), 0, 1, flushing.ctypes.data, 0)
+    try:
+        assert program.begin() is LINUX  # in the mode it was begun in, whoever finishes it, in whatever mode
+    finally:
+        threads.call_kernel(setter.address("set"), 0, 1, mode.ctypes.data, 0)
+    threads.finish_program()
+    assert not target.any()
+    threads.call_kernel(setter.address("get"), 0, 1, flushing.ctypes.data, 0)
+    assert not (flushing ^ mode)[0] & 0x8040
 
 
 PREAMBLE = f'''
@@ -591,3 +605,111 @@ def test_texts_for_other_processors_parse(triple: str) -> None:
 
     with llvm.create_context() as context, llvm.parse_assembly(program_text(triple), context) as module:
         module.verify()
+
+
+# ---- programs beside their caller ---------------------------------------------------------------------------------
+
+
+def alternating(code: native.NativeCode, n: int, times: int) -> tuple[Program, np.ndarray[Any, Any]]:
+    """Launches that are wrong unless the one before is complete; the array that counts them."""
+    a, b = np.zeros(n, "i8"), np.zeros(n, "i8")
+    forth = (code.address("reverse"), [b.ctypes.data, a.ctypes.data, n - 1], n, 50)
+    back = (code.address("reverse"), [a.ctypes.data, b.ctypes.data, n - 1], n, 70)
+    program = Program(*[forth, back] * times)
+    program.b = b  # type: ignore[attr-defined]  kept alive
+    return program, a
+
+
+@pytest.mark.skipif(not LINUX, reason="needs the pool")
+@pytest.mark.parametrize("count", [2, 3, 9])
+@pytest.mark.parametrize("spin", [None, 0, 3])
+def test_beside_and_joined_at_any_time(code: native.NativeCode, count: int, spin: float | None) -> None:
+    """The caller comes before a worker has begun, while one is at it, and when everything is done."""
+    threads.set_threads(count)
+    threads.set_spin(spin)
+    program, a = alternating(code, 3000, 20)
+    for turn in range(1, 400):
+        assert program.begin()
+        if turn % 3:
+            time.sleep(turn % 7 * 2e-5)
+        threads.finish_program()
+        assert (a == 40 * turn).all()
+        if turn % 10 == 0:
+            program.run(0, 0)
+
+
+@pytest.mark.skipif(not LINUX, reason="needs the pool")
+def test_beside_computes_without_the_caller(code: native.NativeCode) -> None:
+    threads.set_threads(2)
+    program, a = alternating(code, 3000, 20)
+    assert program.begin()
+    deadline = time.monotonic() + 30
+    while not (a == 40).all():
+        assert time.monotonic() < deadline
+        time.sleep(1e-4)
+    threads.finish_program()
+    threads.finish_program()  # nothing is left
+    assert (a == 40).all()
+
+
+def test_one_thread_runs_at_once(code: native.NativeCode) -> None:
+    threads.set_threads(1)
+    program, a = alternating(code, 3000, 5)
+    assert not program.begin()
+    assert (a == 10).all()
+    threads.finish_program()
+    assert (a == 10).all()
+
+
+@pytest.mark.skipif(not LINUX, reason="needs the pool")
+def test_one_program_beside_at_a_time(code: native.NativeCode) -> None:
+    """A second one, and any other program, runs on its caller, also when the number of threads has changed."""
+    threads.set_threads(3)
+    program, a = alternating(code, 3000, 200)
+    other, b = alternating(code, 100, 5)
+    assert program.begin()
+    assert not other.begin()
+    other.run()
+    assert (b == 20).all()
+    threads.set_threads(2)
+    assert not other.begin()
+    other.run()
+    assert (b == 40).all()
+    threads.finish_program()
+    assert (a == 400).all()
+    assert program.begin()
+    threads.finish_program()
+    assert (a == 800).all()
+
+
+@pytest.mark.skipif(not LINUX, reason="needs the pool")
+def test_several_threads_finish_one_program(code: native.NativeCode) -> None:
+    threads.set_threads(3)
+    program, a = alternating(code, 3000, 20)
+    for turn in range(1, 60):
+        assert program.begin()
+        helpers = [threading.Thread(target=threads.finish_program) for _ in range(3)]
+        for helper in helpers:
+            helper.start()
+        threads.finish_program()
+        assert (a == 40 * turn).all()
+        for helper in helpers:
+            helper.join(30)
+            assert not helper.is_alive()
+
+
+@pytest.mark.skipif(not LINUX, reason="needs the pool")
+def test_whoever_runs_a_program_beside_is_one_of_the_pool(code: native.NativeCode) -> None:
+    """Not more threads than were asked for, the caller among them."""
+    threads.set_threads(2)
+    n, seen = 400, set()
+    who = np.zeros(n, "i8")
+    program = Program((code.address("who"), [who.ctypes.data], n, 1))
+    for turn in range(30):
+        assert program.begin()
+        if turn % 2:
+            time.sleep(1e-3)
+        threads.finish_program()
+        seen |= set(who.tolist())
+    assert len(seen) <= 2
+    assert threads.started_threads() == 1

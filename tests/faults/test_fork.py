@@ -152,7 +152,7 @@ def test_handlers_registered_while_a_fork_is_under_way() -> None:
         import cupynumeric as np
         from legate_jit import locking
         threading.Thread(target=int).start()
-        os.register_at_fork(before=locking._hold_over_forks)
+        os.register_at_fork(before=locking.hold_over_forks)
         pid = os.fork()
         if pid == 0:
             os._exit(0 if float(np.ones(3).sum()) == 3 else 1)

@@ -17,7 +17,7 @@ import numpy as np
 
 import cupynumeric
 import legate
-from legate_jit import pacing, runtime, tiers
+from legate_jit import pacing, runtime, tiers, waiting
 from legate_jit.ir import bands, fuse, lower, nest, passes, pieces, schedule
 
 DTYPES = ["?", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8", "c8", "c16"]
@@ -701,6 +701,7 @@ def settings(seed: int) -> Iterator[None]:
 
 def forget() -> None:
     """An engine without plans, traces or pending work."""
+    waiting.complete()
     runtime._suspended.clear()
     runtime.window.clear()
     runtime.window.limit = pacing.WINDOW_VALUES
