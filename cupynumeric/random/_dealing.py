@@ -17,7 +17,7 @@ from legate_jit import bodies, runtime, together
 from legate_jit.ir import dtypes
 from legate_jit.ir.layout import Box
 from legate_jit.ir.node import array_type
-from legate_jit.streams import jumps
+from legate_jit.streams import jumps, parts
 from legate_jit.streams.draws import Draw, draw_of
 from legate_jit.streams.jumps import Source
 
@@ -55,7 +55,7 @@ def _drawn(source: Source, draw: Draw) -> ndarray:
 
     def fill(comm: Any, box: Box, memory: np.ndarray) -> None:
         own = jumps.copied(source)
-        draw.fill(own, box, memory)
+        parts.fill(own, draw, box, memory)
         ends.append(own)
 
     said = f"{draw.name}{draw.shape} from {jumps.fingerprint(source):08x}"

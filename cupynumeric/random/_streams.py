@@ -6,6 +6,7 @@ Large fills go straight into our own memory where NumPy's method takes `out`.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -24,6 +25,20 @@ from legate_jit.ir.node import array_type
 
 #: bytes from which a fill goes into our own (warm) memory instead of NumPy's fresh one
 _DIRECT_BYTES = 1 << 16
+#: draws that several threads can share, besides those that fill memory
+_THREADED = frozenset(
+    [
+        "exponential",
+        "integers",
+        "lognormal",
+        "pareto",
+        "power",
+        "rayleigh",
+        "standard_exponential",
+        "triangular",
+        "uniform",
+    ]
+)
 
 
 def _dealing() -> ModuleType:
@@ -35,11 +50,16 @@ def _dealing() -> ModuleType:
 
 def _wrapping(base: type, name: str) -> Callable[..., Any]:
     method = getattr(base, name)
+    threaded = base is np.random.Generator and name in _THREADED
 
     @functools.wraps(method)
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         if runtime.world is not None:
             done = _dealing().dealt(self, name, args, kwargs)
+            if done is not None:
+                return done
+        elif threaded and (any(map(_many, args)) or _many(kwargs.get("size"))):
+            done = _by_threads(self, name, args, kwargs)
             if done is not None:
                 return done
         out = kwargs.get("out")
@@ -88,8 +108,42 @@ def _filled(generator: Any, name: str, size: Any, dtype: Any = np.float64) -> An
     if type_.nbytes < _DIRECT_BYTES:
         return None
     store, memory = runtime.fresh(type_)
-    getattr(np.random.Generator, name)(generator, dtype=kind.type, out=memory)
+    if type_.size < _MANY or not _shared(generator, name, {"dtype": kind}, memory):
+        getattr(np.random.Generator, name)(generator, dtype=kind.type, out=memory)
     return wrap(store)
+
+
+#: numbers from which a draw is worth several threads
+_MANY = 1 << 18
+
+
+def _shared(generator: Any, name: str, options: dict[str, Any], memory: np.ndarray) -> bool:
+    """Have several threads draw what fills this memory; False, and nothing is drawn: NumPy does it."""
+    from legate_jit.streams import draws, parallel
+
+    draw = draws.draw_of(generator, name, (), options | {"size": memory.shape})
+    return draw is not None and parallel.fill(generator, draw._replace(dtype=memory.dtype), memory)
+
+
+def _by_threads(generator: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """A draw of many numbers by several threads; None where NumPy should do it."""
+    from legate_jit.streams import draws, parallel
+
+    draw = draws.draw_of(generator, name, to_numpy_tree(args), to_numpy_tree(kwargs))
+    if draw is None or kwargs.get("out") is not None or not parallel.worthwhile(draw.total()):
+        return None
+    draw = draw.probed(generator)
+    if parallel.rate(draw) is None:
+        return None
+    store, memory = runtime.fresh(array_type(draw.shape, dtypes.canonical(draw.dtype)))
+    return wrap(store) if parallel.fill(generator, draw, memory) else None
+
+
+def _many(x: Any) -> bool:
+    """Whether an argument may be the size of many numbers."""
+    if x.__class__ is tuple:
+        return all(n.__class__ is int for n in x) and math.prod(x) >= _MANY
+    return x.__class__ is int and x >= _MANY
 
 
 class RandomState(np.random.RandomState):

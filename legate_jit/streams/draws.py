@@ -11,18 +11,14 @@ import functools
 import inspect
 import math
 import operator
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from legate_jit.ir import dtypes
-from legate_jit.streams.jumps import Source, can_jump, copied, skip
+from legate_jit.streams.jumps import Source, copied, skip
 
 __all__ = ["Draw", "draw_of"]
-
-#: units that one call draws (a multiple of what NumPy makes of one word of the stream)
-BLOCK = 1 << 16
 
 #: functions that are others under a second name
 _ALIASES = {
@@ -40,7 +36,8 @@ _WHOLE = frozenset({"dtype", "endpoint", "method", *_ROWS.values()})
 #: draws that take one word of 64 bits for a unit (half a one for a float32), whatever its value
 _PLAIN = frozenset({"random", "random_sample", "uniform", "triangular"})
 
-Box = tuple[tuple[int, int], ...]
+#: methods of `Generator` that write to memory they are given
+_WRITING = frozenset({"random", "standard_exponential", "standard_gamma", "standard_normal"})
 
 
 class Draw(NamedTuple):
@@ -71,12 +68,15 @@ class Draw(NamedTuple):
         """The draw with the dtype that one unit shows. Raises what NumPy raises for wrong parameters."""
         return self._replace(dtype=self.block(copied(source), 0, 1).dtype)
 
-    def block(self, source: Source, start: int, count: int) -> np.ndarray:
-        """The next `count` units of the source, which are those from number `start`."""
+    def block(self, source: Source, start: int, count: int, memory: np.ndarray | None = None) -> np.ndarray:
+        """The next `count` units of the source, which are those from number `start`; in this memory if NumPy can write there."""
         given = {
             key: x if key in _WHOLE or np.ndim(x) == 0 else self._some(x, start, count)
             for key, x in self.parameters.items()
         }
+        if memory is not None and self.name in _WRITING and not isinstance(source, np.random.RandomState):
+            getattr(source, self.name)(**given, out=memory)
+            return memory
         return np.asarray(getattr(source, self.name)(**given, size=count))
 
     def _some(self, x: Any, start: int, count: int) -> np.ndarray:
@@ -94,48 +94,6 @@ class Draw(NamedTuple):
         last = min(count, 2 - count % 2)  # drawn, so that what is left over of a word is as NumPy leaves it
         skip(source, (count - last) // 2)
         self.block(source, 0, last)
-
-    def fill(self, source: Source, box: Box, memory: np.ndarray) -> None:
-        """Write what lies in a box of the result (of all of the row) to memory of its extents, C-contiguous; go to the end of the
-        draw."""
-        out = memory.reshape((-1, *self.row))
-        place = done = 0
-        if self.plain and can_jump(source):
-            for first, stop in _runs(self.units, box):
-                self.skip(source, first - place)
-                for place in range(first, stop, BLOCK):
-                    n = min(BLOCK, stop - place)
-                    out[done : done + n] = self.block(source, place, n)
-                    done += n
-                place = stop
-            self.skip(source, self.total() - place)
-            return
-        runs = _runs(self.units, box)
-        first, stop = next(runs, (self.total(), self.total()))
-        step = BLOCK if self.splits else max(self.total(), 1)
-        for place in range(0, self.total(), step):
-            drawn = self.block(source, place, min(step, self.total() - place))
-            end = place + len(drawn)
-            while first < end:
-                n = min(stop, end) - first
-                out[done : done + n] = drawn[first - place : first - place + n]
-                done, first = done + n, first + n
-                if first == stop:
-                    first, stop = next(runs, (self.total(), self.total()))
-
-
-def _runs(shape: tuple[int, ...], box: Box) -> Iterator[tuple[int, int]]:
-    """The ranges of numbers of elements in C order that lie in a box, in ascending order."""
-    box = box[: len(shape)]
-    if any(hi <= lo for lo, hi in box):
-        return
-    cut = max((d for d, (lo, hi) in enumerate(box) if hi - lo < shape[d]), default=0)
-    inner = math.prod(shape[cut + 1 :])
-    lo, hi = box[cut] if box else (0, 1)
-    strides = [math.prod(shape[d + 1 : cut + 1]) for d in range(cut)]
-    for at in np.ndindex(*(b - a for a, b in box[:cut])):
-        row = sum((k + a) * n for k, (a, _), n in zip(at, box, strides, strict=False))
-        yield (row + lo) * inner, (row + hi) * inner
 
 
 # ---- calls -------------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ Source = Any
 
 _BLOCK = 4  # words that Philox makes at once
 
-__all__ = ["Source", "bits_of", "can_jump", "copied", "fingerprint", "restore", "skip"]
+__all__ = ["Source", "bits_of", "can_jump", "copied", "fingerprint", "restore", "same", "skip"]
 
 
 def bits_of(source: Source) -> Any:
@@ -70,6 +70,13 @@ def _skip_philox(bits: Any, state: dict[str, Any], words: int) -> None:
         bits.state = bits.state | {key: state[key] for key in ("has_uint32", "uinteger")}
         words -= left + blocks * _BLOCK
     bits.random_raw(words, output=False)
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether two states of bit generators are equal."""
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    return bool(np.array_equal(a, b)) if isinstance(a, np.ndarray) else bool(a == b)
 
 
 def fingerprint(source: Source) -> int:

@@ -14,7 +14,7 @@ from ranks.launch import succeeds
 import cupynumeric
 import legate
 from legate_jit import ranks, runtime
-from legate_jit.streams import draws, jumps
+from legate_jit.streams import draws, jumps, parts
 
 World = Callable[[int], None]
 SIZES = [1, 2, 4, 7]
@@ -108,7 +108,7 @@ def same(found: Any, expected: np.ndarray, draw: str) -> None:
 @pytest.mark.parametrize("bits", ["PCG64", "PCG64DXSM", "Philox", "SFC64", "MT19937"])
 def test_generators(dealt: World, monkeypatch: pytest.MonkeyPatch, size: int, bits: str) -> None:
     dealt(size)
-    monkeypatch.setattr(draws, "BLOCK", 32)
+    monkeypatch.setattr(parts, "BLOCK", 32)
     theirs = np.random.Generator(getattr(np.random, bits)(5))
     ours = cupynumeric.random.Generator(getattr(np.random, bits)(5))
     for draw in GENERATOR:
@@ -121,7 +121,7 @@ def test_generators(dealt: World, monkeypatch: pytest.MonkeyPatch, size: int, bi
 @pytest.mark.parametrize("bits", ["PCG64", "MT19937"])
 def test_states(dealt: World, monkeypatch: pytest.MonkeyPatch, size: int, bits: str) -> None:
     dealt(size)
-    monkeypatch.setattr(draws, "BLOCK", 32)
+    monkeypatch.setattr(parts, "BLOCK", 32)
     theirs = np.random.RandomState(getattr(np.random, bits)(5))
     ours = cupynumeric.random.RandomState(getattr(np.random, bits)(5))
     for draw in STATE:
@@ -132,7 +132,7 @@ def test_states(dealt: World, monkeypatch: pytest.MonkeyPatch, size: int, bits: 
 @pytest.mark.parametrize("size", [2, 7])
 def test_the_global_stream(dealt: World, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     dealt(size)
-    monkeypatch.setattr(draws, "BLOCK", 32)
+    monkeypatch.setattr(parts, "BLOCK", 32)
     for draw in [*STATE, "ranf(40)", "sample((4, 9))"]:
         cupynumeric.random.seed(3)
         found = [eval(f"cupynumeric.random.{draw}") for _ in range(2)]
@@ -233,19 +233,19 @@ def test_jumps(bits: str) -> None:
 
 def test_nobody_holds_the_whole(dealt: World) -> None:
     """Each rank's memory is its share and a block."""
-    n, parts = 1 << 22, 4
+    n, count = 1 << 22, 4
     for source in (np.random.RandomState(1), np.random.default_rng(1)):
         for name in ("uniform", "standard_normal", "poisson"):
             draw = draws.draw_of(source, name, (), {"size": n})
             assert draw is not None
             draw = draw.probed(source)
-            share = np.empty(n // parts, draw.dtype)
+            share = np.empty(n // count, draw.dtype)
             tracemalloc.start()
-            draw.fill(jumps.copied(source), ((n // parts, 2 * n // parts),), share)
+            parts.fill(jumps.copied(source), draw, ((n // count, 2 * n // count),), share)
             _, peak = tracemalloc.get_traced_memory()
             tracemalloc.stop()
-            assert peak < 4 * draws.BLOCK * 8
-            same(share, getattr(source, name)(size=n)[n // parts : 2 * n // parts], name)
+            assert peak < 4 * parts.BLOCK * 8
+            same(share, getattr(source, name)(size=n)[n // count : 2 * n // count], name)
 
 
 def test_generators_survive_pickling(dealt: World) -> None:
