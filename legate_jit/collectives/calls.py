@@ -12,7 +12,6 @@ from legate_jit.collectives import gathers, halos, implementation, products, tra
 from legate_jit.collectives.indices import counted
 from legate_jit.comm import Comm
 from legate_jit.ir.exchanges import Collective
-from legate_jit.ir.layout import Layout
 
 
 @implementation("fft")
@@ -63,29 +62,21 @@ def _take(comm: Comm, parts: Sequence[np.ndarray], outs: Sequence[np.ndarray], w
 @implementation("matmul")
 def _matmul(comm: Comm, parts: Sequence[np.ndarray], outs: Sequence[np.ndarray], what: Collective) -> None:
     a, b = (part.astype(what.dtype, copy=False) for part in parts)
-    of_a, of_b, result = ([how.box(k) for k in range(comm.size)] for how in (*what.operands, what.result))
-    products.multiply(comm, a, b, (of_a, of_b, result), outs[0], blas.matmul)
+    of_a, of_b = what.operands
+    products.multiply(comm, a, b, (of_a, of_b, what.result), outs[0], blas.matmul)
 
 
 @implementation("convolve")
 def _convolve(comm: Comm, parts: Sequence[np.ndarray], outs: Sequence[np.ndarray], what: Collective) -> None:
     long, short = (0, 1) if what.operands[0].grid else (1, 0)
-    _slid(comm, parts[long], parts[short], what.operands[long], outs[0], what)
+    pattern = halos.sliding(what, comm.size)
+    halos.convolve(comm, parts[long], parts[short], pattern, outs[0], _whole_convolution)
 
 
 @implementation("correlate")
 def _correlate(comm: Comm, parts: Sequence[np.ndarray], outs: Sequence[np.ndarray], what: Collective) -> None:
-    _slid(comm, parts[0], parts[1][::-1].conj(), what.operands[0], outs[0], what)
-
-
-def _slid(
-    comm: Comm, part: np.ndarray, weights: np.ndarray, lying: Layout, out: np.ndarray, what: Collective
-) -> None:
-    """The part of a convolution that a mode of NumPy's asks for."""
-    beyond = len(weights) - 1
-    start = {"full": 0, "same": beyond // 2, "valid": beyond}[dict(what.options)["mode"]]
-    source, wanted = ([how.box(k) for k in range(comm.size)] for how in (lying, what.result))
-    halos.convolve(comm, part, weights, source, wanted, start, out, _whole_convolution)
+    pattern = halos.sliding(what, comm.size)
+    halos.convolve(comm, parts[0], parts[1][::-1].conj(), pattern, outs[0], _whole_convolution)
 
 
 def _whole_convolution(x: np.ndarray, v: np.ndarray, out: np.ndarray) -> None:

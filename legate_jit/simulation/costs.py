@@ -14,6 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from legate_jit import exchanging
+from legate_jit.collectives.halos import sliding
+from legate_jit.exchange import routes
 from legate_jit.ir import dtypes, index, layout, neighbors
 from legate_jit.ir.distribute import Distributed
 from legate_jit.ir.exchanges import Collective, Combine, Fetch
@@ -197,6 +199,12 @@ def _exchange(
             return "combine", Flows(1, messages, sent, messages, sent)
         case Collective(name="matmul"):
             return "collective", _product(what, rank, ranks)
+        case Collective(name="convolve" | "correlate"):
+            way = routes(rank, sliding(what, ranks))
+            sent, received = (
+                what.dtype.itemsize * sum(math.prod(p.shape) for p in parts) for parts in way[1:]
+            )
+            return "halo", Flows(1, len(way.sends), sent, len(way.receives), received)
         case Collective(name="fft"):
             item = np.result_type(what.dtype, np.complex64).itemsize
             whole = max(math.prod(of.shape) for of in (*what.operands, what.result)) * item

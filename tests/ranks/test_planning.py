@@ -65,6 +65,15 @@ def norms(size: int) -> None:
         legate.fence()
 
 
+def sliding(size: int) -> None:
+    """Convolutions of a vector."""
+    x, w = cupynumeric.arange(TILE * size) * 0.5, np.arange(9) * 0.5
+    legate.fence()
+    for _ in range(3):
+        x = cupynumeric.convolve(x, w, "same")
+        legate.fence()
+
+
 def half(program: Callable[[int], None], size: int, monkeypatch: pytest.MonkeyPatch) -> tuple[int, int]:
     """How many boxes the rank in the middle of so many computes in a program, and with how many others it has to do."""
     legate.fence()
@@ -81,7 +90,7 @@ def half(program: Callable[[int], None], size: int, monkeypatch: pytest.MonkeyPa
     return layout.Layout.box.cache_info().misses, len(comm.peers)
 
 
-@pytest.mark.parametrize(("program", "peers"), [(stencil, 2), (line, 2), (norms, None)])
+@pytest.mark.parametrize(("program", "peers"), [(stencil, 2), (line, 2), (sliding, 2), (norms, None)])
 def test_what_a_rank_looks_at_does_not_grow(
     program: Any, peers: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -60,16 +60,14 @@ def test_in_steps(cuts: tuple[int, int, int], ranks: int, monkeypatch: pytest.Mo
     monkeypatch.setattr(products, "_SHORT", 3)
     shapes = (13, 40), (40, 22), (13, 22)
     a, b = (onp.arange(math.prod(s) * 1.0).reshape(s) % 13 - 6 for s in shapes[:2])
-    lying = [
-        [layout.tiled(s, d, ranks).box(k) for k in range(ranks)] for s, d in zip(shapes, cuts, strict=True)
-    ]
+    lying = [layout.tiled(s, d, ranks) for s, d in zip(shapes, cuts, strict=True)]
     if ranks == 4:
-        lying[2] = [layout.gridded(shapes[2], (2, 2)).box(k) for k in range(ranks)]
+        lying[2] = layout.gridded(shapes[2], (2, 2))
 
     def program(comm: Comm) -> None:
         x, y, part = (
-            s[tuple(slice(*r) for r in boxes[comm.rank])]
-            for s, boxes in zip((a, b, a @ b), lying, strict=True)
+            s[tuple(slice(*r) for r in how.box(comm.rank))]
+            for s, how in zip((a, b, a @ b), lying, strict=True)
         )
         out = onp.empty_like(part)
         largest = 0

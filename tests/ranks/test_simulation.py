@@ -135,7 +135,13 @@ def rows() -> Any:
     return x - x[7], x * x[:, 3:4], x.reshape(20, 50)[::3]
 
 
-PROGRAMS = [jacobi, jacobi_on_a_grid, cg, saxpy, sums, transpose, rows]
+def convolved() -> Any:
+    x = np.arange(300.0) + 0
+    legate.fence()
+    return np.convolve(x, onp.ones(60)), np.correlate(x, onp.ones(7), "same")
+
+
+PROGRAMS = [jacobi, jacobi_on_a_grid, cg, saxpy, sums, transpose, rows, convolved]
 
 
 CASES = [(program, size) for program in PROGRAMS for size in (2, 4, 7)]

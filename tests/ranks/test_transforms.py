@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -11,9 +12,10 @@ from ranks.plans import plans
 
 import cupynumeric as np
 import legate
+from legate_jit import exchange, runtime
 from legate_jit import ranks as world
-from legate_jit import runtime
-from legate_jit.ir import choose
+from legate_jit.collectives import halos
+from legate_jit.ir import choose, layout
 
 SIZES = [2, 3, 4, 7]
 
@@ -113,3 +115,17 @@ def test_sliding_moves_halos(size: int, monkeypatch: pytest.MonkeyPatch) -> None
     (plan,) = plans()
     assert plan.traffic == (size - 1) * 8 * 8 and not plan.notices
     assert y._store.buffer.layout == x._store.buffer.layout
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_who_convolutions_ask(seed: int) -> None:
+    """The ranks that are asked, and told, are those whose parts meet, also for weights longer than parts and empty parts."""
+    rng = random.Random(seed)
+    size, n, beyond = rng.choice([1, 2, 3, 7]), rng.randrange(1, 40), rng.randrange(0, 12)
+    start = rng.choice([0, beyond // 2, min(beyond, n - 1)])
+    results = rng.randrange(1, n + beyond - start + 1)
+    result = layout.tiled((results,), 0, rng.choice([1, size]))
+    pattern = halos.Reaching(layout.tiled((n,), 0, size), result, start, beyond, size)
+    listed = exchange.Listed.of(map(pattern.held, range(size)), map(pattern.wanted, range(size)))
+    for rank in range(size):
+        assert exchange.routes(rank, pattern) == exchange.routes(rank, listed)
