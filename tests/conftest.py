@@ -17,6 +17,7 @@ os.environ.setdefault("LEGATE_JIT_DEALT_FROM", "32768")  # programs that tests s
 import rank_counts
 
 from legate_jit import tiers
+from legate_jit.world import world
 from legate_jit.ir import passes, verify
 
 
@@ -29,6 +30,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="",
         help="run the tests of tests/api, tests/fuzz and tests/legate on so many virtual ranks (3, or 2,7, or all), instead of "
         "on one and a sample on several",
+    )
+    parser.addoption(
+        "--one-of", type=int, default=0, metavar="N", help="run one of N tests, fixed by their names"
     )
 
 
@@ -54,6 +58,10 @@ def _is_rare(item: pytest.Item) -> bool:
 def rank_count(request: pytest.FixtureRequest) -> Iterator[int]:
     """How many virtual ranks the test runs on."""
     count = getattr(request, "param", 1)
+    if world.size > 1:
+        with rank_counts.real():
+            yield world.size
+        return
     if count == 1:
         yield 1
         return

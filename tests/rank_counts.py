@@ -2,6 +2,7 @@
 
 Tests in the folders below run on one rank, and a sample of them, fixed by their names, once more on 2, 3, 4 or 7 virtual ranks,
 among which even tiny arrays are dealt out. `--ranks 3` runs all of them on three ranks instead, `--ranks all` on each number.
+Where the tests themselves are a job of several ranks (`ranks/suite.py`), all of them run on its ranks.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import legate
 from cupynumeric import _factored
 from legate_jit import ranks, runtime
 from legate_jit.ir import choose
+from legate_jit.world import world
 
 FOLDERS = ("api", "fuzz", "legate")
 #: and files elsewhere
@@ -61,7 +63,7 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
     """Give a test its numbers of ranks."""
     if not over_ranks(metafunc.definition.path):
         return
-    asked = counts(metafunc.config.getoption("--ranks"))
+    asked = counts(metafunc.config.getoption("--ranks")) if world.size == 1 else (world.size,)
     marks = {m.name for m in metafunc.definition.iter_markers()}
     found = asked or (1, COUNTS[_number(metafunc.function.__qualname__) % len(COUNTS)])
     if "one_rank" in marks:
@@ -73,14 +75,17 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
 def left_out(item: pytest.Item) -> bool:
     """Whether a test on several ranks is not in the sample."""
     call = getattr(item, "callspec", None)
-    if call is None or call.params.get("rank_count", 1) == 1 or item.config.getoption("--ranks"):
+    one_of = item.config.getoption("--one-of")
+    if one_of:
+        return _number(item.nodeid) % one_of != 0
+    if call is None or call.params.get("rank_count", 1) == 1:
         return False
-    return _number(item.nodeid) % ONE_OF != 0
+    return not item.config.getoption("--ranks") and world.size == 1 and _number(item.nodeid) % ONE_OF != 0
 
 
 @contextmanager
-def virtual(count: int) -> Iterator[None]:
-    """A world of so many virtual ranks, among which arrays of two elements are dealt out."""
+def _tiny_parts() -> Iterator[None]:
+    """Even arrays of two elements are dealt out, and plans of before are forgotten."""
     small, least = choose.SMALL, _factored.LEAST
     rooms = [room for name, room in sys.modules.items() if name.startswith(_ROOMS) and hasattr(room, "SMALL")]
     legate.fence()
@@ -88,16 +93,37 @@ def virtual(count: int) -> Iterator[None]:
     for room in rooms:
         assert small == room.SMALL
         room.SMALL = 2
-    runtime.world = ranks.World(count, range(count), None)
     _factored.LEAST = 2
     try:
         yield
-        legate.fence()
     finally:
-        runtime._suspended.clear()  # what failed here is not tried again in the tests that follow
-        runtime.window.clear()
-        runtime.world = None
         _factored.LEAST = least
         for room in rooms:
             room.SMALL = small
         runtime._plans.clear()
+
+
+@contextmanager
+def virtual(count: int) -> Iterator[None]:
+    """A world of so many virtual ranks, among which arrays of two elements are dealt out."""
+    with _tiny_parts():
+        runtime.world = ranks.World(count, range(count), None)
+        try:
+            yield
+            legate.fence()
+        finally:
+            runtime._suspended.clear()  # what failed here is not tried again in the tests that follow
+            runtime.window.clear()
+            runtime.world = None
+
+
+@contextmanager
+def real() -> Iterator[None]:
+    """This process's place among the ranks of a job that runs the tests (`ranks/suite.py`), with tiny parts."""
+    with _tiny_parts():
+        try:
+            yield
+            legate.fence()
+        finally:
+            runtime._suspended.clear()
+            runtime.window.clear()

@@ -83,6 +83,8 @@ class LegateDriver:
         if "dry_run" in config.switches:
             return 0
         _check_program(config)
+        if self.launcher.refusal:
+            raise launchers.LauncherError(self.launcher.refusal)
         sys.stdout.flush()
         timing = "timing" in config.switches
         if self.launcher.kind == "none" and not timing:

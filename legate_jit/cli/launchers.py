@@ -24,7 +24,8 @@ PREFIXES = (
     *("CONDA_", "CUFILE_", "CUTENSOR_", "LEGATE_", "LEGION_", "LG_", "REALM_", "GASNET_", "PYTHON", "UCX_", "NCCL_"),
     *("CUPYNUMERIC_", "NVIDIA_", "LD_"),
     # our own addition: what the libraries below and terminals listen to
-    *("OMP_", "OPENBLAS_", "MKL_", "NUMBA_", "CUDA_", "CUPY_", "MPICH_", "MPIR_", "NO_COLOR", "FORCE_COLOR"),
+    *("OMP_", "OPENBLAS_", "MKL_", "NUMBA_", "CUDA_", "CUPY_", "MPICH_", "MPIR_", "I_MPI_", "FI_"),
+    *("NO_COLOR", "FORCE_COLOR"),
 )  # fmt: skip
 
 
@@ -34,11 +35,13 @@ class LauncherError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Launcher:
-    """How the ranks are started. command: what stands before each rank's own command. environment: variables set for it."""
+    """How the ranks are started. command: what stands before each rank's own command. environment: variables set for it.
+    refusal: why it will not start them here; '' if nothing is known to be in its way."""
 
     kind: str
     command: tuple[str, ...] = ()
     environment: Mapping[str, str] | None = None
+    refusal: str = ""
 
 
 def forwarded(environment: Environment) -> list[str]:
@@ -95,13 +98,30 @@ def _mpirun(
         return Launcher("mpirun", (*start, "-ppn", str(config.ranks_per_node), "--bind-to", "none", *lists))
     exports = tuple(word for name in names for word in ("-x", name))
     node = ("--npernode", str(config.ranks_per_node), "--bind-to", "none", "--mca", "mpi_warn_on_fork", "0")
-    # More ranks than cores are what the user asked for; Open MPI 4 and 5 have to be told so by different variables.
-    more = {
+    return Launcher("mpirun", (*start, *node, *exports), _crowding(config), _as_root(config, environment))
+
+
+def _crowding(config: Config) -> dict[str, str] | None:
+    """Variables by which Open MPI 4 and 5 start more ranks than there are cores, as the other MPIs do. How many it would
+    start without them depends on what it sees of the machine (cores, not their threads; a container's part)."""
+    if config.nodes > 1:
+        return None
+    return {
         "OMPI_MCA_rmaps_base_oversubscribe": "1",
         "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
     }
-    crowded = config.nodes == 1 and config.ranks > (os.cpu_count() or 1)
-    return Launcher("mpirun", (*start, *node, *exports), more if crowded else None)
+
+
+def _as_root(config: Config, environment: Environment) -> str:
+    """Why Open MPI does not start ranks of root, unless it is told to."""
+    names = ("OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM")
+    flag = "--allow-run-as-root"
+    if os.geteuid() or all(environment.get(name) == "1" for name in names) or flag in config.launcher_extra:
+        return ""
+    return (
+        f"Open MPI does not start ranks of root: add --launcher-extra={flag}, or set {names[0]}=1 and {names[1]}=1, "
+        "if they are to run as root"
+    )
 
 
 def _srun(config: Config) -> Launcher:
@@ -138,4 +158,4 @@ def create(
     else:
         found = {"srun": _srun, "jsrun": _jsrun, "aprun": _aprun}[config.launcher](config)
     variables = {name: text for name, text in (found.environment or {}).items() if name not in environment}
-    return Launcher(found.kind, found.command + config.launcher_extra, variables)
+    return Launcher(found.kind, found.command + config.launcher_extra, variables, found.refusal)

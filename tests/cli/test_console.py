@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ranks.launch import _left, needs_mpi
+from ranks.launch import AS_ROOT, _left, needs_mpi
 
 from legate_jit import console
 from legate_jit.cli.terminal import Splitter
@@ -35,7 +35,7 @@ def environment(token: str) -> dict[str, str]:
         "PYTHONUNBUFFERED": "",
         "LEGATE_TEST_JOB": token,
     }
-    return inherited | more
+    return inherited | AS_ROOT | more
 
 
 def command(*words: str, ranks: int = 2) -> list[str]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ranks.launch import AS_ROOT
 
 from legate_jit import arguments
 from legate_jit.cli import driver, flags
@@ -35,7 +36,7 @@ _AMBIENT = ("LEGATE_", "LEGION_", "REALM_", "OMPI_", "PMI_", "MPI_", "SLURM_", "
 
 def clean(**more: str) -> dict[str, str]:
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(_AMBIENT)}
-    return inherited | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "2"} | more
+    return inherited | AS_ROOT | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "2"} | more
 
 
 def legate(
@@ -284,14 +285,15 @@ def test_information() -> None:
 
 # ---- signals -----------------------------------------------------------------------------------------------------------
 
+# By os.write: a signal that comes while `print` still holds the stream cannot print.
 CATCHER = """\
 import os, signal, sys, time
 def caught(number, frame):
-    print('caught', signal.Signals(number).name, flush=True)
+    os.write(1, f'caught {signal.Signals(number).name}\\n'.encode())
     sys.exit(40 + number)
 for name in sys.argv[1:]:
     signal.signal(getattr(signal, name), caught)
-print('ready', flush=True)
+os.write(1, b'ready\\n')
 time.sleep(60)
 """
 
@@ -369,7 +371,8 @@ def ended_within(pid: int, seconds: float) -> bool:
 
 RANKS = """\
 import os, sys
-words = ['LEGATE_GLOBAL_RANK', 'LEGATE_LOCAL_RANK', 'LEGATE_JIT_EXPECT_RANKS', 'PMI_SIZE', 'LEGATE_CONFIG']
+words = ['LEGATE_GLOBAL_RANK', 'LEGATE_LOCAL_RANK', 'LEGATE_JIT_EXPECT_RANKS', 'SIZE', 'LEGATE_CONFIG']
+os.environ['SIZE'] = os.environ.get('PMI_SIZE') or os.environ.get('OMPI_COMM_WORLD_SIZE', '-')
 os.write(1, (' '.join([*(os.environ.get(w, '-') for w in words), *sys.argv[1:]]) + '\\n').encode())
 sys.exit(int(os.environ.get('CODE', '0')))
 """

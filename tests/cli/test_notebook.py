@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ranks.launch import _left, needs_mpi
+from ranks.launch import AS_ROOT, _left, needs_mpi
 
 from legate_jit.cli import flags, notebooks
 
@@ -35,6 +35,7 @@ def environment(folder: Path) -> dict[str, str]:
     }
     return (
         inherited
+        | AS_ROOT
         | jupyter
         | {
             "PYTHONPATH": str(ROOT),

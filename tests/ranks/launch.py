@@ -21,6 +21,8 @@ ROOT = Path(__file__).resolve().parents[2]
 #: seconds in which a job must have ended by itself, whatever happens to it
 BOUND = 60.0
 _MARK = "LEGATE_TEST_JOB"
+#: what Open MPI wants to hear before it starts ranks of root, as tests in containers do
+AS_ROOT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
 
 
 class Ended(NamedTuple):
@@ -80,14 +82,12 @@ def needs_mpi() -> None:
 
 
 def _environment(**changes: str) -> dict[str, str]:
-    env = os.environ | {
+    env = {
         "PYTHONPATH": str(ROOT),
         "OMP_NUM_THREADS": "1",
         "PYTHONUNBUFFERED": "",  # lines of the ranks stay whole
-        "OMPI_ALLOW_RUN_AS_ROOT": "1",
-        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
     }
-    return env | changes
+    return os.environ | AS_ROOT | env | changes
 
 
 def job(program: str, ranks: int = 2, *arguments: str, **changes: str) -> Ended:
