@@ -8,6 +8,7 @@ standard input is one program. Knows the guard and the ranks' communication; not
 from __future__ import annotations
 
 import _thread
+import base64
 import builtins
 import codeop
 import linecache
@@ -16,6 +17,7 @@ import queue
 import sys
 import traceback
 import types
+import zlib
 from typing import Any
 
 if __name__ == "__main__":
@@ -28,10 +30,13 @@ __all__ = ["INTERRUPT", "TERMINAL", "asking", "main"]
 
 #: the variable that says that somebody types
 TERMINAL = "LEGATE_JIT_TERMINAL"
-#: a line that stands for Ctrl-C
-INTERRUPT = "\x03"
-#: before and after the prompt in what rank 0 prints, when it wants a line. Terminals do not show it
-_BEGIN, _END = "\x1b]7770;legate;", "\x07"
+#: the variable with a program that was on standard input, packed; launchers' own ways of passing input on may lose its end
+PROGRAM = "LEGATE_JIT_PROGRAM"
+#: lines that stand for Ctrl-C, and for the end of input
+INTERRUPT, OVER = "\x03", "\x04"
+#: before and after the prompt in what rank 0 prints, when it wants a line. Terminals do not show it. It ends a line, because
+#: launchers (Open MPI's) may keep what ranks print until a line is complete
+_BEGIN, _END = "\x1b]7770;legate;", "\x07\n"
 
 
 def asking(prompt: str) -> str:
@@ -52,6 +57,8 @@ class _Lines:
         with open(0, encoding="utf-8", errors="surrogateescape", closefd=False) as file:
             for line in file:
                 text = line.rstrip("\n")
+                if text == OVER:
+                    break
                 if text == INTERRUPT and not self._wanted:
                     self._interrupt()
                 else:
@@ -188,8 +195,12 @@ def _main_module() -> types.ModuleType:
 
 
 def _whole(comm: Any) -> None:
-    """Run all of rank 0's standard input as one program."""
-    source = comm.bcast(sys.stdin.read() if comm.rank == 0 else None)
+    """Run what was on standard input as one program: that of the command, or of rank 0."""
+    packed = os.environ.pop(PROGRAM, "")
+    if packed:
+        source = zlib.decompress(base64.urlsafe_b64decode(packed)).decode("utf-8-sig")
+    else:
+        source = comm.bcast(sys.stdin.read() if comm.rank == 0 else None)
     names = _main_module().__dict__
     linecache.cache["<stdin>"] = (len(source), None, source.splitlines(keepends=True), "<stdin>")
     exec(compile(source, "<stdin>", "exec"), names)

@@ -17,8 +17,8 @@ os.environ.setdefault("LEGATE_JIT_DEALT_FROM", "32768")  # programs that tests s
 import rank_counts
 
 from legate_jit import tiers
-from legate_jit.world import world
 from legate_jit.ir import passes, verify
+from legate_jit.world import world
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -75,6 +75,8 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
 def left_out(item: pytest.Item) -> bool:
     """Whether a test on several ranks is not in the sample."""
     call = getattr(item, "callspec", None)
+    if world.size > 1 and item.get_closest_marker("one_process"):
+        return True
     one_of = item.config.getoption("--one-of")
     if one_of:
         return _number(item.nodeid) % one_of != 0

@@ -6,6 +6,7 @@ below this process, which passes signals on and ends as the launcher ends. Impor
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import ctypes
 import datetime
@@ -17,6 +18,7 @@ import signal
 import subprocess
 import sys
 import threading
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -28,8 +30,10 @@ from legate_jit.cli.launchers import Launcher
 
 __all__ = ["LegateDriver", "plain_python"]
 
-#: the variable that tells the console that somebody types: as in legate_jit.console
-TERMINAL = "LEGATE_JIT_TERMINAL"
+#: variables that tell the console that somebody types, and what the program is: as in legate_jit.console
+TERMINAL, PROGRAM = "LEGATE_JIT_TERMINAL", "LEGATE_JIT_PROGRAM"
+#: the longest program that goes in a variable
+_LONGEST = 100_000
 #: signals that are passed on to a launcher
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP)
 _INFO = (
@@ -91,10 +95,18 @@ class LegateDriver:
             return _become(self.command, self.environment)
         if timing:
             print(f"Legate start: {datetime.datetime.now()}", flush=True)
-        code = _spawn(self.command, self.environment, self._needs_terminal, TERMINAL in self.environment)
+        code = self._spawned()
         if timing:
             print(f"Legate end: {datetime.datetime.now()}", flush=True)
         return code
+
+    def _spawned(self) -> int:
+        """How the job ends, run below this process."""
+        environment = self.environment
+        if PROGRAM in environment:
+            environment = {**environment, PROGRAM: _packed(sys.stdin.buffer.read())}
+        launches = self.launcher.kind != "none"
+        return _spawn(self.command, environment, self._needs_terminal, launches, TERMINAL in environment)
 
     @property
     def _needs_terminal(self) -> bool:
@@ -212,8 +224,8 @@ def _variables(config: Config, environment: Mapping[str, str]) -> dict[str, str]
         added["FORCE_COLOR"] = "1"
     if config.ranks > 1:
         added[world.EXPECTED] = str(config.ranks)
-        if config.interactive and config.launcher != "none" and sys.stdin.isatty():
-            added[TERMINAL] = "1"
+        if config.interactive and config.launcher != "none":
+            added |= {TERMINAL: "1"} if sys.stdin.isatty() else {PROGRAM: ""}
     return added | _dump_variables(config) | _simulation_variables(config)
 
 
@@ -275,6 +287,17 @@ def _check_writable(path: str) -> None:
 # ---- running -----------------------------------------------------------------------------------------------------------
 
 
+def _packed(program: bytes) -> str:
+    """A program from standard input as the value of a variable. Launchers do pass input on, but Open MPI's may lose its end or
+    repeat some of it, and MPICH's gives up when rank 0 does not read at once."""
+    packed = base64.urlsafe_b64encode(zlib.compress(program)).decode()
+    if len(packed) > _LONGEST:
+        raise launchers.LauncherError(
+            f"a program of {len(program)} bytes on standard input is too long for several ranks: let it be a file"
+        )
+    return packed
+
+
 def _check_program(config: Config) -> None:
     """UsageError, in one line instead of one per rank, for a program that is not there."""
     if config.nodes > 1 or config.interactive or not plain_python(config):
@@ -313,9 +336,16 @@ def _become(command: tuple[str, ...], environment: Mapping[str, str]) -> int:
 
 
 def _spawn(
-    command: tuple[str, ...], environment: Mapping[str, str], needs_terminal: bool, typing: bool
+    command: tuple[str, ...],
+    environment: Mapping[str, str],
+    needs_terminal: bool,
+    launches: bool,
+    typing: bool,
 ) -> int:
-    """Run the command below this process until it ends, passing signals on. typing: what is typed here goes to a console."""
+    """Run the command below this process until it ends, passing signals on.
+
+    launches: it is a launcher; typing: what is typed here goes to a console.
+    """
     own_session = not needs_terminal
     pipe = subprocess.PIPE if typing else None
     with _held_signals(FORWARDED[1:] if typing else FORWARDED) as pass_on:
@@ -333,7 +363,7 @@ def _spawn(
         except OSError as error:
             sys.stderr.write(f"legate: cannot run {command[0]!r}: {error.strerror}\n")
             return 127
-        pass_on(child, own_session)
+        pass_on(child, own_session, launches)
         if typing:
             terminal.converse(child)
         code = child.wait()
@@ -355,11 +385,12 @@ def _dying_with_parent() -> Callable[[], object] | None:
 @contextlib.contextmanager
 def _held_signals(
     signals: tuple[signal.Signals, ...],
-) -> Iterator[Callable[[subprocess.Popen[bytes], bool], None]]:
+) -> Iterator[Callable[[subprocess.Popen[bytes], bool, bool], None]]:
     """Signals sent to this process go to a child as soon as there is one: call what this yields with it.
 
-    In its own session it gets keys pressed in ours by us; otherwise from the terminal itself. A signal that this process was told
-    to ignore (`nohup`, a shell's background job) stays ignored.
+    In its own session it gets keys pressed in ours by us; otherwise from the terminal itself. If the child launches others, all
+    of its group gets them, as it would from a terminal: Intel MPI's launcher is a shell script that dies alone. A signal that
+    this process was told to ignore (`nohup`, a shell's background job) stays ignored.
     """
     # Not passed on by handlers: those run when the main thread next looks, and input() may sleep through a signal.
     receiver, sender = os.pipe()
@@ -367,12 +398,15 @@ def _held_signals(
     heeded = [number for number in signals if signal.getsignal(number) != signal.SIG_IGN]
     threads = []
 
-    def pass_on(child: subprocess.Popen[bytes], own_session: bool) -> None:
+    def pass_on(child: subprocess.Popen[bytes], own_session: bool, launches: bool) -> None:
         def run() -> None:
             while numbers := os.read(receiver, 64):
                 for number in numbers:
                     if number in heeded and (own_session or number not in (signal.SIGINT, signal.SIGQUIT)):
-                        child.send_signal(number)
+                        if own_session and launches and child.poll() is None:
+                            os.killpg(child.pid, number)
+                        else:
+                            child.send_signal(number)
 
         threads.append(threading.Thread(target=run, daemon=True))
         threads[0].start()

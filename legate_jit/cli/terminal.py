@@ -19,7 +19,7 @@ from typing import IO
 __all__ = ["Splitter", "converse"]
 
 # As in legate_jit.console, which imports the engine when it runs: the command must not.
-_BEGIN, _END, _INTERRUPT = b"\x1b]7770;legate;", b"\x07", b"\x03\n"
+_BEGIN, _END, _INTERRUPT, _OVER = b"\x1b]7770;legate;", b"\x07\n", b"\x03\n", b"\x04\n"
 
 
 class Splitter:
@@ -38,7 +38,7 @@ class Splitter:
                 break
             prompt = data[begin + len(_BEGIN) : end].decode("utf-8", "replace")
             found.append((data[:begin], prompt))
-            data = data[end + 1 :]
+            data = data[end + len(_END) :]
         kept = begin if begin >= 0 else _beginning_at(data)
         found.append((data[:kept], None))
         self._rest = data[kept:]
@@ -97,9 +97,7 @@ class _Conversation:
         try:
             answer = input(prompt).encode("utf-8", "surrogateescape") + b"\n"
         except EOFError:
-            with contextlib.suppress(OSError):
-                self._target.close()
-            return
+            answer = _OVER
         except KeyboardInterrupt:
             sys.stdout.write("\n" if self._over else "\nKeyboardInterrupt\n")
             answer = _INTERRUPT

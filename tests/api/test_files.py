@@ -153,6 +153,7 @@ def test_short_writes_and_reads_go_on(tmp_path: Path, monkeypatch: pytest.Monkey
     onp.testing.assert_array_equal(onp.asarray(np.load(tmp_path / "x.npy")), onp.arange(1000.0))
 
 
+@pytest.mark.one_process
 def test_permissions_links_and_devices(tmp_path: Path) -> None:
     x = np.arange(5)
     before = os.umask(0o027)
@@ -174,6 +175,7 @@ def test_permissions_links_and_devices(tmp_path: Path) -> None:
     assert len(names(tmp_path)) == 3
 
 
+@pytest.mark.one_process
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "full"), KeyboardInterrupt(), MemoryError()])
 def test_a_failure_leaves_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
@@ -246,6 +248,7 @@ def test_an_end_in_the_middle_leaves_nothing(tmp_path: Path) -> None:
     assert names(tmp_path) == ["x.npy"]
 
 
+@pytest.mark.one_process
 def test_what_killed_programs_leave_is_removed_by_the_next(tmp_path: Path) -> None:
     """But not what is being written, even if it takes long, nor what is none of ours."""
     begin = f"""
@@ -279,6 +282,7 @@ def test_what_killed_programs_leave_is_removed_by_the_next(tmp_path: Path) -> No
         writing.communicate()
 
 
+@pytest.mark.one_process
 def test_errors_are_numpys(tmp_path: Path) -> None:
     x = np.arange(3)
     (tmp_path / "folder.npy").mkdir()
@@ -301,6 +305,7 @@ def test_errors_are_numpys(tmp_path: Path) -> None:
         assert str(raised.value) == str(expected.value)
 
 
+@pytest.mark.one_process
 def test_broken_files_are_numpys(tmp_path: Path) -> None:
     onp.save(tmp_path / "x.npy", onp.arange(100.0))
     good = (tmp_path / "x.npy").read_bytes()
@@ -369,6 +374,7 @@ def test_raw_files_from_the_middle(tmp_path: Path) -> None:
         onp.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.one_process
 @pytest.mark.parametrize(("suffix", "module"), [("", io), (".gz", gzip), (".bz2", bz2), (".xz", lzma)])
 def test_text(tmp_path: Path, suffix: str, module: Any) -> None:
     for name, x in views().items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import random
 import select
 import signal
 import subprocess
@@ -254,3 +255,13 @@ def test_marks_in_what_is_printed(size: int) -> None:
                 prompts.append((shown, prompt))
     assert shown + splitter.last() == b"one\n\x1b[0mtwo\x1b]7770;three\x1b]"
     assert prompts == [(b"one\n\x1b[0m", ">>> "), (b"one\n\x1b[0mtwo\x1b]7770;", "... ")]
+
+
+def test_long_programs_on_standard_input() -> None:
+    """Launchers lose some of what they pass on: it reaches the ranks another way, or not at all."""
+    done = piped("text = '" + "x" * 400_000 + "'\nprint(len(text))\n")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "400000\n", "")
+    words = random.Random(5).choices("abcdefghijklmnopqrstuvwxyz", k=400_000)
+    done = piped(f"text = {''.join(words)!r}\n")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.endswith("is too long for several ranks: let it be a file\n")

@@ -213,11 +213,40 @@ def test_a_broken_mpirun_is_told() -> None:
         launchers.is_open_mpi("/nowhere/mpirun", {})
 
 
-def test_more_ranks_than_cores_under_open_mpi() -> None:
-    line = f"--ranks-per-node {(os.cpu_count() or 1) + 1} --launcher mpirun prog.py"
+def open_mpi(line: str, **environment: str) -> LegateDriver:
     config = flags.parse(line.split(), PLAIN)
-    found = LegateDriver.create(config, PLAIN, lambda _: "mpirun", lambda *_: True)
+    return LegateDriver.create(config, PLAIN | environment, lambda _: "mpirun", lambda *_: True)
+
+
+def test_more_ranks_than_cores_under_open_mpi() -> None:
+    """On one node as many as are asked for; on several it knows better how many each has."""
+    found = open_mpi("--ranks-per-node 2 --launcher mpirun prog.py")
     assert found.environment["PRTE_MCA_rmaps_default_mapping_policy"] == ":oversubscribe"
+    assert found.environment["OMPI_MCA_rmaps_base_oversubscribe"] == "1"
+    found = open_mpi("--nodes 2 --ranks-per-node 2 --launcher mpirun prog.py")
+    assert "PRTE_MCA_rmaps_default_mapping_policy" not in found.environment
+
+
+def test_root_under_open_mpi(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    """It does not start ranks of root, which is said in one line; how to ask for it stays the user's to write."""
+    names = ("OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM")
+    line = "--ranks-per-node 2 --launcher mpirun"
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    refused = open_mpi(f"{line} -c 0")
+    with pytest.raises(
+        launchers.LauncherError, match="Open MPI does not start ranks of root: add --launcher"
+    ):
+        refused.run()
+    assert open_mpi(f"{line} --dry-run -c 0").run() == 0  # shows what would be run
+    assert capfd.readouterr().out.startswith("mpirun -n 2 ")
+    assert open_mpi(f"{line} -c 0", **{names[0]: "1"}).launcher.refusal
+    assert not open_mpi(f"{line} -c 0", **dict.fromkeys(names, "1")).launcher.refusal
+    assert not open_mpi(f"{line} --launcher-extra=--allow-run-as-root -c 0").launcher.refusal
+    assert not LegateDriver.create(
+        refused.config, PLAIN, lambda _: "mpirun", lambda *_: False
+    ).launcher.refusal
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert not open_mpi(f"{line} -c 0").launcher.refusal
 
 
 # ---- how many ranks ----------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The tests of what programs get, run by the ranks of one real job: `mpiexec -n 2 python tests/ranks/suite.py tests/api tests/fuzz`.
+"""The tests of what programs get, run by the ranks of one real job: `mpiexec -n 2 python tests/ranks/suite.py tests/api`.
 
 Every rank runs the same tests in the same order and compares what it gets with NumPy; arguments are pytest's. Rank 0 reports.
 A test that fails on some ranks fails on all: after each test the ranks tell one another how it ended. Ranks that wait in
