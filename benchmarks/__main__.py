@@ -39,6 +39,13 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--micro", action="store_true", help="only the small costs: recording, import, compiling, memory"
     )
+    parser.add_argument(
+        "--every-size",
+        nargs="?",
+        const="",
+        metavar="NAMES",
+        help="only usual calls on 10 to 1e6 elements, each with a fence: our time over NumPy's",
+    )
     parser.add_argument("--tasks", action="store_true", help="only the documented task programs")
     parser.add_argument(
         "--rank-peers", action="store_true", help="two processes of this package, of Dask and of Heat"
@@ -131,6 +138,12 @@ def main(arguments: list[str]) -> int:
         return 0
     if options.micro:
         print(micro.table(micro.measurements()))
+        return 0
+    if options.every_size is not None:
+        from benchmarks import sizes
+
+        for line in sizes.lines([name for name in options.every_size.split(";") if name]):
+            print(line, flush=True)
         return 0
     if options.tasks:
         from benchmarks import tasks  # here: it starts the Legate runtime, which seeds NumPy

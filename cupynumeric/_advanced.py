@@ -29,7 +29,7 @@ from cupynumeric._convert import (
 from cupynumeric._creation import undefined
 from cupynumeric._indexing import reshaped
 from cupynumeric._shape import broadcast_to, cast, normalize_axis_index, ravel_array
-from legate_jit import irregular, runtime
+from legate_jit import at_once, irregular, runtime
 from legate_jit.ir import dtypes, infer
 from legate_jit.ir.build import CallSpec
 from legate_jit.ir.node import array_type
@@ -199,6 +199,8 @@ def _taken(array: ndarray, key: Any, indices: np.ndarray, axis: int) -> ndarray:
     """The gather of `indices` (the contents of `key`): at once if the array's values are there, else recorded."""
     n = array.shape[axis]
     if array._store.value is None and runtime.world is None:
+        if indices.size * (array.size // n) <= at_once.LARGEST:
+            return from_numpy(host_view(array).take(indices, axis))
         store = irregular.take(host_view(array), indices, axis)
         if store is not None:
             return wrap(store)

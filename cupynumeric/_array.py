@@ -404,6 +404,8 @@ def _reflected(name: str) -> Callable[[ndarray, Any], Any]:
             if sig is not None and (sig.bounds is None or sig.bounds[0] <= other <= sig.bounds[1]):
                 a = self._store.value
                 if a is None:
+                    if sig.at_once:
+                        return _at_once(sig, other, self)
                     a = _enter(self._store)
                 return result(sig, a, scalars=(other,))
         return _elementwise.reflected_operator(op, self, other)

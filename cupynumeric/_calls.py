@@ -18,7 +18,7 @@ from cupynumeric._array import SCALAR, ndarray, value, wrap
 from cupynumeric._convert import from_numpy, host_view, to_numpy_tree
 from cupynumeric._instant import Instant
 from cupynumeric._masked import Selection
-from legate_jit import runtime
+from legate_jit import at_once, runtime
 from legate_jit.ir import dtypes, infer
 from legate_jit.ir.build import CallSpec
 from legate_jit.ir.node import Signature, array_type
@@ -51,9 +51,9 @@ def lift_all(*xs: Any) -> tuple[Any, ...] | None:
     return lifted if all(x.__class__ is ndarray for x in lifted) else None
 
 
-def wrapped(x: Any, shared: tuple[np.ndarray, ...] = ()) -> Any:
-    """A result of NumPy as ours, at any depth of tuples and lists: arrays without copying unless they overlap `shared`,
-    NumPy scalars as 0-d arrays. What graphs do not hold stays as it is."""
+def wrapped(x: Any, shared: Any = ()) -> Any:
+    """A result of NumPy as ours, at any depth of tuples and lists: arrays without copying unless they overlap one of `shared`
+    (arrays at any depth of tuples, lists and dicts), NumPy scalars as 0-d arrays. What graphs do not hold stays as it is."""
     if isinstance(x, np.ndarray):
         return _adopted(x, shared) if type(x) is np.ndarray and dtypes.is_supported(x.dtype) else x
     if isinstance(x, np.generic):
@@ -66,10 +66,12 @@ def wrapped(x: Any, shared: tuple[np.ndarray, ...] = ()) -> Any:
     return x
 
 
-def _adopted(x: np.ndarray, shared: tuple[np.ndarray, ...]) -> ndarray:
+def _adopted(x: np.ndarray, shared: Any) -> ndarray:
+    if x.nbytes < ADOPT_BYTES:
+        return from_numpy(x)
     flags = x.flags
     own = flags.owndata and flags.c_contiguous and flags.writeable and flags.aligned
-    if not own or x.nbytes < ADOPT_BYTES or any(np.may_share_memory(x, s) for s in shared):
+    if not own or any(np.may_share_memory(x, s) for s in _arrays_in(shared)):
         return from_numpy(x)
     return wrap(runtime.adopt(x))
 
@@ -97,7 +99,7 @@ def on_host(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     got = function(*host_args, **host_kwargs)
     if got is out and out is not None:
         return out
-    return wrapped(got, (*_arrays_in(host_args), *_arrays_in(host_kwargs)))
+    return wrapped(got, (host_args, host_kwargs))
 
 
 def hosted(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -142,14 +144,23 @@ def recorded(sig: Signature, *sources: int) -> ndarray:
 def lazy(
     name: str, arrays: tuple[ndarray, ...], shape: tuple[int, ...], dtype: Any, /, **options: Any
 ) -> ndarray:
-    """Record the library call `name` with one result. Options must be hashable; the call must not be able to fail."""
+    """Record the library call `name` with one result, or carry it out where that costs less. Options must be hashable; the call
+    must not be able to fail."""
     key = (name, tuple([a._key for a in arrays]), shape, dtype, tuple(options.items()))
     sig = _calls.get(key)
     if sig is None:
         sig = call_of(name, arrays, shape, dtype, **options)
         if all(_elementwise._simple(a) for a in arrays):
             _calls[key] = sig
-    return recorded(sig, *[_elementwise.source(a) for a in arrays])
+    done = computed(sig, *arrays)
+    return done if done is not None else recorded(sig, *[_elementwise.source(a) for a in arrays])
+
+
+def computed(sig: Signature, *arrays: ndarray) -> ndarray | None:
+    """The result of a library call or a running sum, carried out now; None where recording it costs less."""
+    if not at_once.worthwhile(sig, [a._store for a in arrays]):
+        return None
+    return wrap(at_once.call(sig, [host_view(a) for a in arrays]), None, not sig.type.shape and SCALAR)
 
 
 #: instructions of library calls, by everything that decides them
@@ -187,6 +198,7 @@ def cast(x: ndarray, dtype: Any) -> ndarray:
 __all__ = [
     "call_of",
     "cast",
+    "computed",
     "deliver",
     "hosted",
     "lazy",

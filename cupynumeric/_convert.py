@@ -71,11 +71,17 @@ def _small_view(view: ndarray) -> np.ndarray | None:
     return runtime.host(runtime.new_store(value(view), view._type))
 
 
+#: what most arguments that are no arrays are
+_PLAIN = frozenset((int, float, bool, complex, str, type(None), np.ndarray))
+
+
 def to_numpy_tree(x: Any) -> Any:
     """`x` with every array of ours, at any depth of lists, tuples and dicts, replaced by its host view."""
+    cls = x.__class__
+    if cls in _PLAIN:
+        return x
     if isinstance(x, ndarray):
         return host_view(x)
-    cls = type(x)
     if cls is tuple:
         return tuple([to_numpy_tree(e) for e in x])
     if cls is list:
@@ -170,9 +176,11 @@ def by_numpy(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[s
         args = args[:place]
     out = kwargs.get("out")
     if out is None or not _any_ours(out):
-        found = function(
-            *[to_numpy_tree(a) for a in args], **{k: to_numpy_tree(v) for k, v in kwargs.items()}
-        )
+        given = [to_numpy_tree(a) for a in args]
+        if kwargs:
+            found = function(*given, **{k: to_numpy_tree(v) for k, v in kwargs.items()})
+        else:
+            found = function(*given)
         if isinstance(found, np.ndarray) and any(found is a for a in (*args, *kwargs.values())):
             return from_numpy(found) if dtypes.is_supported(found.dtype) else found
         return from_numpy_tree(found)

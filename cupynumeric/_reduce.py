@@ -5,6 +5,7 @@ Knows the reduction ops of the graph and NumPy's rules; the functions users call
 
 from __future__ import annotations
 
+import functools
 import operator
 from typing import Any
 
@@ -241,13 +242,17 @@ def scan(name: str, a: ndarray, axis: Any, dtype: Any, out: Any) -> Any:
     axis = infer.normalize_axis(axis, max(a._type.ndim, 1))
     if dtype is None and out is not None:
         dtype = with_out(ufunc, a._type.dtype, out.dtype)
-    wanted = None if dtype is None else np.dtype(dtype)
-    loop = ufunc.resolve_dtypes((None, a._type.dtype, None), signature=(wanted, None, None), reduction=True)[
-        1
-    ]
+    loop = _scan_dtype(ufunc, a._type.dtype, None if dtype is None else np.dtype(dtype))
     if not dtypes.is_supported(loop):
         raise HostOnly(name)
     if a._type.ndim == 0:
         a = a.reshape(1)
-    done = _record(infer.scan_signature(OPS[name], a._type, axis, dtypes.canonical(loop)), value(a))
-    return _calls.deliver(done, out)
+    sig = infer.scan_signature(OPS[name], a._type, axis, dtypes.canonical(loop))
+    done = _calls.computed(sig, a)
+    return _calls.deliver(_record(sig, value(a)) if done is None else done, out)
+
+
+@functools.cache
+def _scan_dtype(ufunc: np.ufunc, source: np.dtype, wanted: np.dtype | None) -> np.dtype:
+    """The dtype NumPy accumulates in."""
+    return ufunc.resolve_dtypes((None, source, None), signature=(wanted, None, None), reduction=True)[1]

@@ -191,9 +191,10 @@ def bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
             found = _together.bincount(x, weights, minlength)
             if found is not None:
                 return found
-        counts = irregular.bincount(host_view(x), minlength, to_numpy_tree(weights))
-        if counts is not None:
-            return wrapped(counts)
+        if irregular.worthwhile(x.size):
+            counts = irregular.bincount(host_view(x), minlength, to_numpy_tree(weights))
+            if counts is not None:
+                return wrapped(counts)
     return on_host(np.bincount, x, weights, minlength)
 
 

@@ -7,6 +7,7 @@ rank and every run chooses alike.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -36,6 +37,8 @@ class Policy:
     interpret_work: int = 200_000
     interpret_runs: int = 2 if config.tier0 else 0
     plan_work: int = 60_000  # planning and compiling cost about as much, for each instruction
+    brief: int = 3000  # ns: a window that NumPy runs in less is not worth a flush, see `Direct`
+    patience: int = 20  # direct runs of such a window that comes all the same
 
 
 policy = Policy()
@@ -77,6 +80,18 @@ def compute_at_once(signatures: Sequence[Signature], most: int) -> None:
 _at_once: list[Signature] = []
 
 
+def nanoseconds(signatures: Sequence[Signature]) -> float:
+    """About what operations cost that are computed one by one when they are called; infinity if one cannot be."""
+    total = 0
+    for sig in signatures:
+        if sig.op.kind is Kind.BUFFER:
+            continue
+        if sig.op.kind not in (Kind.MAP, Kind.REDUCE) or (sig.op.kind is Kind.MAP and sig.op.ufunc is None):
+            return math.inf
+        total += 600 + max(t.size for t in (sig.type, *sig.types)) * sig.op.cost // 4
+    return total
+
+
 def record_again() -> None:
     """Have everything recorded again."""
     for sig in _at_once:
@@ -111,7 +126,11 @@ def plan(key: Key, compiler: Callable[[Key], Runnable]) -> Any:
 
 
 class Direct:
-    """A window run directly by NumPy; it becomes the compiled plan once it has been run often enough."""
+    """A window run directly by NumPy; it becomes the compiled plan once it has been run often enough.
+
+    A window of one or two small operations, which is there because the program reads or fences each result, is never worth a
+    flush: where one would be compiled, its operations are computed at once from then on, and it comes no more.
+    """
 
     __slots__ = (
         "_compiler",
@@ -138,7 +157,7 @@ class Direct:
 
     def _allocate(self, inputs: list[Buffer]) -> list[Buffer]:
         """Buffers of inputs and fresh results. The call after the last direct run compiles, and hands over for good."""
-        if self._runs >= policy.interpret_runs:
+        if self._runs >= policy.interpret_runs and not self._stays():
             return self._promote().allocate(inputs)
         tape = self._tape
         types = [tape.type_of(v) for v, owner in zip(tape.values, tape.owners, strict=True) if owner < 0]
@@ -146,6 +165,15 @@ class Direct:
         self._runs += 1
         counters.interpreted += 1
         return buffers
+
+    def _stays(self) -> bool:
+        """Whether to run directly once more, in spite of having been run often enough."""
+        signatures = [sig for sig in self._key[0] if sig.__class__ is Signature]
+        if nanoseconds(signatures) > policy.brief or not may_compute_at_once():
+            return False
+        if self._runs == policy.interpret_runs:
+            compute_at_once(signatures, runtime.FEW)
+        return self._runs < policy.interpret_runs + policy.patience
 
     def _promote(self) -> Runnable:
         compiled = self._compiler(self._key)

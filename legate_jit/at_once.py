@@ -1,0 +1,57 @@
+"""Library calls on small arrays whose values are there, carried out when they are called.
+
+Nothing fuses with a library call, and recording, planning and running one costs ten times what NumPy needs for it, so a window
+is worth it only where it saves waiting: for operands that are still recorded, large ones, and those in parts on several ranks.
+Knows stores, signatures and the library; no NumPy semantics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from legate_jit import runtime
+from legate_jit.backends import library
+from legate_jit.ir.build import CallSpec
+from legate_jit.ir.node import Signature
+from legate_jit.poison import poisoned
+from legate_jit.store import Store
+
+__all__ = ["LARGEST", "call", "worthwhile"]
+
+#: elements of operands and results up to which calls are carried out at once
+LARGEST = 16384
+
+_tiers: Any = None  # the module, when it is first needed: replaying needs no planner
+
+
+def worthwhile(sig: Signature, stores: Sequence[Store]) -> bool:
+    """Whether the call `sig` on what these stores hold should be carried out rather than recorded. Depends on sizes and on what
+    has been recorded, nothing else."""
+    if sig.type.size > LARGEST or runtime.world is not None or poisoned:
+        return False
+    for type_ in sig.types:
+        if type_.size > LARGEST:
+            return False
+    for store in stores:
+        if store.value is not None:
+            return False
+    global _tiers
+    if _tiers is None:
+        from legate_jit import tiers
+
+        _tiers = tiers
+    return _tiers.may_compute_at_once()  # type: ignore[no-any-return]
+
+
+def call(sig: Signature, operands: Sequence[np.ndarray]) -> Store:
+    """The result of a library call, or of a running sum or product, on what its operands' views show."""
+    store, out = runtime.fresh(sig.type)
+    spec: Any = sig.arg
+    if spec.__class__ is CallSpec:
+        library.call(spec.name, operands, (out,), dict(spec.options))
+    else:
+        library.call(sig.op.name, operands, (out,), {"arg": spec})
+    return store

@@ -1,0 +1,176 @@
+"""Small arrays whose values are there: library calls and windows of one operation are computed when they are called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy
+import pytest
+
+import cupynumeric as np
+import legate
+from legate_jit import at_once, runtime, tiers
+
+
+@pytest.fixture(autouse=True)
+def as_programs_run(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Tier 0, which other tests do without, and nothing known of earlier windows."""
+    legate.fence()
+    monkeypatch.setattr(tiers.policy, "interpret_runs", 2)
+    tiers.record_again()
+    runtime._plans.clear()
+    yield
+    legate.fence()
+    tiers.record_again()
+    runtime._plans.clear()
+
+
+def there(*shape: int) -> Any:
+    """An array that waits for nothing."""
+    x = np.array(numpy.random.default_rng(5).random(shape))
+    legate.fence()
+    return x
+
+
+CALLS: dict[str, Callable[[Any, Any], Any]] = {
+    "sort": lambda np, x: np.sort(x),
+    "argsort": lambda np, x: np.argsort(x),
+    "partition": lambda np, x: np.partition(x, 3)[:4].sum() * 0 + np.partition(x, 3)[3],
+    "searchsorted": lambda np, x: np.searchsorted(np.sort(x), x),
+    "cumsum": lambda np, x: np.cumsum(x),
+    "cumsum in float32": lambda np, x: x.cumsum(dtype="f4"),
+    "cumprod": lambda np, x: np.cumprod(x),
+    "fft": lambda np, x: np.fft.fft(x),
+    "irfft": lambda np, x: np.fft.irfft(x),
+    "convolve": lambda np, x: np.convolve(x, x[:5]),
+    "digitize": lambda np, x: np.digitize(x, [0.2, 0.5]),
+    "percentile": lambda np, x: np.percentile(x, [10, 50]),
+    "take": lambda np, x: np.take(x, [[3, 1], [-1, 0]]),
+    "x[i]": lambda np, x: x[np.argsort(x)],
+    "bincount": lambda np, x: np.bincount((x * 10).astype(int)),
+    "view": lambda np, x: np.sort(x[::-2]),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_values(name: str) -> None:
+    x = there(700)
+    expected = CALLS[name](numpy, numpy.array(x))
+    got = numpy.asarray(CALLS[name](np, x))
+    assert got.dtype == expected.dtype
+    assert got.shape == expected.shape
+    numpy.testing.assert_allclose(got, expected, rtol=1e-6 if got.dtype == "f4" else 1e-13)
+
+
+@pytest.mark.parametrize("name", ["sort", "cumsum", "fft", "view"])
+def test_nothing_is_recorded(name: str) -> None:
+    x = there(700)
+    flushes = runtime.counters.flushes
+    result = CALLS[name](np, x)
+    assert runtime.window.n == 0
+    assert result._store.value is None
+    legate.fence()
+    assert runtime.counters.flushes == flushes
+
+
+@pytest.mark.parametrize("name", ["sort", "cumsum", "fft"])
+def test_what_waits_is_not_run_for_it(name: str) -> None:
+    x = there(700)
+    y = x * 2.0
+    result = CALLS[name](np, y)
+    assert y._store.value is not None
+    assert result._store.value is not None
+    numpy.testing.assert_allclose(numpy.asarray(result), CALLS[name](numpy, numpy.array(x) * 2.0), rtol=1e-13)
+
+
+def test_large_arrays_are_recorded() -> None:
+    assert np.sort(there(at_once.LARGEST + 1))._store.value is not None
+    wide = np.broadcast_to(there(1), (at_once.LARGEST + 1,))
+    assert np.cumsum(wide)._store.value is not None
+
+
+def test_never_without_tier_0(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiers.policy, "interpret_runs", 0)
+    assert np.sort(there(100))._store.value is not None
+
+
+def test_results_are_arrays_of_their_own() -> None:
+    x = there(50)
+    before = numpy.array(x)
+    y, z = np.sort(x), x[np.arange(50)]
+    y[0] = 7.0
+    z += 1.0
+    x[1] = -1.0
+    assert y[0] == 7.0
+    assert numpy.array_equal(numpy.asarray(z), before + 1.0)
+    assert numpy.array_equal(numpy.asarray(x)[2:], before[2:])
+
+
+@pytest.mark.parametrize("wrong", [50, -51])
+def test_indices_out_of_range(wrong: int) -> None:
+    x = there(50)
+    indices = np.array([0, wrong])
+    with pytest.raises(IndexError) as ours:
+        x[indices]
+    with pytest.raises(IndexError) as theirs:
+        numpy.array(x)[numpy.array(indices)]
+    assert str(ours.value) == str(theirs.value)
+
+
+# ---- windows of one operation --------------------------------------------------------------------------------------
+
+
+def fenced(step: Callable[[], Any], count: int) -> Any:
+    """The last of some results, each of which was waited for."""
+    result = None
+    for _ in range(count):
+        result = step()
+        legate.fence()
+    return result
+
+
+STEPS: dict[str, Callable[[Any, Any], Any]] = {
+    "x + y": lambda x, y: x + y,
+    "2 * x": lambda x, y: 2 * x,
+    "1 - x": lambda x, y: 1 - x,
+    "x.sum()": lambda x, y: x.sum(),
+    "x * 2 + y": lambda x, y: x * 2 + y,
+}
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_brief_windows_come_no_more(name: str) -> None:
+    x, y = there(100), there(100)
+    promoted = tiers.counters.promoted
+    fenced(lambda: STEPS[name](x, y), tiers.policy.interpret_runs + 1)
+    flushes = runtime.counters.flushes
+    got = fenced(lambda: STEPS[name](x, y), 30)
+    assert runtime.counters.flushes == flushes
+    assert tiers.counters.promoted == promoted
+    numpy.testing.assert_allclose(
+        numpy.asarray(got), numpy.asarray(STEPS[name](numpy.array(x), numpy.array(y))), rtol=1e-13
+    )
+
+
+def test_long_windows_are_compiled() -> None:
+    x = there(100)
+    promoted = tiers.counters.promoted
+
+    def step() -> Any:
+        y = x
+        for k in range(8):
+            y = y * 1.5 + float(k)
+        return y
+
+    fenced(step, tiers.policy.interpret_runs + 1)
+    assert tiers.counters.promoted == promoted + 1
+
+
+def test_brief_windows_that_come_all_the_same_are_compiled() -> None:
+    x = there(100)
+    promoted = tiers.counters.promoted
+    for _ in range(tiers.policy.interpret_runs + tiers.policy.patience + 2):
+        x += 1.0  # in place: recorded
+        legate.fence()
+    assert tiers.counters.promoted == promoted + 1
