@@ -22,6 +22,7 @@ from cupynumeric import _flat as _flat
 from cupynumeric import _protocols as _protocols
 from cupynumeric import _shape as _shape
 from cupynumeric._advanced import *  # noqa: F403
+from cupynumeric._applied import *  # noqa: F403
 from cupynumeric._creation import *  # noqa: F403
 from cupynumeric._einsum import *  # noqa: F403
 from cupynumeric._files import *  # noqa: F403

@@ -27,8 +27,6 @@ tril_indices = hosted("tril_indices")
 triu_indices = hosted("triu_indices")
 packbits = hosted("packbits")
 unpackbits = hosted("unpackbits")
-apply_along_axis = hosted("apply_along_axis")
-apply_over_axes = hosted("apply_over_axes")
 bartlett = hosted("bartlett")
 blackman = hosted("blackman")
 hamming = hosted("hamming")
@@ -211,8 +209,6 @@ def nditer(op: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 __all__ = [
-    "apply_along_axis",
-    "apply_over_axes",
     "array2string",
     "array_repr",
     "array_str",

@@ -14,7 +14,7 @@ from cupynumeric import _creation, _logic, _reductions, _ufunc
 from cupynumeric._array import ndarray, result, value
 from cupynumeric._calls import cast, hosted, lift, wrapped
 from cupynumeric._convert import host_view, to_numpy_tree
-from legate_jit import irregular, user
+from legate_jit import irregular, runtime, user
 from legate_jit.ir import dtypes
 
 __all__ = ["frompyfunc", "piecewise", "vectorize"]
@@ -32,6 +32,10 @@ class vectorize(np.vectorize):
         done = self._lazy(args) if not kwargs and any(isinstance(a, ndarray) for a in args) else None
         if done is not None:
             return done
+        if runtime.world is not None and not kwargs:
+            done = self._by_parts(args)
+            if done is not None:
+                return done
         got = super().__call__(*to_numpy_tree(args), **to_numpy_tree(kwargs))
         return self if got is self else wrapped(got)
 
@@ -58,6 +62,15 @@ class vectorize(np.vectorize):
             return None
         sig = user.signature(pyfunc, codes, tuple(a._type for a in arrays))  # type: ignore[arg-type]
         return cast(result(sig, *[value(a) for a in arrays]), wanted)
+
+    def _by_parts(self, args: tuple[Any, ...]) -> Any:
+        """The application to arrays in parts, or None."""
+        from cupynumeric import _applied
+
+        function: Any = self.pyfunc
+        if function is np._NoValue or self.signature is not None or self.excluded or not args:
+            return None
+        return _applied.vectorized(function, self.otypes, args)
 
     def _wanted(self, arrays: list[ndarray], dtype: np.dtype) -> np.dtype | None:
         """The dtype of the result: as asked for, else of the first element's, whose kind the compiled function has to share."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 
@@ -20,10 +22,33 @@ def running() -> Any:
     return thread.launch
 
 
+class Forbidden(RuntimeError):
+    """What a body asked of the engine."""
+
+
+class Applied:
+    """A user's function that ranks apply to parts of arrays: a body like those of tasks."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+@contextlib.contextmanager
+def inside(launch: Any) -> Iterator[None]:
+    """This thread is in a body meanwhile."""
+    before, thread.launch = thread.launch, launch
+    active.append(launch)
+    try:
+        yield
+    finally:
+        thread.launch = before
+        active.remove(launch)
+
+
 def forbid() -> None:
-    """RuntimeError inside a body: the engine is waiting for it, and cannot run anything else meanwhile."""
+    """`Forbidden` inside a body: the engine is waiting for it, and cannot run anything else meanwhile."""
     if thread.launch is not None:
-        raise RuntimeError(
+        raise Forbidden(
             f"task {thread.launch.name!r} cannot compute or read arrays of the program while it runs: "
             "a body works on the stores it is given"
         )

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from legate_jit import bodies, runtime
+from legate_jit import bodies, locking, runtime
 from legate_jit.store import Store
 
 if TYPE_CHECKING:  # what only several ranks need is imported where they do: programs of one rank start sooner
@@ -19,6 +19,8 @@ if TYPE_CHECKING:  # what only several ranks need is imported where they do: pro
     from legate_jit.comm import Comm
     from legate_jit.ir.layout import Box, Layout
     from legate_jit.ir.node import ArrayType
+
+T = TypeVar("T")
 
 __all__ = [
     "agreed",
@@ -92,6 +94,33 @@ def run(
     said = ", ".join([*(repr(s.type) for s, _ in inputs), *options])
     results: list[Any] = runtime.world.together(program, given, f"{name}({said})")
     return [runtime.buffer_store(x, x.type) if isinstance(x, ranks.Dealt) else x for x in results]
+
+
+def apply(
+    name: str,
+    program: Callable[..., Sequence[Any]],
+    inputs: Sequence[tuple[Store, Layout | None]],
+    options: Sequence[str] = (),
+) -> list[Any] | None:
+    """`run`, of a program that calls a user's function: it is a body there, in which public functions are NumPy's. None if it
+    asked the engine for anything, on any rank; what it raised is raised on all."""
+    from legate_jit.files.shards import agreed as succeeded
+
+    def guarded(comm: Comm, *parts: np.ndarray) -> Sequence[Any]:
+        return succeeded(comm, lambda: alone(name, program, comm, *parts))
+
+    try:
+        return run(name, guarded, inputs, options)
+    except bodies.Forbidden:
+        return None
+
+
+def alone(name: str, function: Callable[..., T], *args: Any) -> T:
+    """A user's function called as a body: there, public functions are NumPy's. `bodies.Forbidden` if it asks the engine for
+    anything."""
+    locking.share()  # so that public functions know where they are called
+    with bodies.inside(bodies.Applied(name)):
+        return function(*args)
 
 
 def filled(name: str, type_: ArrayType, fill: Callable[[Comm, Box, np.ndarray], None]) -> Store:
