@@ -37,7 +37,7 @@ def register_user(symbol: str, text: str) -> None:
 
 def source(kernel: Kernel) -> str:
     """LLVM IR text of a kernel for this machine."""
-    text = emit(kernel, _ENTRY, native.vector_bytes(), native.has_symbol)
+    text = emit(kernel, _ENTRY, native.vector_bytes(), native.has_symbol, native.slow_division())
     users = _users(kernel)
     return _joined([text, *(_user_functions[symbol] for symbol in users)], users) if users else text
 

@@ -19,12 +19,19 @@ from legate_jit.ir.kernel import Kernel
 _EMITTERS: dict[str, type[Emitter]] = {"map": MapEmitter, "row": RowEmitter, "col": ColEmitter}
 
 
-def emit(kernel: Kernel, name: str, vector_bytes: int, has_symbol: Callable[[str], bool]) -> str:
+def emit(
+    kernel: Kernel,
+    name: str,
+    vector_bytes: int,
+    has_symbol: Callable[[str], bool],
+    slow_division: bool = False,
+) -> str:
     """LLVM IR text of `kernel` with the entry point `name`, for vectors of `vector_bytes` (16, 32 or 64).
 
-    `has_symbol` says which external functions (libmvec's) the host has. NotImplementedError when an op has no spelling.
+    `has_symbol` says which external functions (libmvec's) the host has, `slow_division` whether it divides so slowly that
+    fused multiply-adds are to be used instead where they are exact. NotImplementedError when an op has no spelling.
     """
-    module = Module(vector_bytes, has_symbol)
+    module = Module(vector_bytes, has_symbol, slow_division)
     flow = Flow(module, "icmp slt i64 %lo, %hi")
     emitter = _EMITTERS[kernel.kind](kernel, flow)
     emitter.emit()

@@ -81,9 +81,15 @@ class Sweep:
         step = self.width * self.braid * copies
         length = self.flow.let(f"sub nsw i64 {last}, {first}")
         middle = self.flow.add(first, self.flow.let(f"and i64 {length}, {-step}"))
-        registers = self.flow.loop(
-            first, middle, step, self._pack(states), lambda i, now: self._full(i, now, copies, stream)
-        )
+        packed = self._pack(states)
+
+        def run() -> list[str]:
+            self.values.preheader()
+            return self.flow.loop(
+                first, middle, step, packed, lambda i, now: self._full(i, now, copies, stream), nonempty=True
+            )
+
+        registers = self.flow.when(self.flow.less(first, middle), packed, run)
         return middle, self._unpack(registers, copies)
 
     def _streamed(self) -> list[Place]:
@@ -137,16 +143,11 @@ class Sweep:
         states = self._unpack(now, count)
         for copy in range(count):
             i = self.flow.add(index, copy * self.width)
-            get = self._body(i, self.width * self.braid, lambda code, k, i=i: load(code, self.places[k], i))  # type: ignore[misc]
+            width = self.width * self.braid
+            get = self._body(i, width, lambda code, k, i=i: load(code, self.places[k], i), turns=True)  # type: ignore[misc]
             for operand, value in self.section.stores:
                 place = self.places[operand]
-                store(
-                    self.flow.code(self.width * self.braid),
-                    place,
-                    i,
-                    get(value),
-                    stream=stream and place.stream,
-                )
+                store(self.flow.code(width), place, i, get(value), stream=stream and place.stream)
             for number, accumulator in enumerate(self.accumulators):
                 states[number][copy] = self._take(accumulator, states[number][copy], get, i)
         return self._registers(states)
@@ -155,7 +156,7 @@ class Sweep:
         """One turn over a vector of which only the first lanes may exist."""
         states = self._unpack(now, 1)
         part = Partial(self.flow, self.width, (first, index, last), self.reads, self.writes)
-        get = self._body(part.window, self.width, lambda code, k: part.load(k))
+        get = self._body(part.window, self.width, lambda code, k: part.load(k), turns=False)
         for operand, value in self.section.stores:
             part.store(operand, get(value))
         for number, accumulator in enumerate(self.accumulators):
@@ -165,14 +166,14 @@ class Sweep:
         part.finish()
         return self._registers(states)
 
-    def _body(self, index: str, width: int, loader: Callable[[Code, int], Value]) -> Get:
+    def _body(self, index: str, width: int, loader: Callable[[Code, int], Value], *, turns: bool) -> Get:
         def source(code: Code, number: int) -> Value:
             instr = self.values.instrs[number]
             if instr.op == "index":
                 return (self._coordinates(code, index),)
             return loader(code, number_of(instr))
 
-        return self.values.body(width, self.first, len(self.section.instrs), source)
+        return self.values.body(width, self.first, len(self.section.instrs), source, turns=turns)
 
     def _coordinates(self, code: Code, index: str) -> str:
         spread = code.splat("i8", (index,))[0]

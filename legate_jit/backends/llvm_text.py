@@ -82,11 +82,23 @@ def spread(width: int, element: str, text: str) -> str:
 class Module:
     """What a compilation unit collects besides its entry point: declarations, helper functions, fresh names."""
 
-    __slots__ = ("_names", "_pooled", "declarations", "has_symbol", "helpers", "metadata", "vector_bytes")
+    __slots__ = (
+        "_names",
+        "_pooled",
+        "declarations",
+        "has_symbol",
+        "helpers",
+        "metadata",
+        "slow_division",
+        "vector_bytes",
+    )
 
-    def __init__(self, vector_bytes: int, has_symbol: Callable[[str], bool]) -> None:
+    def __init__(
+        self, vector_bytes: int, has_symbol: Callable[[str], bool], slow_division: bool = False
+    ) -> None:
         self.vector_bytes = vector_bytes
         self.has_symbol = has_symbol
+        self.slow_division = slow_division
         self.declarations: dict[str, str] = {}
         self.helpers: dict[str, list[str]] = {}
         self.metadata: dict[str, str] = {}

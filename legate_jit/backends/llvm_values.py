@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from legate_jit.backends import llvm_divide
+from legate_jit.backends.llvm_divide import Inverse
 from legate_jit.backends.llvm_flow import Flow
 from legate_jit.backends.llvm_memory import load_scalar
 from legate_jit.backends.llvm_ops import spell
@@ -104,6 +106,8 @@ class Values:
         self.flow = flow
         self.scalars: dict[int, Value] = {}
         self.spreads: dict[tuple[int, int], Value] = {}
+        self.inverses: dict[tuple[int, int], Inverse] = {}
+        self._preheader: list[object] = flow.entry
         #: insertion points for levels ENTRY, ROW, RUN
         self.holes: list[list[object]] = [flow.entry, flow.entry, flow.entry]
 
@@ -128,14 +132,39 @@ class Values:
             self.spreads[number, width] = known
         return known
 
+    def preheader(self) -> None:
+        """An insertion point here, in front of a loop that is done at least once, for `inverse`."""
+        self.inverses = {k: v for k, v in self.inverses.items() if self.levels[k[0]] == ENTRY}
+        self._preheader = self.flow.hole()
+
+    def inverse(self, width: int, number: int) -> Inverse:
+        """What dividing by a hoisted instr's value takes: made at entry if the value is, else in front of the loop."""
+        known = self.inverses.get((number, width))
+        if known is None:
+            dtype = self.instrs[number].dtype
+            hole = self.holes[ENTRY] if self.levels[number] == ENTRY else self._preheader
+            one = llvm_divide.invert(self.flow.code(1, hole), dtype, self.scalars[number][0])
+            wide = self.flow.code(width, hole)
+            known = Inverse(*(wide.splat(dtype, (register,))[0] for register in one))
+            self.inverses[number, width] = known
+        return known
+
+    def invertible(self, number: int) -> bool:
+        """Whether an instr of the body divides real numbers by something that stays the same along the inner loop."""
+        instr = self.instrs[number]
+        return instr.op == "divide" and instr.dtype in ("f4", "f8") and self.levels[instr.args[1]] < BODY
+
     def body(
         self,
         width: int,
         first: int,
         count: int,
         source: Callable[[Code, int], Value],
+        *,
+        turns: bool = False,
     ) -> Callable[[int], Value]:
-        """Compute the BODY instrs among [first, first + count) as vectors, here; gives the lookup of any instr's vector."""
+        """Compute the BODY instrs among [first, first + count) as vectors, here; gives the lookup of any instr's vector.
+        `turns`: in a loop that has a preheader."""
         local: dict[int, Value] = {}
 
         def get(number: int) -> Value:
@@ -144,8 +173,17 @@ class Values:
         code = self.flow.code(width)
         for number in range(first, first + count):
             if self.levels[number] == BODY:
-                local[number] = self._compute(code, number, get, source)
+                exact = turns and self.flow.module.slow_division and self.invertible(number)
+                local[number] = (
+                    self._quotient(width, number, get) if exact else self._compute(code, number, get, source)
+                )
         return get
+
+    def _quotient(self, width: int, number: int, get: Callable[[int], Value]) -> Value:
+        x, divisor = self.instrs[number].args
+        inverse = self.inverse(width, divisor)
+        dtype = self.instrs[number].dtype
+        return (llvm_divide.divide(self.flow, width, dtype, get(x)[0], get(divisor)[0], inverse),)
 
     def _compute(
         self, code: Code, number: int, get: Callable[[int], Value], source: Callable[[Code, int], Value]

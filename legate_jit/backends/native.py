@@ -34,6 +34,7 @@ __all__ = [
     "has_symbol",
     "host_triple",
     "quick_level",
+    "slow_division",
     "stats",
     "vector_bytes",
 ]
@@ -41,6 +42,7 @@ __all__ = [
 _FORMAT = "2"  # raise when the way of compiling changes, so that old cache entries are no longer found
 _FIRST_KNOWN, _LAST_KNOWN = 14, 22  # LLVM versions known to have the options used below
 _VECTOR_LIBRARY = "libmvec.so.1"
+_QUICK_DIVIDERS = ("znver2", "znver3", "znver4", "znver5")
 
 
 def _interpreter_ends() -> None:
@@ -276,6 +278,13 @@ def has_symbol(name: str) -> bool:
     """Whether compiled code may call the external function `name` (libc, libm, vector math, the
     interpreter)."""
     return _engine().llvm.address_of_symbol(name) is not None
+
+
+@functools.cache
+def slow_division() -> bool:
+    """Whether dividing vectors takes the host far longer than three fused multiply-adds and a comparison, which it has: 16 cycles
+    against 4 on Intel's processors with AVX-512, 28 against 4 before Skylake, but 4 to 5 against 3 on AMD's since Zen 2."""
+    return bool(_engine().features.get("fma")) and _engine().cpu not in _QUICK_DIVIDERS
 
 
 @functools.cache

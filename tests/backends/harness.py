@@ -16,17 +16,19 @@ from legate_jit.ir.kernel import Kernel
 _SIGNATURE = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)
 
 
-_narrow: dict[tuple[Kernel, int], native.NativeCode] = {}
+_narrow: dict[tuple[Kernel, int, bool], native.NativeCode] = {}
 
 
-def compiled(kernel: Kernel, vector_bytes: int = 0) -> int:
+def compiled(kernel: Kernel, vector_bytes: int = 0, slow_division: bool = False) -> int:
     """Address of the kernel's entry point."""
-    if not vector_bytes:
+    if not vector_bytes and not slow_division:
         return cpu.compile_kernel(kernel)
-    key = kernel, vector_bytes
+    vector_bytes = vector_bytes or native.vector_bytes()
+    key = kernel, vector_bytes, slow_division
     if key not in _narrow:
         wide = vector_bytes > native.vector_bytes()
-        text = llvm.emit(kernel, "narrow", vector_bytes, lambda name: not wide and native.has_symbol(name))
+        symbols = (lambda name: False) if wide else native.has_symbol
+        text = llvm.emit(kernel, "narrow", vector_bytes, symbols, slow_division)
         _narrow[key] = native.compile_ir(text, ("narrow",), level=native.quick_level())
     return _narrow[key].address("narrow")
 
@@ -85,13 +87,16 @@ class Launch:
             table += np.frombuffer(raw, np.int64).tolist()
         return words, table
 
-    def run(self, splits: list[int] | None = None, vector_bytes: int = 0) -> None:
+    def run(
+        self, splits: list[int] | None = None, vector_bytes: int = 0, slow_division: bool = False
+    ) -> None:
         """Run on the CPU target: unit ranges cut at `splits`, the last range first; vectors as the host's, or of
-        `vector_bytes` (then without vector math, where the host may lack that width)."""
+        `vector_bytes` (then without vector math, where the host may lack that width), code as for a host that divides slowly
+        or not."""
         words, table = self.block()
         args = np.array(words, np.int64)
         slots = np.array(table, np.int64)
-        call = _SIGNATURE(compiled(self.kernel, vector_bytes))
+        call = _SIGNATURE(compiled(self.kernel, vector_bytes, slow_division))
         bounds = [0, *(splits or []), self.units]
         for lo, hi in reversed(list(itertools.pairwise(bounds))):
             if lo < hi:
