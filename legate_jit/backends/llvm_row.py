@@ -110,11 +110,14 @@ class RowEmitter(Emitter):
         self.reduced += pass_.finish(final)
 
     def _unroll(self, number: int, accumulators: list[Accumulator]) -> int:
-        """Independent accumulators hide the latency of cheap bodies; costly ones have work enough."""
-        registers = sum(len(a.elements()) for a in accumulators)
-        if not registers or self.cost(number) > 24:
+        """Independent accumulators hide the latency of cheap bodies; costly ones have work enough, but float sums of them pay for
+        the end of every block of turns, too."""
+        registers, cost = sum(len(a.elements()) for a in accumulators), self.cost(number)
+        if not registers or cost > 64:
             return 1
-        return 4 if registers <= 2 and self.cost(number) <= 8 else 2
+        if cost > 24:
+            return 2 if any(a.compensated for a in accumulators) else 1
+        return 4 if registers <= 2 and cost <= 8 else 2
 
     def _nest(self, loop: int, linear: str, state: list[Carried], leaf: Leaf) -> list[str]:
         """The loops over the reduced loops but the innermost; `linear` numbers the runs in row-major order."""
