@@ -349,6 +349,8 @@ def _quick_power(x: ndarray, exponent: float) -> Any:
         return call(OPS["positive"], (x,))
     if x.dtype.kind == "c" or exponent not in _POWERS:
         return None
+    if exponent in _INVERSE_ROOTS and x.dtype.char in "efd":
+        return call(OPS[_INVERSE_ROOTS[exponent]], (x,))
     root = exponent % 1 == 0.5
     size = abs(exponent) - 0.5 * root
     base = call(OPS["add"], (x, 0.0)) if exponent == -0.5 else x  # -0.0 ** -0.5 is inf
@@ -362,6 +364,7 @@ def _quick_power(x: ndarray, exponent: float) -> Any:
     return call(OPS["reciprocal"], (out,)) if exponent < 0 else out
 
 
+_INVERSE_ROOTS = {-0.5: "rsqrt", -1.5: "rsqrt3"}
 _POWERS = frozenset((0.5, 1.5, 2.5, 3, 4, -0.5, -1, -1.5, -2, -2.5, -3, -4))
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable
 
 import numpy as np
 
-from legate_jit.backends import llvm_complex, llvm_int, llvm_math
+from legate_jit.backends import llvm_complex, llvm_int, llvm_math, llvm_root
 from legate_jit.backends.llvm_cast import cast, truth
 from legate_jit.backends.llvm_text import Code, Value, item_size, register_type
 
@@ -278,5 +278,6 @@ _FLOAT: dict[str, _Real] = {
     "isnan": _isnan, "isinf": _isinf, "isfinite": _isfinite, "signbit": _signbit,
     "maximum": _extreme("ogt", False), "minimum": _extreme("olt", False),
     "fmax": _extreme("ogt", True), "fmin": _extreme("olt", True),
+    "rsqrt": llvm_root.spelling("rsqrt"), "rsqrt3": llvm_root.spelling("rsqrt3"),
     "floor_divide": _float_floor_divide, "remainder": _float_remainder, "fmod": llvm_math.fmod,
 }  # fmt: skip

@@ -215,6 +215,10 @@ def map_op(op: str, dtype: np.dtype, args: list[Any]) -> Any:
         case "erf" | "erfc":
             out = np.array([getattr(math, op)(float(x)) for x in np.asarray(args[0]).ravel()], dtype)
             return out.reshape(np.shape(args[0]))
+        case "rsqrt" | "rsqrt3":
+            base = args[0] + dtype.type(0)  # the root of -0.0 counts as 0.0, as for `pow`
+            root = np.sqrt(base)
+            return np.reciprocal(root if op == "rsqrt" else base * root).astype(dtype, copy=False)
     ufunc = OPS[op].ufunc
     if ufunc is None:
         raise NotImplementedError(op)

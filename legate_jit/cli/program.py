@@ -246,6 +246,10 @@ class _Writer:
                 return f"{self.use('pair')}({args[0]}, {args[1]}, {dtype_name(n.dtype)})"
             case "erf" | "erfc":
                 return f"{self.use('scalar_function')}({n.op.name!r}, {args[0]})"
+            case "rsqrt":
+                return f"{args[0]} ** -0.5"
+            case "rsqrt3":
+                return f"{args[0]} ** -1.5"
             case "user":
                 return f"{self.use('user')}({n.arg!r}, {dtype_name(n.dtype)}, {', '.join(args)})"
             case "power" if n.dtype.kind in "iu":

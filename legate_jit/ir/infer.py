@@ -99,7 +99,7 @@ def _resolve(
         return (given[0], real)
     if op.name == "complex":
         return (given[0], given[1], np.result_type(given[0], np.complex64))
-    if op.name in ("erf", "erfc"):
+    if op.name in ("erf", "erfc", "rsqrt", "rsqrt3"):
         loop = np.sqrt.resolve_dtypes((given[0], None))[0]
         return (loop, loop)
     raise TypeError(f"no dtype rule for {op.name}")

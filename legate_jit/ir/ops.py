@@ -114,6 +114,8 @@ _row(Op("imag", Kind.MAP, 1, None, "c"))
 _row(Op("complex", Kind.MAP, 2, None, "f"))  # (real part, imaginary part) -> complex
 _row(Op("erf", Kind.MAP, 1, None, "f", 20))
 _row(Op("erfc", Kind.MAP, 1, None, "f", 24))
+_row(Op("rsqrt", Kind.MAP, 1, None, "f", 8))  # x ** -0.5, a power: not exact, as 1 / sqrt(x) is
+_row(Op("rsqrt3", Kind.MAP, 1, None, "f", 8))  # x ** -1.5
 _row(Op("user", Kind.MAP, -1, None, "biufc", 20))  # a user's scalar function, arg = its compiled form
 
 # Moves.

@@ -145,7 +145,7 @@ def _map(n: Node, stage: str) -> None:
             wanted = np.empty(0, given[0]).real.dtype
         case "complex":
             wanted = np.result_type(given[0], np.complex64)
-        case "erf" | "erfc":
+        case "erf" | "erfc" | "rsqrt" | "rsqrt3":
             wanted = given[0]
         case _:
             assert op.ufunc is not None

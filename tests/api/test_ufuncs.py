@@ -317,3 +317,16 @@ def test_foreign_out_is_filled() -> None:
 def test_masked_arrays_keep_their_masks() -> None:
     masked = numpy.ma.masked_array([1.0, 2.0], [False, True])
     assert isinstance(cupynumeric.add(masked, 1), numpy.ma.MaskedArray)
+
+
+@pytest.mark.parametrize("exponent", [-0.5, -1.5])
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "g", "c8", "c16", "i4"])
+def test_inverse_roots(exponent: float, dtype: str) -> None:
+    """Small arrays, which NumPy computes at first, and arrays that are worth a kernel."""
+    for size in (7, 200000):
+        x = (1 + numpy.arange(size) % 97).astype(dtype)
+        want = x**exponent
+        for _ in range(4):
+            found = numpy.asarray(cupynumeric.array(x) ** exponent)
+            assert found.dtype == want.dtype
+            numpy.testing.assert_allclose(found, want, rtol=float(4 * numpy.finfo(want.dtype).eps))
