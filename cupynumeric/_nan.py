@@ -52,33 +52,8 @@ def nanmedian(
     return _nanmedian(a, axis, out, **rest)
 
 
-def _nan_quantiles(function: Callable[..., Any], percent: bool) -> Callable[..., Any]:
-    on_whole = hosted(function)
-
-    @functools.wraps(function)
-    def quantiles(
-        a: Any,
-        q: Any,
-        axis: Any = None,
-        out: Any = None,
-        overwrite_input: bool = False,
-        method: str = "linear",
-        keepdims: Any = NO_VALUE,
-        **kwargs: Any,
-    ) -> Any:
-        if out is None and not kwargs:
-            found = _quantiles.nan_quantile(a, q, axis, method, keepdims is True, percent)
-            if found is not None:
-                return found
-        rest = {} if keepdims is NO_VALUE else {"keepdims": keepdims}
-        return on_whole(a, q, axis, out, method=method, **rest, **kwargs)
-
-    quantiles.__module__ = "cupynumeric"
-    return quantiles
-
-
-nanpercentile = _nan_quantiles(np.nanpercentile, True)
-nanquantile = _nan_quantiles(np.nanquantile, False)
+nanpercentile = _quantiles.function(np.nanpercentile, _quantiles.nan_quantile, True)
+nanquantile = _quantiles.function(np.nanquantile, _quantiles.nan_quantile, False)
 
 
 def _can_be_nan(x: ndarray) -> bool:

@@ -7,6 +7,7 @@ semantics of quantiles.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -15,11 +16,37 @@ import numpy as np
 
 from cupynumeric import _reduce, _reductions, _ufunc
 from cupynumeric._array import ndarray
-from cupynumeric._calls import lazy, wrapped
+from cupynumeric._calls import hosted, lazy, wrapped
 from cupynumeric._convert import host_view, to_numpy_tree
 from legate_jit import runtime, together
 
-__all__ = ["median", "nan_median", "nan_quantile", "quantile"]
+__all__ = ["function", "median", "nan_median", "nan_quantile", "quantile"]
+
+
+def function(numpy: Callable[..., Any], find: Callable[..., Any], percent: bool) -> Callable[..., Any]:
+    """A quantile function of NumPy's: what `find` finds of arrays over ranks, else NumPy's own on the whole; observes values."""
+    on_whole = hosted(numpy)
+
+    @functools.wraps(numpy)
+    def quantiles(
+        a: Any,
+        q: Any,
+        axis: Any = None,
+        out: Any = None,
+        overwrite_input: bool = False,
+        method: str = "linear",
+        keepdims: Any = _reduce.NO_VALUE,
+        **kwargs: Any,
+    ) -> Any:
+        rest = {} if keepdims is _reduce.NO_VALUE else {"keepdims": keepdims}
+        if out is None and not kwargs:
+            found = find(a, q, axis, method, bool(rest.get("keepdims")), percent)
+            if found is not None:
+                return found
+        return on_whole(a, q, axis, out, method=method, **rest, **kwargs)
+
+    quantiles.__module__ = "cupynumeric"
+    return quantiles
 
 
 def _over_ranks(x: Any) -> bool:

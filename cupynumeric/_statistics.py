@@ -37,8 +37,6 @@ __all__ = [
 _histogram_bin_edges = hosted(np.histogram_bin_edges)
 _histogram2d = hosted(np.histogram2d)
 _histogramdd = hosted(np.histogramdd)
-_percentile = hosted(np.percentile)
-_quantile = hosted(np.quantile)
 corrcoef = hosted(np.corrcoef)
 
 
@@ -111,42 +109,8 @@ def median(
     )
 
 
-@functools.wraps(np.quantile)
-def quantile(
-    a: Any,
-    q: Any,
-    axis: Any = None,
-    out: Any = None,
-    overwrite_input: bool = False,
-    method: str = "linear",
-    keepdims: bool = False,
-    **kwargs: Any,
-) -> Any:
-    """The elements below which given shares of all lie; observes values."""
-    if out is None and not kwargs:
-        found = _quantiles.quantile(a, q, axis, method, keepdims, False)
-        if found is not None:
-            return found
-    return _quantile(a, q, axis, out, method=method, keepdims=keepdims, **kwargs)
-
-
-@functools.wraps(np.percentile)
-def percentile(
-    a: Any,
-    q: Any,
-    axis: Any = None,
-    out: Any = None,
-    overwrite_input: bool = False,
-    method: str = "linear",
-    keepdims: bool = False,
-    **kwargs: Any,
-) -> Any:
-    """The elements below which given percentages of all lie; observes values."""
-    if out is None and not kwargs:
-        found = _quantiles.quantile(a, q, axis, method, keepdims, True)
-        if found is not None:
-            return found
-    return _percentile(a, q, axis, out, method=method, keepdims=keepdims, **kwargs)
+percentile = _quantiles.function(np.percentile, _quantiles.quantile, True)
+quantile = _quantiles.function(np.quantile, _quantiles.quantile, False)
 
 
 def cov(
