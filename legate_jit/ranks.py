@@ -132,9 +132,8 @@ class World:
 
     def relay(self, dealt: Dealt, how: Layout) -> None:
         """Let the parts of an array lie otherwise. Every rank does it at the same time."""
-        name = f"laying out an array of shape {dealt.type.shape} anew"
-        (made,) = self.together(lambda _, part: [Laid(how, part)], [(dealt.type, dealt, how)], name)
-        dealt.lie(how, made.parts)
+        dealt.used(Wish(-1, how, 1, 0))  # what is brought is kept
+        self.together(lambda *_: (), [(dealt.type, dealt, how)], f"laying out {dealt.type} anew")
 
     def lying(self, buffer: Buffer, dealt: Dealt) -> tuple[Buffer, Layout | None]:
         """What a window takes for the buffer of an array that is or was dealt out, and what its plan depends on."""
@@ -210,12 +209,20 @@ class World:
         """The results of `program(comm, *parts)` on every rank, of arrays that are brought to lie as the inputs say. What it
         gives as `Tile` or `Laid` is a `Dealt`. Every rank does it at the same time, and knows it by the name."""
         made: dict[int, list[Any]] = {}
+        keeping = [(k, dealt) for k, each in enumerate(inputs) if (dealt := self._to_lie(*each)) is not None]
+        brought: dict[int, list[np.ndarray]] = {}
 
         def body(comm: Comm) -> None:
-            parts = [_brought(comm, *each) for each in inputs]
+            parts = brought[comm.rank] = [_brought(comm, *each) for each in inputs]
+            for k, _ in keeping:
+                parts[k].flags.writeable = False  # so that no result is made of it
             made[comm.rank] = [_kept(comm, each) for each in program(comm, *parts)]
 
         self.each(body, name)
+        for k, dealt in keeping:
+            for parts in brought.values():
+                parts[k].flags.writeable = True
+            dealt.lie(inputs[k][2], {rank: Buffer.wrap(parts[k]) for rank, parts in brought.items()})
         results: list[Any] = []
         for k, first in enumerate(made[self.own[0]]):
             if isinstance(first, Laid):
@@ -225,6 +232,18 @@ class World:
             else:
                 results.append(first)
         return results
+
+    def _to_lie(self, type_: ArrayType, buffer: Buffer, wanted: Layout) -> Dealt | None:
+        """Note that an array is wanted so. If that was not the first time, it is given back: it shall keep what is brought."""
+        dealt = buffer.dealt if isinstance(buffer, Whole) else buffer
+        if not isinstance(dealt, Dealt) or dealt.layout.is_replicated:
+            return None
+        wish = None
+        if wanted != dealt.layout and wanted.is_partition:
+            moved = layout.moved(dealt.layout, wanted, self.size) * type_.dtype.itemsize
+            wish = Wish(-1, wanted, moved, moved)
+        dealt.used(wish)
+        return dealt if dealt.better is not None else None
 
     @staticmethod
     def _as(comm: Comm, program: Any) -> None:

@@ -139,6 +139,11 @@ class Layout(NamedTuple):
         """Whether only ranks of one coordinate hold anything."""
         return any(p >= 0 for p in self.pins)
 
+    @property
+    def is_partition(self) -> bool:
+        """Whether every element is on one rank, and no rank of the grid is left out."""
+        return bool(self.grid) and not self.is_pinned and len(self.cut_axes()) == len(self.grid)
+
     def cut_axes(self) -> tuple[int, ...]:
         """The axes that are cut."""
         return tuple(d for d, s in enumerate(self.spans) if s.dim >= 0)

@@ -12,6 +12,8 @@ from ranks.launch import succeeds
 import cupynumeric as np
 import legate
 from legate_jit import ranks, runtime
+from legate_jit.collectives.tiles import Laid
+from legate_jit.ir import layout
 from legate_jit.simulation.machine import Machine
 from legate_jit.simulation.world import SimulatedWorld
 from legate_jit.thread_comm import ThreadComm
@@ -96,6 +98,36 @@ def test_what_is_read_elsewhere_meanwhile(size: int) -> None:
     onp.testing.assert_array_equal(onp.asarray(b), x + 1)
     y = onp.arange(N * N * 1.0).reshape(N, N)
     onp.testing.assert_array_equal(onp.asarray(c), 5 * (y + 1 + 2 * y.T) + 1)
+
+
+def test_programs_that_run_at_once_keep_what_they_brought(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Elements are counted in their order, in an array that is cut along its second axis: the second time it stays as that
+    wants it."""
+    a, b = matrices()
+    x = b.T + a.T * 0
+    legate.fence()
+    assert runtime.world.layout_of(x._store.buffer).cut_axes() == (1,)
+    sent, found = Sent(monkeypatch), []
+    for _ in range(4):
+        places = np.flatnonzero(x)
+        found.append(sent.since())
+        onp.testing.assert_array_equal(onp.asarray(places), onp.arange(1, N * N))
+        sent.since()
+    saved = BYTES * (size - 1) // size
+    assert found[0] == found[1] == found[2] + saved == found[3] + saved
+
+
+def test_results_are_not_what_is_kept(size: int) -> None:
+    """A program that gives what it was given: its result has memory of its own, also when the array keeps its parts."""
+    a, _ = matrices()
+    x, turned = onp.asarray(a), layout.tiled((N, N), 1, size)
+    for _ in range(3):
+        given = [(a._store.type, a._store.buffer, turned)]
+        (made,) = runtime.world.together(lambda comm, part: [Laid(turned, part)], given, "the same")
+        for part in made.parts.values():
+            part.as_numpy((part.nbytes // 8,), onp.dtype("f8"), True)[...] = -1
+    assert runtime.world.layout_of(a._store.buffer) == turned
+    onp.testing.assert_array_equal(onp.asarray(a + 0), x)
 
 
 def test_a_run_that_waits_keeps_the_parts_it_was_planned_with(size: int) -> None:
