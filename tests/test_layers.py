@@ -69,6 +69,8 @@ def complaint(module: str, found: Import) -> str | None:
         return "the engine knows nothing of the faces above it"
     if module.partition(".")[0] in FACES and within(name, f"{ENGINE}.backends"):
         return "faces never import backends"
+    if within(module, "legate") and top in ("cupynumeric", "cunumeric"):
+        return "tasks and stores do not need the face of arrays"
     return None
 
 
@@ -140,7 +142,11 @@ PLANTED = {
         "import importlib\nimportlib.import_module('legate_jit.backends.cpu')",
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import legate_jit.backends",
     ],
-    "legate/core/task.py": ["from legate_jit.backends.cpu import run", "from . import types"],
+    "legate/core/task.py": [
+        "from legate_jit.backends.cpu import run",
+        "from . import types",
+        "def f():\n    from cupynumeric._convert import strided",
+    ],
     "examples/cfd.py": ["import backends.cpu"],
 }
 ALLOWED = {
