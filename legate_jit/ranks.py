@@ -42,7 +42,7 @@ _current = exchanging.current
 
 
 #: an array is laid out anew when windows have moved so many times the bytes of that for want of it
-PATIENCE = 1
+PATIENCE = 2
 
 
 class Dealt(Buffer):
@@ -67,13 +67,13 @@ class Dealt(Buffer):
         if wish is None or self.wish is None or wish.layout != self.wish.layout:
             self.wasted = 0
         self.wish = wish
-        self.wasted += 0 if wish is None else wish.saved
+        self.wasted += 0 if wish is None else min(wish.saved, wish.cost)
 
     @property
     def better(self) -> Layout | None:
-        """How it should lie from now on, if it should lie otherwise: windows in a row have moved more than laying it out anew."""
+        """How it should lie from now on, if it should lie otherwise: windows in a row, at least two, have wanted it so."""
         wish = self.wish
-        return wish.layout if wish is not None and self.wasted > PATIENCE * wish.cost else None
+        return wish.layout if wish is not None and self.wasted >= PATIENCE * wish.cost else None
 
     def lie(self, how: Layout, parts: dict[int, Buffer]) -> None:
         """Take these parts of the same array instead."""
@@ -132,8 +132,7 @@ class World:
 
     def relay(self, dealt: Dealt, how: Layout) -> None:
         """Let the parts of an array lie otherwise. Every rank does it at the same time."""
-        dealt.used(Wish(-1, how, 1, 0))  # what is brought is kept
-        self.together(lambda *_: (), [(dealt.type, dealt, how)], f"laying out {dealt.type} anew")
+        self.together(lambda *_: (), [(dealt.type, dealt, how)], f"laying out {dealt.type} anew", True)
 
     def lying(self, buffer: Buffer, dealt: Dealt) -> tuple[Buffer, Layout | None]:
         """What a window takes for the buffer of an array that is or was dealt out, and what its plan depends on."""
@@ -204,12 +203,20 @@ class World:
         return dealt.layout if isinstance(dealt, Dealt) and not dealt.layout.is_replicated else None
 
     def together(
-        self, program: Callable[..., Sequence[Any]], inputs: Sequence[Input], name: str
+        self,
+        program: Callable[..., Sequence[Any]],
+        inputs: Sequence[Input],
+        name: str,
+        keep: bool = False,
     ) -> list[Any]:
         """The results of `program(comm, *parts)` on every rank, of arrays that are brought to lie as the inputs say. What it
-        gives as `Tile` or `Laid` is a `Dealt`. Every rank does it at the same time, and knows it by the name."""
+        gives as `Tile` or `Laid` is a `Dealt`. Every rank does it at the same time, and knows it by the name.
+
+        keep: the arrays, which lie in parts, lie so from now on; without it those that were wanted so before."""
         made: dict[int, list[Any]] = {}
-        keeping = [(k, dealt) for k, each in enumerate(inputs) if (dealt := self._to_lie(*each)) is not None]
+        keeping = [
+            (k, dealt) for k, each in enumerate(inputs) if (dealt := self._to_lie(*each, keep)) is not None
+        ]
         brought: dict[int, list[np.ndarray]] = {}
 
         def body(comm: Comm) -> None:
@@ -233,8 +240,8 @@ class World:
                 results.append(first)
         return results
 
-    def _to_lie(self, type_: ArrayType, buffer: Buffer, wanted: Layout) -> Dealt | None:
-        """Note that an array is wanted so. If that was not the first time, it is given back: it shall keep what is brought."""
+    def _to_lie(self, type_: ArrayType, buffer: Buffer, wanted: Layout, keep: bool) -> Dealt | None:
+        """Note that an array is wanted so. It is given back if it shall keep what is brought: if that was not the first time."""
         dealt = buffer.dealt if isinstance(buffer, Whole) else buffer
         if not isinstance(dealt, Dealt) or dealt.layout.is_replicated:
             return None
@@ -243,7 +250,7 @@ class World:
             moved = layout.moved(dealt.layout, wanted, self.size) * type_.dtype.itemsize
             wish = Wish(-1, wanted, moved, moved)
         dealt.used(wish)
-        return dealt if dealt.better is not None else None
+        return dealt if keep or dealt.better is not None else None
 
     @staticmethod
     def _as(comm: Comm, program: Any) -> None:

@@ -101,31 +101,17 @@ def test_what_is_read_elsewhere_meanwhile(size: int) -> None:
 
 
 def test_programs_that_run_at_once_keep_what_they_brought(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Elements are counted in their order, in an array that is cut along its second axis: the second time it stays as that
-    wants it."""
-    a, b = matrices()
-    x = b.T + a.T * 0
-    legate.fence()
-    assert runtime.world.layout_of(x._store.buffer).cut_axes() == (1,)
-    sent, found = Sent(monkeypatch), []
-    for _ in range(4):
-        places = np.flatnonzero(x)
-        found.append(sent.since())
-        onp.testing.assert_array_equal(onp.asarray(places), onp.arange(1, N * N))
-        sent.since()
-    saved = BYTES * (size - 1) // size
-    assert found[0] == found[1] == found[2] + saved == found[3] + saved
-
-
-def test_results_are_not_what_is_kept(size: int) -> None:
-    """A program that gives what it was given: its result has memory of its own, also when the array keeps its parts."""
+    """The second time. What they give has memory of its own all the same."""
     a, _ = matrices()
     x, turned = onp.asarray(a), layout.tiled((N, N), 1, size)
-    for _ in range(3):
+    sent, found = Sent(monkeypatch), []
+    for _ in range(4):
         given = [(a._store.type, a._store.buffer, turned)]
         (made,) = runtime.world.together(lambda comm, part: [Laid(turned, part)], given, "the same")
+        found.append(sent.since())
         for part in made.parts.values():
             part.as_numpy((part.nbytes // 8,), onp.dtype("f8"), True)[...] = -1
+    assert found == [BYTES * (size - 1) // size] * 2 + [0] * 2
     assert runtime.world.layout_of(a._store.buffer) == turned
     onp.testing.assert_array_equal(onp.asarray(a + 0), x)
 
