@@ -38,8 +38,8 @@ _FORMATS = {
 RELEASE_WORK = 50_000
 #: work after which a segment ends, so that signals are seen
 SEGMENT_WORK = 200_000_000
-#: work from which a run may go on beside the program: less than a worker needs to wake up is not worth it
-BESIDE_WORK = 200_000
+#: work from which a run may go on beside the program, some 0.2 ms: on a busy machine a worker may need as long to begin
+BESIDE_WORK = 1_500_000
 
 
 class _Progress:

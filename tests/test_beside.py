@@ -106,11 +106,15 @@ def test_programs_that_hypothesis_chooses(beside: str, monkeypatch: pytest.Monke
     before = runtime.counters.beside
 
     @hypothesis_settings(
-        max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), database=None
+        max_examples=30,
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+        database=None,
     )
     @given(
         st.integers(2, 9),
-        st.lists(st.tuples(st.sampled_from(KINDS), st.integers(0, 10_000)), min_size=4, max_size=14),
+        st.lists(st.tuples(st.sampled_from(KINDS), st.integers(0, 10_000)), min_size=12, max_size=30),
     )
     def agree(values: int, steps: list[tuple[str, int]]) -> None:
         maker = programs.Maker(0)
@@ -139,7 +143,9 @@ def flow() -> Any:
 
 
 def test_channel_flow_records_beside_its_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the real limits: nearly every window goes on beside; the same bits with any number of threads and without."""
+    """With the real limits: nearly every window goes on beside; the same bits with any number of threads and without. Nobody
+    looks through a tape for what a run beside computes."""
+    monkeypatch.setattr(runtime, "needed", None)
     monkeypatch.setattr(threads, "can_compute_beside", lambda: True)
     before, found = threads.get_threads(), []
     try:

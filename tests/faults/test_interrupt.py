@@ -14,7 +14,8 @@ import pytest
 from faults.child import succeeds
 
 import cupynumeric as cn
-from legate_jit import runtime, tiers
+from legate_jit import execute, pacing, runtime, tiers
+from legate_jit.backends import threads
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -189,11 +190,22 @@ class _Striker:
         return self
 
 
-@pytest.mark.parametrize("direct", [False, True])
-def test_interrupt_at_every_place(direct: bool) -> None:
-    """For each place in turn: strike there, then the arrays still show their values and a later program is right."""
-    saved, tiers.policy.interpret_runs = tiers.policy.interpret_runs, 1_000_000 if direct else 0
-    previous = sys.gettrace()
+@pytest.mark.parametrize("how", ["compiled", "direct", "beside"])
+def test_interrupt_at_every_place(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For each place in turn: strike there, then the arrays still show their values and a later program is right. Windows are
+    compiled, or run directly, or small and run beside the program."""
+    saved, tiers.policy.interpret_runs = tiers.policy.interpret_runs, 1_000_000 if how == "direct" else 0
+    previous, count = sys.gettrace(), threads.get_threads()
+    runtime.fence()
+    if how == "beside":
+        monkeypatch.setattr(execute, "BESIDE_WORK", 0)
+        monkeypatch.setattr(execute, "RELEASE_WORK", -1)
+        monkeypatch.setattr(pacing, "WINDOW_VALUES", 6)
+        monkeypatch.setattr(threads, "can_compute_beside", lambda: True)
+        threads.set_threads(2)
+    runtime._plans.clear()
+    runtime._pace.begin(runtime.window)
+    before = runtime.counters.beside
     try:
         for step in (_mix, _update, _function):
             step(cn.arange(12.0), cn.ones(12))
@@ -224,17 +236,22 @@ def test_interrupt_at_every_place(direct: bool) -> None:
             struck += len(_struck)
             at += 1 if at < 400 else 7
         assert struck > 100
+        assert (runtime.counters.beside - before > 100) is (how == "beside")
     finally:
         sys.settrace(previous)
         tiers.policy.interpret_runs = saved
+        threads.set_threads(count)
+        runtime.fence()
+        monkeypatch.undo()
+        runtime._pace.__init__()  # type: ignore[misc]
+        runtime._pace.begin(runtime.window)
+        runtime._plans.clear()
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("kernels", [1, 3])
 def test_interrupt_beside_a_native_program(monkeypatch: pytest.MonkeyPatch, when: str, kernels: int) -> None:
     """A signal that came during a program is raised right after it: what it updated in place is not updated again."""
-    from legate_jit.backends import threads
-
     real = threads.run_program
 
     def struck(*arguments: int) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 
 import cupynumeric
 import legate
-from legate_jit import pacing, runtime, tiers, waiting
+from legate_jit import execute, pacing, runtime, tiers, waiting
 from legate_jit.ir import bands, fuse, lower, nest, passes, pieces, schedule
 
 DTYPES = ["?", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8", "c8", "c16"]
@@ -687,6 +687,8 @@ def settings(seed: int) -> Iterator[None]:
     if rng.random() < 0.2:
         real = fuse.fuse
         choices[passes, "fuse"] = lambda graph: real(graph, merge=False)
+    if rng.random() < 0.5:  # full windows run beside the program, if there is a second processor
+        choices[execute, "BESIDE_WORK"], choices[execute, "RELEASE_WORK"] = 0, -1
     saved = {(room, name): getattr(room, name) for room, name in choices}
     try:
         for (room, name), value in choices.items():
