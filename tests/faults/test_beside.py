@@ -56,28 +56,37 @@ def test_fork() -> None:
 
 
 def test_fork_by_one_thread_while_another_fills_windows() -> None:
+    """Also where threads, and the lock over forks, were there before anything ran beside."""
     succeeds(
-        _BEGIN
+        _BEGIN.replace("x = begin()", "threading.Thread(target=int).start(); x = begin()")
         + """
-    n = 20_000
-    start, want = start[:n], program(numpy, start[:n])
-    over = []
+    from legate_jit import execute
+    sys.setswitchinterval(1e-6)
+    execute.BESIDE_WORK, execute.RELEASE_WORK, pacing.WINDOW_VALUES = 0, -1, 3
+    runtime.window.limit = 3
+    n, over = 400_000, []
     def fill():
         while not over:
-            y = begin()
-            assert right(y, want)
+            y = np.zeros(n)
+            for _ in range(50):
+                y[1:] += 1.0
+            assert float(y[7]) == 50.0
+    before = runtime.counters.beside
     thread = threading.Thread(target=fill)
     thread.start()
-    for _ in range(30):
+    for _ in range(60):
         pid = os.fork()
         if pid == 0:
             signal.alarm(20)
-            ok = right(begin(), want)
-            os._exit(0 if ok else 1)
+            y = np.ones(n)
+            for _ in range(9):
+                y[1:] += 1.0
+            os._exit(0 if float(y[7]) == 10.0 else 1)
         assert os.waitpid(pid, 0)[1] == 0
+    assert runtime.counters.beside > before + 100
     over.append(True)
     thread.join()
-    assert right(x, program(numpy, numpy.arange(400_000, dtype=float)))
+    assert right(x, want)
     """,
         timeout=90,
     )
@@ -94,8 +103,10 @@ def test_exit_with_handlers_that_compute() -> None:
     printed = succeeds(
         """
     import atexit
+    from legate_jit.backends.forkjoin import Field
     def last():
         assert waiting.overlap is False
+        assert threads._built[0]._small(Field.POSTED).value == 0
         y = program(np, np.array(start))
         runtime.window.held = pacing.WINDOW_BYTES + 1
         runtime.full()
