@@ -2,13 +2,14 @@
 
 A scatter writes in the order of its indices, on one thread: the last write wins. Where an array is larger than caches, the memory
 of later elements is asked for ahead. Works on contiguous NumPy arrays; what kernels cannot take they refuse, and the caller asks
-NumPy. Knows no graph.
+NumPy. Numbers of rows that lie on several owners are told apart in two passes. Knows no graph.
 """
 
 from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from legate_jit.backends.irregular import BLOCK, SMALL, address, block_of, compi
 from legate_jit.backends.loops import Loops, element_type
 from legate_jit.ir import dtypes
 
-__all__ = ["coordinates", "gather", "scatter"]
+__all__ = ["apart", "coordinates", "gather", "scatter"]
 
 _BLOCK = 1 << 14
 _MOVED = {1: "i8", 2: "i16", 4: "i32", 8: "i64"}
@@ -157,6 +158,94 @@ def scatter(y: np.ndarray, indices: np.ndarray, values: np.ndarray) -> bool:
     words = (address(y), y.size, address(indices), indices.size, address(values), address(spare))
     run(_scatter_kernel(kind, code, values.size == 1, y.nbytes > _FAR), 1, *words)
     return True
+
+
+# ---- numbers apart by owner -----------------------------------------------------------------------------------------
+
+#: owners whose bounds are compared with every number
+_OWNERS = 16
+
+
+def _owner(f: Loops, bounds: list[str], number: str) -> str:
+    """How many bounds a number is not below."""
+    owner = "0"
+    for bound in bounds:
+        above = f.let(f"icmp sge i64 {number}, {bound}")
+        owner = f.add(owner, f.let(f"zext i1 {above} to i64"))
+    return owner
+
+
+@functools.cache
+def _counting_kernel(owners: int) -> int:
+    """words: numbers, how many, lowest number of each owner, result: how many are not below the lowest of each owner but the
+    first."""
+    f = Loops()
+    numbers, size, lowest, counts = f.pointer(0), f.word(1), f.pointer(2), f.pointer(3)
+    bounds = [f.load("i64", lowest, str(k)) for k in range(1, owners)]
+    found = [f.variable("i64", "0") for _ in bounds]
+    with f.loop("0", size) as i:
+        number = f.load("i64", numbers, i)
+        for bound, count in zip(bounds, found, strict=True):
+            above = f.let(f"icmp sge i64 {number}, {bound}")
+            f.set("i64", count, f.add(f.get("i64", count), f.let(f"zext i1 {above} to i64")))
+    for k, count in enumerate(found):
+        f.store("i64", counts, str(k), f.get("i64", count))
+    return compiled(f)
+
+
+@functools.cache
+def _apart_kernel(owners: int, narrow: bool, kind: str) -> int:
+    """words: numbers, how many, lowest number of each owner, where each owner's begin (counted on), results, values, results."""
+    f = Loops()
+    numbers, size, lowest, places, out, values, moved = (
+        f.pointer(0),
+        f.word(1),
+        *map(f.pointer, (2, 3, 4, 5, 6)),
+    )
+    bounds = [f.load("i64", lowest, str(k)) for k in range(1, owners)]
+    with f.loop("0", size) as i:
+        number = f.load("i64", numbers, i)
+        owner = _owner(f, bounds, number)
+        place = f.load("i64", places, owner)
+        f.store("i64", places, owner, f.add(place, "1"))
+        local = f.let(f"sub i64 {number}, {f.load('i64', lowest, owner)}")
+        if narrow:
+            f.store("i32", out, place, f.let(f"trunc i64 {local} to i32"))
+        else:
+            f.store("i64", out, place, local)
+        if kind:
+            f.store(kind, moved, place, f.load(kind, values, i))
+    return compiled(f)
+
+
+def apart(
+    numbers: np.ndarray, edges: Sequence[int], values: np.ndarray | None, dtype: np.dtype
+) -> tuple[list[np.ndarray], list[np.ndarray]] | None:
+    """Numbers of rows told apart by owner, who has rows `edges[k] .. edges[k + 1]`: for every owner the numbers within its rows,
+    of an integer dtype, and the values that stand beside them, in their order. None when NumPy has to do it.
+
+    numbers: a vector of int64, all in `edges[0] .. edges[-1]`. values: a vector as long, or None (then there are none in return).
+    """
+    owners = len(edges) - 1
+    if numbers.size < SMALL or not 1 < owners <= _OWNERS or dtype.itemsize not in (4, 8):
+        return None
+    kind = ""
+    if values is not None:
+        kind = _MOVED.get(values.dtype.itemsize, "")
+        if not kind or values.shape != numbers.shape or not values.flags.c_contiguous:
+            return None
+    if numbers.dtype != np.int64 or not numbers.flags.c_contiguous:
+        return None
+    lowest, above = np.array(edges[:-1], np.int64), np.empty(owners - 1, np.int64)
+    run(_counting_kernel(owners), 1, address(numbers), numbers.size, address(lowest), address(above))
+    begins = [0, *(numbers.size - int(n) for n in above), numbers.size]
+    places = np.array(begins[:-1], np.int64)
+    out = np.empty(numbers.size, dtype)
+    moved = np.empty(numbers.size if values is not None else 0, dtype if values is None else values.dtype)
+    words = [address(a) for a in (lowest, places, out, numbers if values is None else values, moved)]
+    run(_apart_kernel(owners, dtype.itemsize == 4, kind), 1, address(numbers), numbers.size, *words)
+    cuts = begins[1:-1]
+    return np.split(out, cuts), [] if values is None else np.split(moved, cuts)
 
 
 # ---- coordinates -------------------------------------------------------------------------------------------------

@@ -174,21 +174,32 @@ def scatter(
     writes to a row only the last one counts. Every owner writes to its own part.
     """
     shared = values.ndim < part.ndim
-    numbers = _local_dtype(edges)
-    sent, rows = [], []
-    for k, here in enumerate(_by_owner(where, edges)):
-        local, held = _at(where, here) - edges[k], edges[k + 1] - edges[k]
-        own = values if shared else _at(values, here)
+    sent, rows = _apart(edges, where, None if shared else values)
+    for k, local in enumerate(sent):
+        held = edges[k + 1] - edges[k]
         if last_wins and len(local) > held:
             kept = _latest(local, held)
-            local, own = local[kept], own if shared else own[kept]
-        sent.append(local.astype(numbers))
-        rows.append(own)
+            sent[k] = local[kept]
+            if not shared:
+                rows[k] = rows[k][kept]
     arriving = messages.all_to_all(comm, sent)
     given = None if shared else messages.all_to_all(comm, rows, [len(a) for a in arriving])
     for k, local in enumerate(arriving):
         if len(local):
             write(part, local, values if given is None else given[k])
+
+
+def _apart(
+    edges: Edges, where: np.ndarray, values: np.ndarray | None
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """For every rank the numbers within its part, and the values that go there (none without values)."""
+    numbers = _local_dtype(edges)
+    found = indexed.apart(where, edges, values, numbers)
+    if found is not None:
+        return found
+    places = _by_owner(where, edges)
+    sent = [(_at(where, here) - low).astype(numbers) for here, low in zip(places, edges[:-1], strict=True)]
+    return sent, [] if values is None else [_at(values, here) for here in places]
 
 
 def _latest(local: np.ndarray, held: int) -> np.ndarray:

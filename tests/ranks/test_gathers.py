@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from legate_jit.backends import indexed
 from legate_jit.collectives import gathers, indices, selections, tiles
 from legate_jit.thread_comm import ThreadComm, run_ranks
 
@@ -120,6 +121,68 @@ def test_the_last_of_several_writes_wins(size: int, table: np.ndarray, count: in
     for rank, found in enumerate(run_ranks(size, program)):
         for part in found:
             np.testing.assert_array_equal(part, parts(expected, edges, rank))
+
+
+@pytest.mark.parametrize("owners", [2, 3, 7, 16])
+@pytest.mark.parametrize("rows", [70_000, 400_000, 5])
+@pytest.mark.parametrize("dtype", ["f8", "c8", "f4", "i2", "?"])
+def test_numbers_are_told_apart_by_owner(owners: int, rows: int, dtype: str) -> None:
+    """Natively as by NumPy: for every owner the numbers within its part and their values, in order; also of owners of nothing."""
+    count = indexed.SMALL + 11
+    where, values = RNG.integers(0, rows, count), RNG.normal(size=count).astype(dtype)
+    edges = uneven(rows, owners)
+    for kind in (np.uint32, np.int64):
+        found = indexed.apart(where, edges, values, np.dtype(kind))
+        assert found is not None
+        for k, (numbers, moved) in enumerate(zip(*found, strict=True)):
+            here = (where >= edges[k]) & (where < edges[k + 1])
+            assert numbers.dtype == kind
+            np.testing.assert_array_equal(numbers, where[here] - edges[k])
+            np.testing.assert_array_equal(moved, values[here])
+        alone = indexed.apart(where, edges, None, np.dtype(kind))
+        assert alone is not None
+        assert not alone[1]
+        for numbers, same in zip(alone[0], found[0], strict=True):
+            np.testing.assert_array_equal(numbers, same)
+
+
+def test_what_is_told_apart_by_numpy() -> None:
+    where, values, small = np.arange(indexed.SMALL), np.ones(indexed.SMALL), np.dtype(np.uint16)
+    edges, wide = [0, 5, indexed.SMALL], np.dtype(np.int64)
+    assert indexed.apart(where, edges, values, wide) is not None
+    for refused in (
+        (where[:-1], edges, values[:-1], wide),
+        (where, edges, values, small),
+        (where, [0, indexed.SMALL], values, wide),
+        (where, [*range(17), indexed.SMALL], values, wide),
+        (where[::-1], edges, values, wide),
+        (where.astype(np.int32), edges, values, wide),
+        (where, edges, values[::-1], wide),
+        (where, edges, values.reshape(-1, 1), wide),
+        (where, edges, values.astype(np.complex128), wide),
+    ):
+        assert indexed.apart(*refused) is None
+
+
+@pytest.mark.parametrize("rows", [90_000, 600_000])
+@pytest.mark.parametrize("wins", [True, False])
+def test_many_writes(size: int, rows: int, wins: bool) -> None:
+    """As many as native code takes; more of them than there are rows, and fewer."""
+    count = 2 * indexed.SMALL + 1
+    table, where = RNG.integers(0, 9, rows), RNG.integers(0, rows, count)
+    values = RNG.integers(0, 9, count)
+    edges, mine = uneven(rows, size), [0, *[count] * size]
+    expected = table.copy()
+    write = gathers.assign if wins else np.add.at
+    write(expected, where, values)
+
+    def program(comm: ThreadComm) -> np.ndarray:
+        part = parts(table, edges, comm.rank)
+        own = parts(where, mine, comm.rank), parts(values, mine, comm.rank)
+        gathers.scatter(comm, part, edges, *own, write, wins)
+        return part
+
+    np.testing.assert_array_equal(np.concatenate(run_ranks(size, program)), expected)
 
 
 @pytest.mark.parametrize("operator", [np.add, np.multiply, np.maximum, np.subtract])
