@@ -162,7 +162,7 @@ class _Line:
             head = expected[0]
             if (
                 head.number < done[0]
-            ):  # numbers count: an interruption may come between a call and what follows it
+            ):  # an interruption may come between the call that took it and what follows
                 expected.popleft()
                 continue
             threads.call_kernel(end.handle, head.nbytes, 0, end.block, head.address)

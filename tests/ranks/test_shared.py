@@ -70,8 +70,9 @@ def on_ranks(
     threads = [threading.Thread(target=body, args=(comm,), daemon=True) for comm in group]
     for thread in threads:
         thread.start()
+    end = time.monotonic() + 60
     for thread in threads:
-        thread.join(60)
+        thread.join(max(end - time.monotonic(), 0))
     if errors:
         raise errors[0]
     assert not any(thread.is_alive() for thread in threads), "a rank waits for ever"
