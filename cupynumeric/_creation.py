@@ -350,7 +350,13 @@ def asfortranarray(a: Any, dtype: Any = None, *, like: Any = None) -> Any:
 def asarray_chkfinite(a: Any, dtype: Any = None, order: Any = None) -> Any:
     """As `asarray`; ValueError if infs or NaNs are found."""
     made = asarray(a, dtype, order)
-    if made.dtype.kind in "fc" and not np.isfinite(to_numpy_tree(made)).all():
+    if made.dtype.kind in "fc" and runtime.world is not None and isinstance(made, ndarray):
+        from cupynumeric import _reductions, _ufunc
+
+        finite = bool(_reductions.all(_ufunc.isfinite(made)))
+        if not finite:
+            raise ValueError("array must not contain infs or NaNs")
+    elif made.dtype.kind in "fc" and not np.isfinite(to_numpy_tree(made)).all():
         raise ValueError("array must not contain infs or NaNs")
     return made
 

@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from cupynumeric import _composed
 from cupynumeric._advanced import over_ranks
 from cupynumeric._array import ndarray
+from cupynumeric._composed import over_parts
 from cupynumeric._convert import hosted, lift, to_numpy_tree
 
 choose = over_ranks(hosted("choose"))
@@ -25,8 +27,8 @@ diag_indices = hosted("diag_indices")
 mask_indices = hosted("mask_indices")
 tril_indices = hosted("tril_indices")
 triu_indices = hosted("triu_indices")
-packbits = hosted("packbits")
-unpackbits = hosted("unpackbits")
+packbits = over_parts(hosted("packbits"), _composed.packbits)
+unpackbits = over_parts(hosted("unpackbits"), _composed.unpackbits)
 bartlett = hosted("bartlett")
 blackman = hosted("blackman")
 hamming = hosted("hamming")

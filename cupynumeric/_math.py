@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from cupynumeric import _elementwise, _reductions, _ufunc
+from cupynumeric import _composed, _elementwise, _reductions, _ufunc
 from cupynumeric._array import ndarray
 from cupynumeric._calls import cast, hosted, lazy, lift, lift_all, on_host
+from cupynumeric._composed import over_parts
 from cupynumeric._convert import host_view
 from cupynumeric._reduce import NO_VALUE
 from legate_jit import runtime
@@ -179,17 +180,26 @@ def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axi
 
 # ---- library calls -----------------------------------------------------------------------------------------------
 
-i0 = hosted(np.i0)
+
+def i0(x: Any) -> Any:
+    """The modified Bessel function of the first kind and order 0; recorded."""
+    a = lift(x)
+    if a.__class__ is not ndarray or a.dtype.kind == "c" or a.ndim == 0:
+        return on_host(np.i0, a)
+    dtype = a.dtype if a.dtype.kind == "f" else dtypes.FLOAT64
+    return lazy("numpy", (cast(a, dtype),), a.shape, dtype, function="i0")
+
+
 poly = hosted(np.poly)
 polyadd = hosted(np.polyadd)
 polyder = hosted(np.polyder)
 polydiv = hosted(np.polydiv)
-polyfit = hosted(np.polyfit)
+polyfit = over_parts(hosted(np.polyfit), _composed.polyfit)
 polyint = hosted(np.polyint)
 polymul = hosted(np.polymul)
 polysub = hosted(np.polysub)
 roots = hosted(np.roots)
-unwrap = hosted(np.unwrap)
+unwrap = over_parts(hosted(np.unwrap), _composed.unwrap)
 
 
 def polyval(p: Any, x: Any) -> Any:

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from cupynumeric import _products, _quantiles, _reduce, _reductions, _together, _ufunc
+from cupynumeric import _composed, _products, _quantiles, _reduce, _reductions, _together, _ufunc
 from cupynumeric._array import ndarray
 from cupynumeric._calls import cast, hosted, lazy, lift, on_host, wrapped
+from cupynumeric._composed import over_parts
 from cupynumeric._convert import host_view, to_numpy_tree
 from cupynumeric._reduce import NO_VALUE
 from legate_jit import irregular, runtime
@@ -37,7 +38,7 @@ __all__ = [
 _histogram_bin_edges = hosted(np.histogram_bin_edges)
 _histogram2d = hosted(np.histogram2d)
 _histogramdd = hosted(np.histogramdd)
-corrcoef = hosted(np.corrcoef)
+corrcoef = over_parts(hosted(np.corrcoef), _composed.corrcoef)
 
 
 def average(
@@ -126,24 +127,33 @@ def cov(
 ) -> Any:
     """Covariance of variables in rows (or columns)."""
     x = lift(m)
-    plain = (
-        y is None and fweights is None and aweights is None and x.__class__ is ndarray and 1 <= x.ndim <= 2
-    )
+    other = None if y is None else lift(y)
+    plain = fweights is None and aweights is None and x.__class__ is ndarray and 1 <= x.ndim <= 2
+    if other is not None:
+        plain = plain and other.__class__ is ndarray and 1 <= other.ndim <= 2 and other.size > 0
     if not plain or x.size == 0 or (ddof is not None and ddof != int(ddof)):
         options = {"fweights": fweights, "aweights": aweights, "dtype": dtype}
         return on_host(np.cov, x, y, rowvar, bias, ddof, **options)
-    target = np.result_type(x.dtype, np.float64) if dtype is None else np.dtype(dtype)
+    types = [v.dtype for v in (x, other) if v is not None]
+    target = np.result_type(*types, np.float64) if dtype is None else np.dtype(dtype)
+    turned = not rowvar and x.ndim != 1
     x = x.reshape((1, *x.shape)) if x.ndim == 1 else x
-    if not rowvar and m.ndim != 1:
-        x = x.transpose()
-    x = cast(x, target)
+    x = cast(x.transpose() if turned else x, target)
     n = x.shape[1]
+    if other is not None:
+        from cupynumeric._joining import concatenate
+
+        other = other.reshape((1, *other.shape)) if other.ndim == 1 else other
+        other = other.transpose() if not rowvar and other.shape[0] != 1 else other
+        if other.shape[1] != n:
+            return on_host(np.cov, m, y, rowvar, bias, ddof, dtype=dtype)
+        x = concatenate((x, cast(other, target)))
     ddof = (0 if bias else 1) if ddof is None else int(ddof)
     if n - ddof <= 0:
         return on_host(np.cov, m, y, rowvar, bias, ddof, dtype=dtype)
     centered = _ufunc.subtract(x, _reductions.mean(x, 1, keepdims=True))
-    other = _ufunc.conjugate(centered) if target.kind == "c" else centered
-    done = _ufunc.multiply(_products.dot(centered, other.transpose()), 1 / (n - ddof))
+    conjugate = _ufunc.conjugate(centered) if target.kind == "c" else centered
+    done = _ufunc.multiply(_products.dot(centered, conjugate.transpose()), 1 / (n - ddof))
     return done.reshape(()) if done.shape == (1, 1) else done
 
 

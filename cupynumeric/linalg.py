@@ -10,7 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.linalg import LinAlgError
 
-from cupynumeric import _elementwise, _factored, _fallback, _matrices, _products, _reduce, _reductions, _ufunc
+from cupynumeric import (
+    _composed,
+    _elementwise,
+    _factored,
+    _fallback,
+    _matrices,
+    _products,
+    _reduce,
+    _reductions,
+    _ufunc,
+)
 from cupynumeric._array import ndarray
 from cupynumeric._calls import cast, deliver, hosted, lift, lift_all, on_host, wrapped
 from cupynumeric._convert import host_view
@@ -77,8 +87,8 @@ qr = _factored.over_ranks(np.linalg.qr, _factored.qr)
 slogdet = _factored.over_ranks(np.linalg.slogdet, _factored.slogdet)
 svd = _factored.over_ranks(np.linalg.svd, _factored.svd)
 svdvals = _factored.over_ranks(np.linalg.svdvals, _factored.svdvals)
-tensorinv = hosted(np.linalg.tensorinv)
-tensorsolve = hosted(np.linalg.tensorsolve)
+tensorinv = _composed.over_parts(hosted(np.linalg.tensorinv), _composed.tensorinv)
+tensorsolve = _composed.over_parts(hosted(np.linalg.tensorsolve), _composed.tensorsolve)
 _solve = _factored.over_ranks(np.linalg.solve, _factored.solve)
 
 

@@ -166,6 +166,8 @@ def _regroup(call: Node, options: dict[str, Any]) -> Axes:
 
 def _numpy(call: Node, options: dict[str, Any]) -> Axes:
     """Any function of NumPy: those known to work element by element, or line by line."""
+    if options["function"] == "i0":
+        return tuple((d,) for d in range(len(call.shape)))
     if options["function"] in ("digitize", "isin"):
         return tuple((d, -1) for d in range(len(call.shape)))
     if options["function"] == "interp":  # the points are whole
