@@ -21,13 +21,18 @@ from legate_jit.streams import jumps, parts
 from legate_jit.streams.draws import Draw, draw_of
 from legate_jit.streams.jumps import Source
 
-__all__ = ["agree", "agree_on_global", "dealt", "entropy", "of_global"]
+__all__ = ["agree", "agree_on_global", "dealt", "entropy", "of_global", "shuffled"]
 
 
 def dealt(source: Source, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ndarray | None:
     """What a method of a generator gives, in parts; None for what is small, or no draw that parts can be made of."""
     if bodies.running() is not None:
         return None
+    if name in ("choice", "permutation"):
+        from cupynumeric.random import _orders
+
+        found: ndarray | None = _orders.attempt(source, name, args, kwargs)
+        return found
     out = kwargs.get("out")
     if out is not None:
         if (
@@ -79,6 +84,18 @@ def _state(source: Source) -> Any:
     if isinstance(source, np.random.RandomState):
         return source.get_state(legacy=False)
     return source.bit_generator.state
+
+
+def shuffled(source: Source, x: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Shuffle an array that lies in parts; False: not done."""
+    from cupynumeric.random import _orders
+
+    given = dict(zip(("axis",), args, strict=False)) | kwargs
+    if bodies.running() is not None or len(args) > 1 or set(given) - {"axis"}:
+        return False
+    if given and isinstance(source, np.random.RandomState):
+        return False
+    return _orders.shuffle(source, x, **given)
 
 
 def of_global(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ndarray | None:

@@ -86,6 +86,8 @@ def _shuffled(base: type) -> Callable[..., None]:
         if not isinstance(x, ndarray):
             method(self, x, *args, **kwargs)
             return
+        if runtime.world is not None and _dealing().shuffled(self, x, args, kwargs):
+            return
         host = host_view(x).copy()
         method(self, host, *args, **kwargs)
         assign(x, x._lens, wrapped(host))
@@ -264,6 +266,10 @@ def shuffle(x: Any) -> None:
     if not isinstance(x, ndarray):
         np.random.shuffle(x)  # noqa: NPY002
         return
+    if runtime.world is not None:
+        _dealing().agree_on_global()
+        if _dealing().shuffled(np.random.mtrand._rand, x, (), {}):
+            return
     host = host_view(x).copy()
     np.random.shuffle(host)  # noqa: NPY002  the global stream is what the caller asked for
     assign(x, x._lens, lift(host))

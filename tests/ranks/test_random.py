@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from ranks.launch import succeeds
+from ranks.test_applied import gathered as gathered
 
 import cupynumeric
 import legate
@@ -259,6 +260,105 @@ def test_generators_survive_pickling(dealt: World) -> None:
             copy = pickle.loads(pickle.dumps(g))
             assert type(copy) is kind
             same(copy.normal(size=40), np.asarray(g.normal(size=40)), "normal")
+
+
+ORDERS = """
+permutation(50)
+permutation(x)
+permutation(t)
+choice(50, 40)
+choice(x, 40)
+choice(x, (5, 9))
+choice(x, 4)
+choice(x, 40, replace=False)
+choice(60, 50, False)
+choice(60, 50, True, q)
+choice(60, (5, 8), p=q)
+choice(60, 30, False, q)
+choice(x, 40, p=q)
+choice(x, 40, False, q)
+choice(7, 40)
+choice(small, 40)
+""".strip().splitlines()
+OF_GENERATOR = """
+permutation(t, axis=1)
+permutation(t, -1)
+choice(t, 20)
+choice(t, 20, axis=1)
+choice(t, (3, 4), axis=1)
+choice(t, 9, False, axis=1)
+choice(x, 40, replace=False, shuffle=False)
+permuted(t, axis=1)
+""".strip().splitlines()
+
+
+def arrays(lib: Any) -> dict[str, Any]:
+    """Arrays that are large enough to lie in parts, one that is not, and probabilities."""
+    weights = np.arange(60.0) + 1
+    return {
+        "x": lib.arange(60.0) * 3,
+        "t": lib.arange(60 * 11).reshape(60, 11) % 97,
+        "small": lib.ones(1),
+        "q": weights / weights.sum(),
+    }
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("kind", ["Generator", "RandomState"])
+def test_orders_and_choices(
+    dealt: World, monkeypatch: pytest.MonkeyPatch, gathered: list[int], size: int, kind: str
+) -> None:
+    dealt(size)
+    monkeypatch.setattr(parts, "BLOCK", 32)
+    theirs, ours = (getattr(m.random, kind)(np.random.PCG64(5)) for m in (np, cupynumeric))
+    given, expected = arrays(cupynumeric), arrays(np)
+    legate.fence()
+    for draw in [*ORDERS, *(OF_GENERATOR if kind == "Generator" else ())]:
+        gathered.clear()
+        found = eval(f"g.{draw}", {"g": ours, **given})
+        legate.fence()
+        assert max(gathered, default=0) == 0 or draw.startswith(("permuted", "permutation(t, -1"))
+        same(found, eval(f"g.{draw}", {"g": theirs, **expected}), draw)
+        same_state(ours, theirs)
+    axes = [{}, {"axis": 1}, {"axis": -2}] if kind == "Generator" else [{}]
+    for key in ("x", "t"):
+        for options in axes if key == "t" else axes[:1]:
+            gathered.clear()
+            ours.shuffle(given[key], **options)
+            legate.fence()
+            assert sum(gathered) == 0
+            theirs.shuffle(expected[key], **options)
+            same(given[key], expected[key], key)
+    ours.shuffle(given["t"][3:50, ::2])
+    theirs.shuffle(expected["t"][3:50, ::2])
+    same(given["t"], expected["t"], "a view")
+    same_state(ours, theirs)
+
+
+WRONG = """
+choice(x, 40, p=q[:3])
+choice(x, 40, p=-q)
+choice(x, 70, replace=False)
+choice(x, -3)
+choice(0, 50)
+choice(x, 'a')
+permutation(x, 1, 2)
+shuffle(x, 3)
+choice(t, 3, axis=5)
+choice(x, 70, replace=False, axis=0)
+""".strip().splitlines()
+
+
+def test_orders_that_are_refused(dealt: World) -> None:
+    dealt(3)
+    for kind in ("Generator", "RandomState"):
+        theirs, ours = (getattr(m.random, kind)(np.random.PCG64(5)) for m in (np, cupynumeric))
+        for draw in WRONG:
+            with pytest.raises(Exception) as expected:
+                eval(f"g.{draw}", {"g": theirs, **arrays(np)})
+            with pytest.raises(type(expected.value)):
+                eval(f"g.{draw}", {"g": ours, **arrays(cupynumeric)})
+            same_state(ours, theirs)
 
 
 REAL = """
