@@ -31,6 +31,10 @@ __all__ = ["NAMES", "attempt", "shuffle"]
 def attempt(source: Source, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """What a method of `NAMES` gives; None where NumPy should do it."""
     function = NAMES[name]
+    if isinstance(source, np.random.RandomState) and (
+        kwargs.keys() & {"axis", "shuffle"} or len(args) > (4 if name == "choice" else 1)
+    ):
+        return None  # parameters that it does not have
     try:
         given = inspect.signature(function).bind(source, *args, **kwargs)
     except TypeError:
@@ -105,8 +109,6 @@ def choice(
     if at is None and many and isinstance(axis, int) and -a.ndim <= axis < a.ndim:
         at = axis % a.ndim  # a small array, from which much is drawn
     if at is None or (numbers and not many) or (old and not numbers and a.ndim != 1):
-        return None
-    if old and (axis != 0 or shuffle is not True):  # parameters that it does not have
         return None
     n, p = int(a) if numbers else a.shape[at], to_numpy_tree(p)
     if many and replace:
