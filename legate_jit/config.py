@@ -140,7 +140,19 @@ def _choice(environment: Mapping[str, str], name: str, values: tuple[str, ...]) 
     return text
 
 
-config = from_environment(os.environ)
+def _of_this_process() -> Config:
+    """What the environment asks for. Of several ranks, which have the same variables, one tells what is wrong with them."""
+    try:
+        return from_environment(os.environ)
+    except ValueError:
+        from legate_jit.world import world
+
+        if world.rank:
+            raise SystemExit(1) from None
+        raise
+
+
+config = _of_this_process()
 
 
 #: what the environment said about processors, memory and tasks when this module was imported

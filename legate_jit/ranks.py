@@ -444,8 +444,9 @@ class _Run:
     def _rank(self, rank: int) -> None:
         runnable = self._plan._runnables[rank]
         if rank not in self._executions:
-            buffers = runnable.allocate(self._given.pop(rank))
+            buffers = runnable.allocate(self._given[rank])  # may fail, and be tried again
             self._executions[rank] = runnable.execution(buffers, self._scalars, hold=True), buffers
+            del self._given[rank]
         self._executions[rank][0].run()
 
 

@@ -139,6 +139,8 @@ def resources() -> Resources:
             _answer(parsed.wants)
         return configure(_with_engine_threads(parsed))
     except (arguments.ArgumentError, AutoConfigurationError) as error:
+        if world.world.rank and isinstance(error, arguments.ArgumentError):
+            raise SystemExit(1) from None  # all ranks have the same flags: one of them tells
         _give_up(str(error))
 
 

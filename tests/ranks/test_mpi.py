@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 from ranks.launch import job, succeeds
@@ -210,6 +211,35 @@ def test_garbage_is_collected_when_it_is(ranks: int) -> None:
 
 @pytest.mark.slow
 def test_environment_that_is_wrong() -> None:
-    ended = job("import cupynumeric", LEGATE_JIT_STALL_TIMEOUT="soon")
-    assert ended.status != 0
-    assert ended.err.count("LEGATE_JIT_STALL_TIMEOUT must be a number of seconds, not 'soon'") == 1
+    for variable, value, told in (
+        (
+            "LEGATE_JIT_STALL_TIMEOUT",
+            "soon",
+            "LEGATE_JIT_STALL_TIMEOUT must be a number of seconds, not 'soon'",
+        ),
+        ("LEGATE_JIT_DEALT_FROM", "few", "LEGATE_JIT_DEALT_FROM must be a positive number, not 'few'"),
+        ("LEGATE_CONFIG", "--cpus=some", "--cpus expects an integer, not 'some'"),
+    ):
+        ended = job("import cupynumeric", 3, **{variable: value})
+        assert ended.status != 0 and ended.left == 0
+        assert ended.err.count(told) == 1, ended.err
+
+
+@pytest.mark.slow
+def test_ranks_share_a_cache(tmp_path: Path) -> None:
+    """Four ranks find it empty at the same time, and the next ones find all in it; nobody says anything."""
+    program = """
+        import cupynumeric as np
+        from legate_jit import runtime
+        x = np.arange(100_000.0)
+        for k in range(6):
+            x = np.sqrt(x + k) * (x if k % 2 else 2.0)
+            runtime.fence()
+        print(float(x.sum()))
+        """
+    said = {
+        succeeds(program, ranks, LEGATE_JIT_CACHE_DIR=str(tmp_path / "cache")).split()[0] for ranks in (4, 4)
+    }
+    assert len(said) == 1
+    left = [path.name for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+    assert left and not [name for name in left if "tmp" in name]
