@@ -45,7 +45,7 @@ _LAST = 5
 _TIMED_OUT = 86
 _INTERRUPTED = 130
 #: where Python's own modules are
-_LIBRARY = os.path.dirname(os.__file__)
+_LIBRARY = os.path.join(os.path.dirname(os.__file__), "")
 #: what is done in a process that ends the job, before it does
 last_acts: list[Callable[[], None]] = []
 
@@ -339,8 +339,8 @@ def _origin(error: BaseException) -> Place | None:
         file = frame.f_code.co_filename
         if (
             place_of(frame)[0] == file
-            and os.path.dirname(file) != _LIBRARY
             and not file.startswith("<frozen")
+            and not (file.startswith(_LIBRARY) and "-packages" not in file)
         ):
             found = (frame.f_code.co_filename, line)
     return found

@@ -70,6 +70,7 @@ slow = pytest.mark.slow
         ("sys.exit(0) if odd else 0", 1, f"rank 1: sys.exit(0) at {_LINE}"),
         ("raise SystemExit if odd else 0", 1, ""),
         ("if odd: raise KeyboardInterrupt", 130, f"KeyboardInterrupt at {_LINE}"),
+        ("if odd: __import__('json').loads('no')", 1, f"JSONDecodeError at {_LINE}"),
         ("if odd: bytearray(1 << 60)", 1, f"MemoryError at {_LINE}"),
         ("if odd: np.ones(1 << 50)", 1, f"MemoryError at {_LINE}"),
         ("if odd: runtime.fence()", 1, "the ranks do not run the same program"),
@@ -90,7 +91,7 @@ def test_one_rank(fault: str, status: int, cause: str | None) -> None:
     else:
         assert len(ended.causes) == 1, ended
         assert cause in ended.causes[0], ended
-    signals = [128 + status] if cause is None else []  # as OpenMPI says it
+    signals = [128 + status, 255] if cause is None else []  # as Open MPI says it, and Intel MPI
     assert ended.status in (status, *signals)
 
 
@@ -172,6 +173,54 @@ def test_a_rank_that_is_gone_is_noticed_without_the_launcher() -> None:
     (cause,) = ended.causes
     assert cause.startswith("[legate-jit] rank 0 of 2: waiting in test at <string>:")
     assert "for rank 1, which is gone: it was killed, or ended without a word" in cause
+
+
+@slow
+@pytest.mark.parametrize("everybody", [False, True])
+def test_an_interrupt_ends_the_job(everybody: bool) -> None:
+    """Ctrl-C, which a launcher gets alone, or, from a terminal, with whatever is in its group."""
+    import os
+    import signal
+    import subprocess
+    import sys
+    import time
+
+    from ranks import launch
+
+    launch.needs_mpi()
+    launcher = launch.mpiexec()
+    assert launcher is not None
+    program = """if True:
+        import os
+        import cupynumeric as np
+        from legate_jit import runtime
+        x = np.arange(300_000.0)
+        runtime.fence()
+        os.write(1, b"ready\\n")
+        while True:
+            x = np.sqrt(x + 1)
+            runtime.fence()
+        """
+    token = f"interrupted-{everybody}"
+    process = subprocess.Popen(
+        [launcher, *launch._options(launcher), "-n", "2", sys.executable, "-c", program],
+        env=launch._environment(**{launch._MARK: token}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    assert process.stdout is not None
+    assert [process.stdout.readline() for _ in range(2)] == ["ready\n"] * 2
+    start = time.monotonic()
+    (os.killpg if everybody else os.kill)(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=launch.BOUND)
+    assert time.monotonic() - start < SOON
+    assert process.returncode != 0 and launch._left(token) == 0
+    causes = [line for line in err.splitlines() if line.startswith("[legate-jit]")]
+    assert len(causes) <= 1  # launchers may end the ranks before they have a say
+    assert all("KeyboardInterrupt" in cause for cause in causes)
 
 
 @slow

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from ranks.launch import job
+from ranks import launch
 
 SUITE = Path(__file__).with_name("suite.py")
 TESTS = SUITE.parents[1]
@@ -19,7 +19,9 @@ def run(ranks: int, *arguments: str) -> tuple[int, str]:
         sys.argv = ["suite.py", "-q", *{[*arguments]!r}]
         runpy.run_path({str(SUITE)!r}, run_name="__main__")
         """
-    ended = job(program, ranks)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(launch, "BOUND", 400.0)  # of many programs
+        ended = launch.job(program, ranks)
     assert ended.left == 0
     return ended.status, ended.out + ended.err
 
