@@ -132,6 +132,11 @@ def getitem(array: ndarray, key: Any) -> Any:
     return from_numpy_tree(np.asarray(found) if found.base is None else found.copy())
 
 
+def picked(array: ndarray, key: ndarray) -> Any:
+    """`array[key]` for a key that is an array of at least one axis, by NumPy, now."""
+    return from_numpy_tree(host_view(array)[host_view(key)])
+
+
 def _dealt() -> ModuleType:
     """The same operations where there are several ranks."""
     from cupynumeric import _dealt as room
@@ -229,10 +234,11 @@ def setitem(array: ndarray, key: Any, item: Any) -> None:
     """`array[key] = item` for a key that is not basic."""
     from cupynumeric import _indexing
 
-    key = _plain(key)
-    if _indexing.is_basic(key):
-        _indexing.setitem(array, key, item)
-        return
+    if key.__class__ is not ndarray or not key.ndim:
+        key = _plain(key)
+        if _indexing.is_basic(key):
+            _indexing.setitem(array, key, item)
+            return
     if _select(array, key, item):
         return
     if runtime.world is not None and _dealt().setitem(array, key, item):

@@ -5,6 +5,8 @@ A key of integers, slices, newaxis and ellipsis is an affine view; the lens foun
 
 from __future__ import annotations
 
+import functools
+import importlib
 import operator
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -15,7 +17,7 @@ from cupynumeric import _array, _instant
 from cupynumeric._array import ndarray, value, wrap
 from cupynumeric._elementwise import is_scalar
 from cupynumeric._elementwise import operand as as_operand
-from legate_jit import runtime
+from legate_jit import at_once, runtime
 from legate_jit.ir import infer
 from legate_jit.ir.index import Affine, unit_reshape
 from legate_jit.ir.node import ArrayType
@@ -137,6 +139,18 @@ def _hashable(s: slice) -> bool:
     return all(e is None or type(e) is int for e in (s.start, s.stop, s.step))
 
 
+@functools.cache
+def _room(name: str) -> Any:
+    """A module that needs this one: an import each time would cost more than what small arrays are asked for."""
+    return importlib.import_module(f"cupynumeric.{name}")
+
+
+def _picks_few(type_: ArrayType, key: ArrayType) -> bool:
+    """Whether an array as a key, of at least one axis, names at most so many elements as are worth NumPy's time."""
+    shape = type_.shape
+    return bool(key.shape and shape) and key.size * type_.size <= at_once.LARGEST * shape[0]
+
+
 def getitem(array: ndarray, key: Any) -> Any:
     """`array[key]` for any key."""
     if _walked and array._store.type in _walked:
@@ -145,14 +159,17 @@ def getitem(array: ndarray, key: Any) -> Any:
             return found
     if _seen and _seen.get(array._store.type, 0) > MANY_POSITIONS and _names_element(array, key):
         return _host_view(array)[key]
+    if (
+        key.__class__ is ndarray
+        and _picks_few(array._type, key._type)
+        and at_once.ready(array._store, key._store)
+    ):
+        return _room("_advanced").picked(array, key)
     if not is_basic(key):
-        from cupynumeric import _masked
-
-        if _masked.applies(array, key):
-            return _masked.getitem(array, key)
-        from cupynumeric._advanced import getitem as advanced
-
-        return advanced(array, key)
+        masked = _room("_masked")
+        if masked.applies(array, key):
+            return masked.getitem(array, key)
+        return _room("_advanced").getitem(array, key)
     lens = view_lens(array, key)
     if lens is not None and not lens.type.shape and _is_element(array, key):
         there = array._store.value is None and lens.view is not None
@@ -219,13 +236,9 @@ def setitem(array: ndarray, key: Any, item: Any) -> None:
     if _array.refuses_writes(array):
         raise ValueError("assignment destination is read-only")
     if not is_basic(key):
-        from cupynumeric import _masked
-
-        if _masked.applies(array, key) and _masked.setitem(array, key, item):
-            return
-        from cupynumeric._advanced import setitem as advanced
-
-        advanced(array, key, item)
+        masked = _room("_masked")
+        if not (masked.applies(array, key) and masked.setitem(array, key, item)):
+            _room("_advanced").setitem(array, key, item)
         return
     lens = view_lens(array, key)
     if (

@@ -19,7 +19,7 @@ from legate_jit.ir.node import Signature
 from legate_jit.poison import poisoned
 from legate_jit.store import Store
 
-__all__ = ["LARGEST", "call", "worthwhile"]
+__all__ = ["LARGEST", "call", "ready", "worthwhile"]
 
 #: elements of operands and results up to which calls are carried out at once
 LARGEST = 16384
@@ -27,16 +27,13 @@ LARGEST = 16384
 _tiers: Any = None  # the module, when it is first needed: replaying needs no planner
 
 
-def worthwhile(sig: Signature, stores: Sequence[Store]) -> bool:
-    """Whether the call `sig` on what these stores hold should be carried out rather than recorded. Depends on sizes and on what
-    has been recorded, nothing else."""
-    if sig.type.size > LARGEST or runtime.world is not None or poisoned:
+def ready(*stores: Store) -> bool:
+    """Whether what these stores hold is small and waits for nothing that has been recorded, so that an operation on it may as
+    well be carried out. Depends on sizes and on what has been recorded, nothing else."""
+    if runtime.world is not None or poisoned:
         return False
-    for type_ in sig.types:
-        if type_.size > LARGEST:
-            return False
     for store in stores:
-        if store.value is not None:
+        if store.value is not None or store.type.size > LARGEST:
             return False
     global _tiers
     if _tiers is None:
@@ -44,6 +41,16 @@ def worthwhile(sig: Signature, stores: Sequence[Store]) -> bool:
 
         _tiers = tiers
     return _tiers.may_compute_at_once()  # type: ignore[no-any-return]
+
+
+def worthwhile(sig: Signature, stores: Sequence[Store]) -> bool:
+    """Whether the call `sig` on what these stores hold should be carried out rather than recorded."""
+    if sig.type.size > LARGEST:
+        return False
+    for type_ in sig.types:  # of views, which may show an element many times
+        if type_.size > LARGEST:
+            return False
+    return ready(*stores)
 
 
 def call(sig: Signature, operands: Sequence[np.ndarray]) -> Store:

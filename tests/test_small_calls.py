@@ -48,6 +48,9 @@ CALLS: dict[str, Callable[[Any, Any], Any]] = {
     "percentile": lambda np, x: np.percentile(x, [10, 50]),
     "take": lambda np, x: np.take(x, [[3, 1], [-1, 0]]),
     "x[i]": lambda np, x: x[np.argsort(x)],
+    "x[i] of rows": lambda np, x: x.reshape(7, 100)[np.argsort(x)[:20] % 7],
+    "x[m]": lambda np, x: x[x > 0.5],
+    "x[m] of rows": lambda np, x: x.reshape(7, 100)[x[:7] > 0.5],
     "bincount": lambda np, x: np.bincount((x * 10).astype(int)),
     "view": lambda np, x: np.sort(x[::-2]),
 }
@@ -105,6 +108,14 @@ def test_results_are_arrays_of_their_own() -> None:
     assert y[0] == 7.0
     assert numpy.array_equal(numpy.asarray(z), before + 1.0)
     assert numpy.array_equal(numpy.asarray(x)[2:], before[2:])
+
+
+@pytest.mark.parametrize("kind", [int, bool])
+def test_few_elements_are_picked_by_numpy(kind: type) -> None:
+    x, key = there(100), np.array(numpy.arange(100).astype(kind))
+    picked = x[key]
+    assert picked.__class__ is np.ndarray
+    assert picked._store.value is None
 
 
 @pytest.mark.parametrize("wrong", [50, -51])
