@@ -102,6 +102,8 @@ _latest: Callable[[], Selection | None] = lambda: None  # noqa: E731  often the 
 
 def settle_all() -> None:
     """Compute every selection somebody still holds."""
+    if not _unsettled:
+        return
     waiting = [r() for r in _unsettled]
     _unsettled.clear()
     for s in waiting:

@@ -95,6 +95,8 @@ def _part(x: Any, arrays: list[ndarray]) -> Any:
         return x._key
     if cls in _PLAIN:
         return cls, x  # 1 == True
+    if x is np._NoValue:  # what methods give for an argument that is not given
+        return x
     if cls is float:
         return float.hex(x)  # 0.0 == -0.0
     if isinstance(x, np.dtype):

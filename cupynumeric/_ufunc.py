@@ -94,7 +94,10 @@ class ufunc:
                 elif self._operator is not None and args[1].__class__ in _QUICK:
                     return self._operator(x, args[1])
             for x in args:
-                if x.__class__ is _instant.Instant and self.nout == 1:
+                # NumPy's own scalars come from elements and reductions that were computed at once: so is what follows
+                if (
+                    x.__class__ is _instant.Instant or (len(args) == 1 and isinstance(x, np.generic))
+                ) and self.nout == 1:
                     done = _instant.apply(self._numpy, args)
                     if done is not None:
                         return done

@@ -24,6 +24,7 @@ from cupynumeric import (
 from cupynumeric._array import ndarray
 from cupynumeric._calls import cast, deliver, hosted, lift, lift_all, on_host, wrapped
 from cupynumeric._convert import host_view
+from cupynumeric._replay import replayed
 from legate_jit import runtime
 from legate_jit.ir import dtypes
 from legate_jit.ir.ops import OPS
@@ -250,6 +251,7 @@ def _sum_of_squares(x: ndarray, axes: tuple[int, ...], keepdims: bool) -> Any:
     return _reductions.sum(squares, axes, keepdims=keepdims)
 
 
+@replayed
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
     """A vector or matrix norm; those that need singular values observe their input."""
     a = lift(x)

@@ -293,6 +293,8 @@ def flush(w: Window | None = None, beside: bool = False) -> None:
         bodies.forbid()
     if w is None:
         w = window
+    if not (w.n or w.stores or w.marks):
+        return
     getrefcount = sys.getrefcount
     pending: list[Store] = []
     for s in w.stores:

@@ -37,6 +37,9 @@ CALLS: dict[str, Callable[[Any, Any, Any], Any]] = {
     "cov": lambda m, a, b: m.cov(a),
     "mean": lambda m, a, b: m.mean(a, axis=(0, 1), dtype=np.float32),
     "std": lambda m, a, b: m.std(a, axis=0, keepdims=True),
+    "mean, a method": lambda m, a, b: a.mean(axis=1),
+    "norm": lambda m, a, b: m.linalg.norm(a),
+    "norm of rows": lambda m, a, b: m.linalg.norm(a, 1, axis=1),
     "select": lambda m, a, b: m.select([a > 0.5, b > 0.5], [a, b], 0.0),
     "polyval": lambda m, a, b: m.polyval([1.0, -2.0, 0.5], a),
     "trace": lambda m, a, b: m.trace(a),
@@ -134,3 +137,12 @@ def test_margins_of_every_width(mode: Any) -> None:
         for before in range(6):
             for after in range(6):
                 same(cn.pad(cn.asarray(x), (before, after), mode=mode), np.pad(x, (before, after), mode=mode))
+
+
+@pytest.mark.parametrize("name", ["mean, a method", "norm", "norm of rows", "roll of nothing"])
+def test_calls_are_kept(name: str) -> None:
+    a = cn.asarray(X) + 0.0
+    _replay._recipes.clear()
+    for _ in range(2):
+        CALLS[name](cn, a, a)
+    assert any(isinstance(r, _replay._Recipe) for r in _replay._recipes.values())
