@@ -141,15 +141,16 @@ class _Line:
 
     def __init__(self, comm: Comm, peer: int, end: _End) -> None:
         self.comm, self.peer, self.end = comm, peer, end
-        #: messages begun, and of those expected the ones that may not be there, in order
+        #: how many have been expected so far, and those that may not be there, in order
         self.begun = 0
         self.expected: deque[Expected] = deque()
 
     def put(self, message: Sent) -> None:
         """Wait for a free slot and send."""
         comm, end, looks = self.comm, self.end, 0
+        before = end.done[0]
         comm.since, comm.awaited = time.monotonic(), self.peer
-        while end.done[0] == self.begun:
+        while end.done[0] == before:
             end.wait(comm, self.peer, looks)
             threads.call_kernel(end.handle, message.nbytes, 0, end.block, message.address)
             looks += 1
@@ -160,9 +161,7 @@ class _Line:
         end, done, expected, looks = self.end, self.end.done, self.expected, 0
         while done[0] <= number:
             head = expected[0]
-            if (
-                head.number < done[0]
-            ):  # an interruption may come between the call that took it and what follows
+            if head.number < done[0]:  # taken: an interruption may have come right after the call below
                 expected.popleft()
                 continue
             threads.call_kernel(end.handle, head.nbytes, 0, end.block, head.address)
@@ -187,12 +186,11 @@ class Sent:
 
     def Start(self) -> None:
         """Copy it into a slot."""
-        line = self.line
-        end = line.end
+        end = self.line.end
+        before = end.done[0]
         threads.call_kernel(end.handle, self.nbytes, 0, end.block, self.address)
-        if end.done[0] == line.begun:
-            line.put(self)
-        line.begun += 1
+        if end.done[0] == before:
+            self.line.put(self)
 
     def Wait(self) -> None:
         """At once."""

@@ -183,6 +183,24 @@ def test_kinds_of_messages_do_not_meet() -> None:
     on_ranks(3, program)
 
 
+def test_an_agreement_comes_before_what_only_some_have_begun() -> None:
+    """As after an interruption of one rank: it agrees while others wait for its halo."""
+
+    def program(comm: SharedComm) -> None:
+        shift = Shift(comm, 4, 1)
+        for turn in range(20):
+            early = comm.rank == turn % 2
+            if early:
+                shift.start(0, turn)
+            assert comm.agree(turn, 3)
+            assert comm.combine(np.array([1]), np.add)[0] == 2
+            if not early:
+                shift.start(0, turn)
+            shift.finish(0, turn)
+
+    on_ranks(2, program)
+
+
 def test_counters_wrap() -> None:
     """After 2**32 messages all goes on."""
 
