@@ -37,7 +37,7 @@ class Policy:
     interpret_work: int = 200_000
     interpret_runs: int = 2 if config.tier0 else 0
     plan_work: int = 60_000  # planning and compiling cost about as much, for each instruction
-    brief: int = 3000  # ns: a window that NumPy runs in less is not worth a flush, see `Direct`
+    brief: int = 3500  # ns: a window that NumPy runs in less is not worth a flush, see `Direct`
     patience: int = 20  # direct runs of such a window that comes all the same
 
 
@@ -172,7 +172,7 @@ class Direct:
         if nanoseconds(signatures) > policy.brief or not may_compute_at_once():
             return False
         if self._runs == policy.interpret_runs:
-            compute_at_once(signatures, runtime.FEW)
+            compute_at_once(signatures, policy.brief * 4)  # `brief` is what bounds their elements
         return self._runs < policy.interpret_runs + policy.patience
 
     def _promote(self) -> Runnable:
