@@ -14,10 +14,11 @@ import numpy as np
 from cupynumeric._array import assign, ndarray, wrap
 from cupynumeric._convert import to_numpy_tree
 from legate_jit import bodies, runtime, together
+from legate_jit.files.shards import even
 from legate_jit.ir import dtypes
 from legate_jit.ir.layout import Box
 from legate_jit.ir.node import array_type
-from legate_jit.streams import jumps, parts
+from legate_jit.streams import chained, jumps, parallel, parts
 from legate_jit.streams.draws import Draw, draw_of
 from legate_jit.streams.jumps import Source
 
@@ -57,10 +58,15 @@ def dealt(source: Source, name: str, args: tuple[Any, ...], kwargs: dict[str, An
 def _drawn(source: Source, draw: Draw) -> ndarray:
     """The draw, each rank's part on the rank; then the source is where it ends."""
     ends: list[Source] = []
+    world, boxes = runtime.world, None
+    if not draw.plain and not world.is_simulated and parallel.rate(draw) is not None:
+        how = even(draw.shape, world.size)
+        boxes = [how.box(rank) for rank in range(world.size)]
 
     def fill(comm: Any, box: Box, memory: np.ndarray) -> None:
         own = jumps.copied(source)
-        parts.fill(own, draw, box, memory)
+        if boxes is None or not chained.fill(comm, own, draw, boxes, memory):
+            parts.fill(own, draw, box, memory)
         ends.append(own)
 
     said = f"{draw.name}{draw.shape} from {jumps.fingerprint(source):08x}"

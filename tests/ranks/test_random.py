@@ -16,7 +16,7 @@ import cupynumeric
 import legate
 from legate_jit import ranks, runtime
 from legate_jit.backends import threads
-from legate_jit.streams import draws, jumps, parts
+from legate_jit.streams import chained, draws, jumps, parts
 
 World = Callable[[int], None]
 SIZES = [1, 2, 4, 7]
@@ -411,3 +411,70 @@ def test_a_simulation_draws_nothing() -> None:
         assert x._store.buffer.parts[0].nbytes == 8 << 26
     finally:
         runtime.world = None
+
+
+CHAINED = [
+    ("standard_normal", {}),
+    ("standard_normal", {"dtype": "f4"}),
+    ("standard_exponential", {}),
+    ("lognormal", {"mean": 0.5}),
+    ("integers", {"low": 0, "high": 2}),
+    ("integers", {"low": -5, "high": 3 << 29}),
+    ("integers", {"low": 0, "high": 5 << 60}),
+]
+
+
+@pytest.mark.parametrize("size", [2, 3, 7])
+@pytest.mark.parametrize("bits", ["PCG64", "PCG64DXSM", "Philox"])
+def test_ranks_meet(dealt: World, monkeypatch: pytest.MonkeyPatch, size: int, bits: str) -> None:
+    """Each rank draws its part and little more, and finds where that begins."""
+    dealt(size)
+    monkeypatch.setattr(chained, "LEAST", 100)
+    monkeypatch.setattr(parts, "fill", None)  # what ranks do that do not meet
+    ours, theirs = (m.random.Generator(getattr(np.random, bits)(9)) for m in (cupynumeric, np))
+    drawn: list[int] = []
+    block = draws.Draw.block
+
+    def counted(self: Any, source: Any, start: int, count: int, memory: Any = None) -> Any:
+        drawn.append(count)
+        return block(self, source, start, count, memory)
+
+    monkeypatch.setattr(draws.Draw, "block", counted)
+    n = 9000 * size
+    for k, (name, options) in enumerate(CHAINED):
+        for shape in ((n,), (n // 9, 9), (1, n)):
+            for g in (ours, theirs):
+                g.random(k % 2, "f4")
+            drawn.clear()
+            found = getattr(ours, name)(size=shape, **options)
+            assert sum(drawn) < 2 * n
+            same(found, getattr(theirs, name)(size=shape, **options), name)
+            same_state(ours, theirs)
+
+
+@pytest.mark.parametrize("how", ["units", "states", "margins"])
+def test_ranks_that_do_not_meet_draw_everything(
+    dealt: World, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    dealt(4)
+    monkeypatch.setattr(chained, "LEAST", 100)
+    filled: list[int] = []
+    fill = parts.fill
+
+    def counted(*args: Any) -> None:
+        filled.append(1)
+        fill(*args)
+
+    monkeypatch.setattr(parts, "fill", counted)
+    if how == "states":
+        monkeypatch.setattr(chained, "same", lambda a, b: False)
+    elif how == "units":
+        monkeypatch.setattr(chained._Part, "place", lambda part, shown: -1)
+    else:
+        place = chained._Part.place
+        monkeypatch.setattr(chained._Part, "place", lambda part, shown: place(part, shown) * 2)
+    ours, theirs = (m.random.default_rng(9) for m in (cupynumeric, np))
+    for _ in range(4):
+        same(ours.standard_normal(40_000), theirs.standard_normal(40_000), "normal")
+        same_state(ours, theirs)
+    assert len(filled) == 16
