@@ -11,8 +11,11 @@ from legate_jit.backends.llvm_values import BODY, ENTRY, Values, lanes, number_o
 from legate_jit.ir.kernel import Kernel
 from legate_jit.ir.ops import OPS
 
-#: Instrs of a body that count as a long program.
+#: Instrs of a body that count as a long program, and as one that fills the processor's window of instructions by itself.
 _LONG = 28
+_WINDOW = 200
+#: Instrs that should be ready at a time for a processor with 32 registers of 64 bytes: units times latency.
+_READY = 8
 
 
 class Emitter:
@@ -95,11 +98,22 @@ class Emitter:
         return sum(OPS[op].cost for op in ops if op in OPS) + len(section.stores) + 2 * len(section.reduces)
 
     def braid(self, number: int) -> int:
-        """Vectors in step for section `number`: two for long programs."""
+        """Vectors in step for section `number`: two for long programs, four for very long ones of few independent instrs."""
         section = self.kernel.sections[number]
         span = range(self.firsts[number], self.firsts[number] + len(section.instrs))
-        length = sum(self.values.levels[n] == BODY for n in span)
-        return 2 if length >= _LONG and not section.reduces else 1
+        body = [n for n in span if self.values.levels[n] == BODY]
+        if len(body) < _LONG or section.reduces:
+            return 1
+        if len(body) < _WINDOW or self.flow.module.vector_bytes < 64:
+            return 2
+        return 4 if len(body) < _READY // 2 * self._depth(body) else 2
+
+    def _depth(self, body: list[int]) -> int:
+        """Instrs of the longest chain of dependent ones in a section's body."""
+        depths: dict[int, int] = {}
+        for n in body:
+            depths[n] = 1 + max((depths.get(a, 0) for a in self.values.instrs[n].args), default=0)
+        return max(depths.values())
 
     def sweep(self, number: int, unroll: int) -> Sweep:
         """The inner loop of section `number` at the current pointers."""
