@@ -72,7 +72,10 @@ class _Program:
             tuple[Node, Affine], tuple[int, int]
         ] = {}  # inner values of earlier sections: section, instr
         self.reduced: dict[Node, int] = {}
-        self.costs: dict[int, int] = {}
+        self.costs: dict[
+            int, int
+        ] = {}  # of a value with all it is made of, shared parts as often as they are used
+        self.own: dict[int, int] = {}  # of the one operation
         self.inner_length = 0
 
     # -- instrs --
@@ -142,6 +145,7 @@ class _Program:
         if n.kind is Kind.MOVE or n.op.name == "full":
             return args[0]
         k = self.emit(n.op.name, args, dtypes.code(n.dtype), n.arg if n.op.name == "user" else None)
+        self.own[k] = n.op.cost
         self.costs[k] = n.op.cost + sum(self.costs.get(a, 0) for a in args)
         return k
 
@@ -472,7 +476,7 @@ class _Loops:
 
     def launch(self, kernel: Kernel, extents: list[int], strides: list[tuple[int, ...]]) -> Nest:
         program = self.program
-        cost = max(sum(max(program.costs.get(k, 1), 1) for k in self.heavy()), 1)
+        cost = self.cost(kernel, strides)
         tile, ntiles, rows_per_unit, nblocks, units, work = _split(
             kernel, extents, strides, self.cluster, cost
         )
@@ -493,11 +497,25 @@ class _Loops:
             work,
         )
 
-    def heavy(self) -> list[int]:
-        """Instrs whose accumulated cost says what a whole element costs: those stored and reduced."""
-        return [
-            k for s in self.program.sections for k in [v for _, v in s.stores] + [r.value for r in s.reduces]
-        ]
+    def cost(self, kernel: Kernel, strides: list[tuple[int, ...]]) -> int:
+        """What one element costs: every operation once whose value changes along the inner loop (the others are computed outside
+        of it), and one for each value that is only moved or reduced."""
+        own = self.program.own
+        changes: set[int] = set()
+        for k, i in enumerate(kernel.instrs):
+            if i.op == "load":
+                assert isinstance(i.imm, int)
+                moves = strides[i.imm][-1] != 0
+            elif i.op == "index":
+                moves = i.imm == kernel.ndim - 1
+            else:
+                moves = not changes.isdisjoint(i.args)
+            if moves:
+                changes.add(k)
+        inner = [s for s in kernel.sections if s.level == "inner"]
+        results = [k for s in inner for k in [v for _, v in s.stores] + [r.value for r in s.reduces]]
+        computed = sum(own.get(k, 0) for k in changes)
+        return max(computed + sum(1 for k in results if k not in own), 1)
 
 
 def _split(
