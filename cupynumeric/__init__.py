@@ -27,6 +27,7 @@ from cupynumeric._creation import *  # noqa: F403
 from cupynumeric._einsum import *  # noqa: F403
 from cupynumeric._files import *  # noqa: F403
 from cupynumeric._hosted import *  # noqa: F403
+from cupynumeric._iterating import *  # noqa: F403
 from cupynumeric._joining import *  # noqa: F403
 from cupynumeric._logic import *  # noqa: F403
 from cupynumeric._math import *  # noqa: F403

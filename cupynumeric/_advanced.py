@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from cupynumeric import _array, _elementwise
-from cupynumeric._array import ndarray, value, wrap
+from cupynumeric._array import Ours, ndarray, value, wrap
 from cupynumeric._convert import (
     Foreign,
     by_numpy,
@@ -77,7 +77,7 @@ def in_dtype(item: Any, dtype: np.dtype) -> Any:
     """An assigned value as a scalar of `dtype`, or an array of ours cast to it."""
     if _elementwise.is_scalar(item):
         return fitting_scalar(item, dtype)
-    if isinstance(item, ndarray):
+    if isinstance(item, Ours):
         return cast(item, dtype)
     host = np.asarray(item)
     return from_numpy(host if host.dtype == dtype else host.astype(dtype))
@@ -91,7 +91,7 @@ def write_where(array: ndarray, mask: Any, item: Any) -> None:
             f"Cannot cast array data from {condition.dtype!r} to dtype('bool') according to the rule 'safe'"
         )
     source = in_dtype(item, array.dtype)
-    if isinstance(source, ndarray):
+    if isinstance(source, Ours):
         source = broadcast_to(source, array.shape)
     chosen = choose_where(broadcast_to(condition, array.shape), source, array)
     array[...] = chosen
@@ -104,7 +104,7 @@ def _plain(key: Any) -> Any:
     """0-d integer arrays of ours in a key become Python ints, so that a key of them stays basic."""
     if isinstance(key, tuple):
         return tuple([_plain(e) for e in key])
-    if isinstance(key, ndarray) and key.ndim == 0 and key.dtype.kind in "iu":
+    if isinstance(key, Ours) and key.ndim == 0 and key.dtype.kind in "iu":
         return int(key)
     return key
 
@@ -174,7 +174,7 @@ def _is_gather(array: ndarray, key: ndarray) -> bool:
 
 def _selected(array: ndarray, key: Any) -> ndarray | None:
     """`array[mask]` for a large mask of the array's shape; None when it is not that."""
-    if not isinstance(key, (ndarray, np.ndarray)) or key.dtype != dtypes.BOOL or key.shape != array.shape:
+    if not isinstance(key, (Ours, np.ndarray)) or key.dtype != dtypes.BOOL or key.shape != array.shape:
         return None
     if not irregular.worthwhile(array.size):
         return None
@@ -191,7 +191,7 @@ def _gather(array: ndarray, key: Any) -> ndarray | None:
             return None
         axis = rest[0]
         key = key[axis]
-    if axis >= array.ndim or not isinstance(key, (ndarray, np.ndarray, list)):
+    if axis >= array.ndim or not isinstance(key, (Ours, np.ndarray, list)):
         return None
     host = np.asarray(to_numpy_tree(key))
     if host.dtype.kind not in "iu" or host.ndim == 0 or array.shape[axis] == 0:
@@ -210,7 +210,7 @@ def _taken(array: ndarray, key: Any, indices: np.ndarray, axis: int) -> ndarray:
         if store is not None:
             return wrap(store)
     check_bounds(indices, n, axis)
-    return gather(array, key if isinstance(key, ndarray) else from_numpy(indices), axis)
+    return gather(array, key if isinstance(key, Ours) else from_numpy(indices), axis)
 
 
 def check_bounds(indices: np.ndarray, n: int, axis: int) -> None:
@@ -270,13 +270,13 @@ def _scatter(target: np.ndarray, indices: np.ndarray, item: Any) -> None:
 
 def _select(array: ndarray, key: Any, item: Any) -> bool:
     """Boolean assignment whose right side needs no counting of the mask, as a select; False when it does."""
-    if not isinstance(key, (ndarray, np.ndarray)) or key.dtype != dtypes.BOOL or not key.ndim:
+    if not isinstance(key, (Ours, np.ndarray)) or key.dtype != dtypes.BOOL or not key.ndim:
         return False
     if key.ndim > array.ndim or key.shape != array.shape[: key.ndim]:
         return False
     trailing = array.shape[key.ndim :]
     if not _elementwise.is_scalar(item):
-        if isinstance(item, np.generic) or not isinstance(item, (ndarray, np.ndarray)):
+        if isinstance(item, np.generic) or not isinstance(item, (Ours, np.ndarray)):
             return False
         shape = item.shape
         if len(shape) > 1 and not trailing:
@@ -321,7 +321,7 @@ def where(condition: Any, *choices: Any) -> Any:
         raise ValueError("either both or neither of x and y should be given")
     try:
         mask = lift(condition)
-        if not all(isinstance(c, ndarray) for c in choices):
+        if not all(isinstance(c, Ours) for c in choices):
             choices = tuple([c if _elementwise.is_scalar(c) else lift(c) for c in choices])
     except Foreign:
         return by_numpy(np.where, (condition, *choices), {})
@@ -362,7 +362,7 @@ def argwhere(a: Any) -> Any:
 
 def _nonzero_mask(a: Any) -> np.ndarray | None:
     """Which elements of a large array are not zero, as C-contiguous booleans."""
-    if not isinstance(a, ndarray) or not a.ndim or not irregular.worthwhile(a.size):
+    if not isinstance(a, Ours) or not a.ndim or not irregular.worthwhile(a.size):
         return None
     mask = host_view(a if a.dtype == dtypes.BOOL else a != 0)
     return mask if mask.flags.c_contiguous else None
@@ -372,7 +372,7 @@ def _nonzero_mask(a: Any) -> np.ndarray | None:
 def compress(condition: Any, a: Any, axis: Any = None, out: Any = None) -> Any:
     """Elements (or slices along an axis) where the condition holds."""
     mask, x = condition, a
-    plain = isinstance(mask, ndarray) and isinstance(x, ndarray) and out is None and axis in (None, 0)
+    plain = isinstance(mask, Ours) and isinstance(x, Ours) and out is None and axis in (None, 0)
     if plain and mask.dtype == dtypes.BOOL and mask.shape == x.shape and x.ndim == 1:
         selected = _selected(x, mask)
         if selected is not None:
@@ -382,11 +382,11 @@ def compress(condition: Any, a: Any, axis: Any = None, out: Any = None) -> Any:
 
 def put(a: Any, ind: Any, v: Any, mode: str = "raise") -> None:
     """`a.flat[ind] = v`."""
-    if not isinstance(a, (ndarray, np.ndarray)):
+    if not isinstance(a, (Ours, np.ndarray)):
         raise TypeError(f"argument 1 must be numpy.ndarray, not {type(a).__name__}")
-    if runtime.world is not None and isinstance(a, ndarray) and _picking().put(a, ind, v, mode):
+    if runtime.world is not None and isinstance(a, Ours) and _picking().put(a, ind, v, mode):
         return
-    if isinstance(a, ndarray) and mode == "raise" and _put_at_once(a, to_numpy_tree(ind), to_numpy_tree(v)):
+    if isinstance(a, Ours) and mode == "raise" and _put_at_once(a, to_numpy_tree(ind), to_numpy_tree(v)):
         return
     _in_place(np.put, a, ind, v, mode=mode)
 
@@ -409,33 +409,28 @@ def _put_at_once(a: ndarray, indices: Any, values: Any) -> bool:
 
 def putmask(a: Any, mask: Any, values: Any) -> None:
     """Where the mask holds, elements of `values` (repeated to a's size) replace those of `a`."""
-    if (
-        isinstance(a, ndarray)
-        and isinstance(mask, ndarray)
-        and mask.shape == a.shape
-        and mask.dtype == dtypes.BOOL
-    ):
-        shaped = isinstance(values, ndarray) and (values.shape == a.shape or values.ndim == 0)
+    if isinstance(a, Ours) and isinstance(mask, Ours) and mask.shape == a.shape and mask.dtype == dtypes.BOOL:
+        shaped = isinstance(values, Ours) and (values.shape == a.shape or values.ndim == 0)
         if (shaped or _elementwise.is_scalar(values)) and np.can_cast(
             np.result_type(values.dtype if shaped else values, a.dtype), a.dtype
         ):
             write_where(a, mask, values)
             return
-    if runtime.world is not None and isinstance(a, ndarray) and _picking().putmask(a, mask, values):
+    if runtime.world is not None and isinstance(a, Ours) and _picking().putmask(a, mask, values):
         return
     _in_place(np.putmask, a, mask, values)
 
 
 def place(arr: Any, mask: Any, vals: Any) -> None:
     """Where the mask holds, the next elements of `vals` replace those of `arr`."""
-    if runtime.world is not None and isinstance(arr, ndarray) and _picking().place(arr, mask, vals):
+    if runtime.world is not None and isinstance(arr, Ours) and _picking().place(arr, mask, vals):
         return
     _in_place(np.place, arr, mask, vals)
 
 
 def put_along_axis(arr: Any, indices: Any, values: Any, axis: Any) -> None:
     """Values written at matching one-dimensional positions along an axis."""
-    ours = runtime.world is not None and isinstance(arr, ndarray)
+    ours = runtime.world is not None and isinstance(arr, Ours)
     if ours and _picking().put_along_axis(arr, indices, values, axis):
         return
     _in_place(np.put_along_axis, arr, indices, values, axis)
@@ -445,13 +440,7 @@ def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:
     """Write the main diagonal in place."""
     from cupynumeric._shape import diagonal_view
 
-    if (
-        isinstance(a, ndarray)
-        and a.ndim == 2
-        and not wrap
-        and a.shape[0] >= 1
-        and np.ndim(to_shape(val)) == 0
-    ):
+    if isinstance(a, Ours) and a.ndim == 2 and not wrap and a.shape[0] >= 1 and np.ndim(to_shape(val)) == 0:
         diagonal_view(a, 0, 0, 1)[...] = val
         return
     _in_place(np.fill_diagonal, a, val, wrap)
@@ -459,13 +448,13 @@ def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:
 
 def to_shape(x: Any) -> Any:
     """x, or a stand-in with as many axes when x is ours."""
-    return np.empty((1,) * x.ndim) if isinstance(x, ndarray) else x
+    return np.empty((1,) * x.ndim) if isinstance(x, Ours) else x
 
 
 def _in_place(function: Callable[..., Any], a: Any, *args: Any, **kwargs: Any) -> Any:
     """NumPy's in-place `function` on an array of ours or of NumPy's."""
     hosts = [to_numpy_tree(x) for x in args]
-    if isinstance(a, ndarray):
+    if isinstance(a, Ours):
         return mutate(a, lambda target: function(target, *hosts, **kwargs))
     return function(a, *hosts, **kwargs)
 
@@ -482,10 +471,10 @@ def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
     for k, c in enumerate(conditions):
         if c.dtype != dtypes.BOOL:
             raise TypeError(f"invalid entry {k} in condlist: should be boolean ndarray")
-    dtype = np.result_type(*(c.dtype if isinstance(c, ndarray) else c for c in choices))
+    dtype = np.result_type(*(c.dtype if isinstance(c, Ours) else c for c in choices))
     if not dtypes.is_supported(dtype):
         raise Foreign
-    branches = [cast(c if isinstance(c, ndarray) else lift(c), dtypes.canonical(dtype)) for c in choices]
+    branches = [cast(c if isinstance(c, Ours) else lift(c), dtypes.canonical(dtype)) for c in choices]
     result = branches[-1]
     for c, x in zip(reversed(conditions), reversed(branches[:-1]), strict=True):
         result = choose_where(c, x, result)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from cupynumeric._array import ndarray, value, wrap
+from cupynumeric._array import Ours, ndarray, value, wrap
 from cupynumeric._calls import hosted, lift
 from cupynumeric._convert import host_view, to_numpy_tree
 from cupynumeric._shape import broadcast_to, expand_dims
@@ -107,7 +107,7 @@ def along_axis(function: Callable[..., Any], axis: Any, x: Any, args: Any, kwarg
     from legate_jit.files.shards import even
     from legate_jit.ir import layout
 
-    if not isinstance(x, ndarray) or x.ndim < 2 or not isinstance(axis, (int, np.integer)):
+    if not isinstance(x, Ours) or x.ndim < 2 or not isinstance(axis, (int, np.integer)):
         return None
     if runtime.world is None or not -x.ndim <= axis < x.ndim or not together.worthwhile(x.size):
         return None

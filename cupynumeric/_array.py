@@ -6,6 +6,7 @@ rooms next door (`_indexing`, `_ufunc`, `_reduce`, `_convert`, `_methods`). Know
 
 from __future__ import annotations
 
+import types
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ import numpy as np
 from cupynumeric import _elementwise
 from cupynumeric._methods import ArrayMethods
 from legate_jit import runtime
+from legate_jit.ir.dtypes import is_supported
 from legate_jit.ir.node import ArrayType, Signature
 from legate_jit.ir.ops import OPS
 from legate_jit.runtime import window
@@ -51,7 +53,38 @@ class Layout(ArrayMethods):
     _origin: Any
 
 
-class ndarray(Layout):
+class _Class(type):
+    """The class of `ndarray`, for programs that ask about it or derive from it.
+
+    Arrays that this package hands out as NumPy's (strings, records, dates, subclasses) are instances of `ndarray` too, and
+    classes derived from `ndarray` are derived from NumPy's, see `_derived`. This package asks for `Ours`.
+    """
+
+    def __new__(mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> type:
+        if str(namespace.get("__module__", "")).startswith("cupynumeric."):
+            return super().__new__(mcls, name, bases, namespace, **options)
+        from cupynumeric._derived import Derived
+
+        bases = tuple([Derived if base is ndarray else base for base in bases])
+        return types.new_class(name, bases, options, lambda made: made.update(namespace))
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        if type.__instancecheck__(cls, instance):
+            return True
+        return cls is ndarray and isinstance(instance, np.ndarray) and not is_ours(instance)
+
+    def __subclasscheck__(cls, subclass: type) -> bool:
+        if type.__subclasscheck__(cls, subclass):
+            return True
+        return cls is ndarray and subclass is not np.ndarray and issubclass(subclass, np.ndarray)
+
+
+def is_ours(host: np.ndarray) -> bool:
+    """Whether a NumPy array is one that this package would have made an array of its own."""
+    return type(host) is np.ndarray and is_supported(host.dtype)
+
+
+class ndarray(Layout, metaclass=_Class):
     """A lazy N-dimensional array with NumPy's semantics.
 
     Operations are recorded and run, fused, when a value is observed (printing, `float()`, `numpy.asarray`), at
@@ -72,6 +105,11 @@ class ndarray(Layout):
         order: Any = None,
     ) -> Any:
         """An array of `shape` whose contents are undefined, or a copy of what `buffer` holds (as `numpy.ndarray`)."""
+        derived: Any = cls
+        if (
+            np.ndarray in derived.__mro__
+        ):  # `np.ndarray.__new__(cls, ...)` in the `__new__` of a derived class
+            return np.ndarray.__new__(derived, shape, dtype, buffer, offset, strides, order)
         from cupynumeric._creation import from_constructor
 
         return from_constructor(shape, dtype, buffer, offset, strides, order)
@@ -240,6 +278,12 @@ class ndarray(Layout):
             return hash(self.item())
         raise TypeError("unhashable type: 'cupynumeric.ndarray'")
 
+
+# What `isinstance` asks for here: arrays of ours. `ndarray` answers as programs expect it, and more slowly.
+if TYPE_CHECKING:
+    Ours = ndarray
+else:
+    Ours = Layout
 
 _new: Callable[[type[ndarray]], ndarray] = object.__new__
 _elementwise._PLAIN.add(ndarray)

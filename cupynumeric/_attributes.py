@@ -10,7 +10,7 @@ import numpy as np
 
 import cupynumeric
 from cupynumeric._advanced import fitting_scalar, mutate
-from cupynumeric._array import ndarray, wrap
+from cupynumeric._array import Ours, ndarray, wrap
 from cupynumeric._convert import by_numpy, from_numpy, host_view
 from cupynumeric._shape import contiguity, named_view, reshape_in_place, strides_of, swapaxes, viewed
 from legate_jit import runtime, together
@@ -67,10 +67,11 @@ def to_device(array: ndarray, device: Any, stream: Any) -> ndarray:
 
 def view(array: ndarray, dtype: Any = None, type_: Any = None) -> Any:
     """`array.view`: the same memory, under another dtype of the same item size as a view; other item sizes go to NumPy."""
-    if isinstance(dtype, type) and issubclass(dtype, (ndarray, np.ndarray)):
+    if isinstance(dtype, type) and issubclass(dtype, (Ours, np.ndarray)):
         dtype, type_ = None, dtype
-    if type_ is not None and not issubclass(type_, ndarray):
-        return host_view(array).view(type_) if dtype is None else host_view(array).view(dtype, type_)
+    if type_ is not None and not issubclass(type_, Ours):
+        host = host_view(array).copy()  # a subclass of NumPy's may write to its memory
+        return host.view(type_) if dtype is None else host.view(dtype, type_)
     if dtype is None:
         return viewed(array, index.identity(array.shape))
     target = np.dtype(dtype)
@@ -283,10 +284,10 @@ def setflags(array: ndarray, write: Any = None, align: Any = None, uic: Any = No
 
 def fill(array: ndarray, item: Any) -> None:
     """`array.fill`."""
-    if isinstance(item, (ndarray, np.ndarray)) and item.ndim:
+    if isinstance(item, (Ours, np.ndarray)) and item.ndim:
         host = np.empty((), array.dtype)
         host.fill(np.asarray(item))  # raises NumPy's error
-    array[...] = item if isinstance(item, ndarray) else fitting_scalar(item, array.dtype)
+    array[...] = item if isinstance(item, Ours) else fitting_scalar(item, array.dtype)
 
 
 def sort(array: ndarray, axis: Any, kind: Any, order: Any, stable: Any) -> None:
@@ -300,7 +301,7 @@ def sort(array: ndarray, axis: Any, kind: Any, order: Any, stable: Any) -> None:
 
 def partition(array: ndarray, kth: Any, axis: Any, kind: Any, order: Any) -> None:
     """`array.partition`."""
-    where = host_view(kth) if isinstance(kth, ndarray) else kth
+    where = host_view(kth) if isinstance(kth, Ours) else kth
     if _in_parts(array, axis) and order is None:
         array[...] = cupynumeric.partition(array, where, axis, kind)
         return

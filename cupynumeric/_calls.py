@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from cupynumeric import _elementwise
-from cupynumeric._array import SCALAR, ndarray, value, wrap
-from cupynumeric._convert import from_numpy, host_view, to_numpy_tree
+from cupynumeric._array import SCALAR, Ours, ndarray, value, wrap
+from cupynumeric._convert import dispatches, from_numpy, host_view, to_numpy_tree
 from cupynumeric._instant import Instant
 from cupynumeric._masked import Selection
 from legate_jit import at_once, runtime
@@ -28,17 +28,18 @@ ADOPT_BYTES = 1 << 16
 
 
 def lift(x: Any) -> Any:
-    """Any array-like as an array of ours; a NumPy array when its dtype (or subclass) is one that graphs do not hold."""
+    """Any array-like as an array of ours; what NumPy shall judge as it is: dtypes that graphs do not hold, subclasses, and
+    objects with functions of their own."""
     if x.__class__ is ndarray:
         return x
     if isinstance(x, (Selection, Instant)):
         return x.settle()
-    if isinstance(x, np.ndarray) and type(x) is not np.ndarray:
+    if (isinstance(x, np.ndarray) and type(x) is not np.ndarray) or dispatches(x):
         return x
     if isinstance(x, (list, tuple)):
         x = np.asarray(to_numpy_tree(x))
     got = _elementwise.operand(x)
-    if isinstance(got, (ndarray, np.ndarray)):
+    if isinstance(got, (Ours, np.ndarray)):
         return got
     return from_numpy(np.asarray(got))
 
@@ -91,7 +92,7 @@ def on_host(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Call a NumPy function now, on host views of our arrays; its results become ours. `out=` may be an array of ours."""
     kwargs.pop("overwrite_input", None)  # host views are read-only; nobody can tell
     out = kwargs.get("out")
-    if isinstance(out, ndarray):
+    if isinstance(out, Ours):
         target = host_view(out).copy()
         function(*to_numpy_tree(args), **to_numpy_tree(kwargs | {"out": None}) | {"out": target})
         return _elementwise.store_result(out, from_numpy(target), True, "unsafe")
@@ -108,7 +109,7 @@ def hosted(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        if place is not None and len(args) > place and isinstance(args[place], ndarray):
+        if place is not None and len(args) > place and isinstance(args[place], Ours):
             kwargs["out"] = args[place]
             tail = args[place + 1 :]
             names = list(inspect.signature(function).parameters)[place + 1 :]

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from cupynumeric._array import ndarray, refuses_writes, value, wrap
+from cupynumeric._array import Ours, ndarray, refuses_writes, value, wrap
 from cupynumeric._instant import Instant
 from legate_jit import runtime
 from legate_jit.ir import dtypes
@@ -80,7 +80,7 @@ def to_numpy_tree(x: Any) -> Any:
     cls = x.__class__
     if cls in _PLAIN:
         return x
-    if isinstance(x, ndarray):
+    if isinstance(x, Ours):
         return host_view(x)
     if cls is tuple:
         return tuple([to_numpy_tree(e) for e in x])
@@ -114,9 +114,11 @@ def from_numpy_tree(x: Any) -> Any:
 
 def lift(x: Any) -> ndarray:
     """x as an array of ours (a copy of host data). `Foreign` when its dtype or class belongs to NumPy alone."""
-    if isinstance(x, ndarray):
+    if isinstance(x, Ours):
         return x
     if isinstance(x, np.ndarray) and type(x) is not np.ndarray:
+        raise Foreign
+    if dispatches(x):
         raise Foreign
     if (isinstance(x, (list, tuple)) and len(x) and holds_ours(x)) or (
         not isinstance(x, (np.ndarray, np.generic)) and hasattr(type(x), "__array__")
@@ -129,16 +131,21 @@ def lift(x: Any) -> ndarray:
         if not dtypes.is_supported(host.dtype):
             raise Foreign
         return from_numpy(host)
-    if not isinstance(lifted, ndarray):
+    if not isinstance(lifted, Ours):
         raise Foreign
     return lifted
+
+
+def dispatches(x: Any) -> bool:
+    """Whether x has functions of its own in place of NumPy's (`__array_function__`), which NumPy's dispatch must find."""
+    return hasattr(type(x), "__array_function__") and not isinstance(x, (Ours, np.ndarray))
 
 
 def holds_ours(x: Any) -> bool:
     """Whether the first element of a nested sequence, at some depth, is an array of ours."""
     while isinstance(x, (list, tuple)) and len(x):
         x = x[0]
-    return isinstance(x, ndarray)
+    return isinstance(x, Ours)
 
 
 def dtype_of(x: Any) -> np.dtype:
@@ -185,13 +192,13 @@ def by_numpy(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[s
             return from_numpy(found) if dtypes.is_supported(found.dtype) else found
         return from_numpy_tree(found)
     outs = out if isinstance(out, tuple) else (out,)
-    hosts = tuple(_writable_copy(o) if isinstance(o, ndarray) else o for o in outs)
+    hosts = tuple(_writable_copy(o) if isinstance(o, Ours) else o for o in outs)
     rest = {k: to_numpy_tree(v) for k, v in kwargs.items() if k != "out"}
     given = function(
         *[to_numpy_tree(a) for a in args], out=hosts if isinstance(out, tuple) else hosts[0], **rest
     )
     for target, host in zip(outs, hosts, strict=True):
-        if isinstance(target, ndarray):
+        if isinstance(target, Ours):
             target[...] = host
     if isinstance(given, tuple) and len(given) == len(outs):
         return outs
@@ -219,7 +226,7 @@ def _names_from_out(function: Callable[..., Any]) -> tuple[tuple[int, str], ...]
 
 
 def _any_ours(out: Any) -> bool:
-    return any(isinstance(o, ndarray) for o in (out if isinstance(out, tuple) else (out,)))
+    return any(isinstance(o, Ours) for o in (out if isinstance(out, tuple) else (out,)))
 
 
 def hosted(name: str, module: Any = np) -> Callable[..., Any]:
@@ -247,7 +254,7 @@ def to_host(array: Any, dtype: Any = None, copy: bool | None = None) -> np.ndarr
 def number(array: ndarray) -> Any:
     """What `float()`, `int()`, `bool()` convert: the Python number of a 0-d array, else its host view (which judges)."""
     if array.__class__ is Instant:
-        return array.snapshot()  # type: ignore[attr-defined]
+        return array.snapshot()
     if array._lens is None:
         found = runtime.number(array._store)
         if found is not None:

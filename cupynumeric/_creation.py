@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from cupynumeric._array import ndarray, wrap
+from cupynumeric._array import Ours, ndarray, wrap
 from cupynumeric._convert import (
     Foreign,
     adopt,
@@ -49,7 +49,7 @@ def shape_of(shape: Any, dtype: Any = np.int8) -> tuple[int, ...]:
         )
     except TypeError:
         dims = ()
-        if not isinstance(shape, ndarray):
+        if not isinstance(shape, Ours):
             dims = np.empty(shape, dtype).shape  # raises NumPy's error
     for n in dims:
         if n < 0 or n > 1 << 40:
@@ -131,7 +131,7 @@ def full(
 ) -> Any:
     """An array of `shape` where every element is `fill_value` (which may broadcast)."""
     check_device(device)
-    given = fill_value if isinstance(fill_value, ndarray) else np.asarray(fill_value)
+    given = fill_value if isinstance(fill_value, Ours) else np.asarray(fill_value)
     type_ = given.dtype if dtype is None else np.dtype(dtype)
     if not dtypes.is_supported(type_):
         return np.full(shape, to_numpy_tree(fill_value), dtype, order)
@@ -241,7 +241,7 @@ def array(
     """An array of anything NumPy makes one of. Host data are copied; see `numpy.array`."""
     if copy.__class__ is np._CopyMode:
         copy = {"ALWAYS": True, "IF_NEEDED": None, "NEVER": False}[copy.name]
-    if isinstance(object, ndarray):
+    if isinstance(object, Ours):
         made = _from_ours(object, dtype, copy, order)
     elif subok and isinstance(object, np.ndarray) and type(object) is not np.ndarray:
         return np.array(object, dtype, copy=copy, order=order, subok=True, ndmin=ndmin)
@@ -281,7 +281,7 @@ def _from_host(data: Any, dtype: Any, copy: Any, order: Any) -> Any:
             return _from_ours(shared, dtype, copy, order)
     elif not isinstance(data, np.ndarray) and hasattr(type(data), "__array__"):
         produced = _produced(data)
-        if isinstance(produced, ndarray):
+        if isinstance(produced, Ours):
             return _from_ours(produced, dtype, copy, order)
     host = np.array(data, dtype, copy=None, order=order) if copy is not False else np.asarray(data, dtype)
     if not dtypes.is_supported(host.dtype):
@@ -301,14 +301,14 @@ def _produced(data: Any) -> Any:
         given = data.__array__(dtype=None, copy=None)
     except TypeError:
         given = data.__array__()
-    return given if isinstance(given, ndarray) else None
+    return given if isinstance(given, Ours) else None
 
 
 def _from_sequence(data: Any, dtype: Any, order: Any) -> Any:
     """A nested sequence in which arrays of ours occur: stacked lazily when they are all alike, else by NumPy."""
     first = data[0]
-    alike = isinstance(first, ndarray) and all(
-        isinstance(x, ndarray) and x.shape == first.shape and x.dtype == first.dtype for x in data
+    alike = isinstance(first, Ours) and all(
+        isinstance(x, Ours) and x.shape == first.shape and x.dtype == first.dtype for x in data
     )
     if not alike or len(data) > 256:
         made = _from_host(np.array(to_numpy_tree(list(data)), dtype), None, True, "C")
@@ -318,7 +318,7 @@ def _from_sequence(data: Any, dtype: Any, order: Any) -> Any:
         made = stack(list(data))
     if dtype is not None:
         made = made.astype(dtype, copy=False)
-    return fresh_copy(made, "F") if order_of(order) == "F" and isinstance(made, ndarray) else made
+    return fresh_copy(made, "F") if order_of(order) == "F" and isinstance(made, Ours) else made
 
 
 def asarray(
@@ -350,7 +350,7 @@ def asfortranarray(a: Any, dtype: Any = None, *, like: Any = None) -> Any:
 def asarray_chkfinite(a: Any, dtype: Any = None, order: Any = None) -> Any:
     """As `asarray`; ValueError if infs or NaNs are found."""
     made = asarray(a, dtype, order)
-    if made.dtype.kind in "fc" and runtime.world is not None and isinstance(made, ndarray):
+    if made.dtype.kind in "fc" and runtime.world is not None and isinstance(made, Ours):
         from cupynumeric import _reductions, _ufunc
 
         finite = bool(_reductions.all(_ufunc.isfinite(made)))
@@ -383,7 +383,7 @@ def require(a: Any, dtype: Any = None, requirements: Any = None, *, like: Any = 
         raise ValueError('Cannot specify both "C" and "F" order')
     order = "F" if "F" in letters else "C" if "C" in letters else "A"
     made = array(a, dtype, order=order, copy=None)
-    locked = isinstance(made, ndarray) and made._locked
+    locked = isinstance(made, Ours) and made._locked
     return (
         made.copy(order)
         if ("O" in letters and made.base is not None) or ("W" in letters and locked)
@@ -423,20 +423,20 @@ def _cast_in_layout(laid: ndarray, type_: np.dtype) -> ndarray:
 def astype(x: Any, dtype: Any, /, *, copy: bool = True, device: Any = None) -> Any:
     """The array converted to a dtype; see `numpy.astype`."""
     check_device(device)
-    if not isinstance(x, (ndarray, np.ndarray)):
+    if not isinstance(x, (Ours, np.ndarray)):
         return np.astype(x, dtype, copy=copy)
     return x.astype(dtype, copy=copy)
 
 
 def copyto(dst: Any, src: Any, casting: Any = "same_kind", where: Any = True) -> None:
     """Write `src` into `dst` (where `where`), broadcast and cast under a rule."""
-    if not isinstance(dst, ndarray):
+    if not isinstance(dst, Ours):
         if not isinstance(dst, np.ndarray):
             raise TypeError(f"copyto() argument 1 must be a numpy.ndarray, not {type(dst).__name__}")
         np.copyto(dst, to_numpy_tree(src), casting, to_numpy_tree(where))
         return
     weak = type(src) in (int, float, complex, bool)
-    given = src if isinstance(src, ndarray) else np.asarray(src)
+    given = src if isinstance(src, Ours) else np.asarray(src)
     if weak:
         if not np.can_cast(np.result_type(type(src)(0), dst.dtype), dst.dtype, casting):
             _refuse_cast(given, dst.dtype, casting)
@@ -467,7 +467,7 @@ def from_constructor(shape: Any, dtype: Any, buffer: Any, offset: int, strides: 
 def from_dlpack(x: Any, /, *, device: Any = None, copy: Any = None) -> Any:
     """An array with the contents of anything that exports DLPack: shared with Legate stores, else a copy."""
     check_device(device)
-    if isinstance(x, ndarray):
+    if isinstance(x, Ours):
         return x.copy() if copy else x
     if hasattr(type(x), "__legate_data_interface__"):
         return array(x, copy=copy)

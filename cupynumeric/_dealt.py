@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cupynumeric import _array
-from cupynumeric._array import ndarray, value, wrap
+from cupynumeric._array import Ours, ndarray, value, wrap
 from cupynumeric._convert import Foreign, host_view, lift
 from cupynumeric._creation import undefined
 from cupynumeric._elementwise import is_scalar
@@ -30,7 +30,7 @@ FEW = 8
 
 def is_dealt(*arrays: Any) -> bool:
     """Whether any of these arrays shows what lies in parts."""
-    return parted.is_dealt(*[x._store for x in arrays if isinstance(x, ndarray)])
+    return parted.is_dealt(*[x._store for x in arrays if isinstance(x, Ours)])
 
 
 def whole(array: ndarray) -> Store:
@@ -144,7 +144,7 @@ def _elements(array: ndarray, key: Any) -> list[Any] | None:
                 e = lift(e) if len(e) else np.empty(0, np.int64)
             except Foreign:
                 return None
-        if isinstance(e, (ndarray, np.ndarray)):
+        if isinstance(e, (Ours, np.ndarray)):
             if e.dtype == dtypes.BOOL and e.ndim:
                 at = _axis(found, array.ndim)
                 if at is None or e.shape != array.shape[at : at + e.ndim]:
@@ -180,8 +180,8 @@ def _indices(key: Key) -> list[Store | np.ndarray]:
     """The index arrays as the engine wants them: whole ones of any shape, dealt ones of the full shape."""
     found: list[Store | np.ndarray] = []
     for a in key.arrays:
-        if not isinstance(a, ndarray) or not is_dealt(a):
-            found.append(host_view(a) if isinstance(a, ndarray) else a)
+        if not isinstance(a, Ours) or not is_dealt(a):
+            found.append(host_view(a) if isinstance(a, Ours) else a)
         else:
             found.append(whole(a if a.shape == key.shape else broadcast_to(a, key.shape)))
     return found
@@ -195,7 +195,7 @@ def getitem(array: ndarray, key: Any) -> ndarray | None:
     parts = key if isinstance(key, tuple) else (key,)
     if not is_dealt(array, *parts):
         return None
-    if isinstance(key, (ndarray, np.ndarray)) and key.dtype == dtypes.BOOL and key.ndim:
+    if isinstance(key, (Ours, np.ndarray)) and key.dtype == dtypes.BOOL and key.ndim:
         return select(array, key) if key.shape == array.shape[: key.ndim] else None
     parsed = parse(array, key)
     return None if parsed is None else _gathered(parsed)
@@ -227,10 +227,10 @@ def _taken(key: Key) -> ndarray:
 
     (index,), (axis,) = key.arrays, key.taken
     n = key.basic.shape[axis]
-    if isinstance(index, ndarray) and is_dealt(index):
+    if isinstance(index, Ours) and is_dealt(index):
         parted.check(index._store if index._lens is None else whole(index), n, key.axes[0])
     else:
-        host = host_view(index) if isinstance(index, ndarray) else index
+        host = host_view(index) if isinstance(index, Ours) else index
         check_bounds(host, n, key.axes[0])
         index = lift(host)
     found = gather(key.basic, index, axis)
@@ -246,7 +246,7 @@ def _taken(key: Key) -> ndarray:
 
 def _row_by_row(key: Key) -> ndarray:
     """A few large rows, as slices: they may be cut along any axis."""
-    arrays = [np.broadcast_to(host_view(a) if isinstance(a, ndarray) else a, key.shape) for a in key.arrays]
+    arrays = [np.broadcast_to(host_view(a) if isinstance(a, Ours) else a, key.shape) for a in key.arrays]
     for axis, a, n in zip(key.axes, arrays, key.view.shape, strict=False):
         from cupynumeric._advanced import check_bounds
 
@@ -281,12 +281,12 @@ def argwhere(a: ndarray) -> ndarray | None:
 
 def flatnonzero(a: ndarray) -> ndarray | None:
     """Positions of non-zero elements of the flattened array."""
-    found = nonzero(ravel_array(a)) if isinstance(a, ndarray) and a.ndim and is_dealt(a) else None
+    found = nonzero(ravel_array(a)) if isinstance(a, Ours) and a.ndim and is_dealt(a) else None
     return None if found is None else found[0]
 
 
 def _mask(a: Any) -> Store | None:
-    if not isinstance(a, ndarray) or not a.ndim or not a.size or not is_dealt(a):
+    if not isinstance(a, Ours) or not a.ndim or not a.size or not is_dealt(a):
         return None
     return whole(a if a.dtype == dtypes.BOOL else a != 0)
 
@@ -313,7 +313,7 @@ def setitem(array: ndarray, key: Any, item: Any) -> bool:
     parts = key if isinstance(key, tuple) else (key,)
     if not is_dealt(array, item, *parts):
         return False
-    if isinstance(key, (ndarray, np.ndarray)) and key.dtype == dtypes.BOOL and key.shape == array.shape:
+    if isinstance(key, (Ours, np.ndarray)) and key.dtype == dtypes.BOOL and key.shape == array.shape:
         return _set_masked(array, lift(key), item)
     parsed = parse(array, key)
     if parsed is None:
@@ -354,7 +354,7 @@ def _put(
 
 
 def _given(values: ndarray | np.ndarray) -> Store | np.ndarray:
-    return whole(values) if isinstance(values, ndarray) else values
+    return whole(values) if isinstance(values, Ours) else values
 
 
 def _rows(key: Key, item: ndarray | np.ndarray) -> ndarray | np.ndarray:
@@ -372,7 +372,7 @@ def _rows(key: Key, item: ndarray | np.ndarray) -> ndarray | np.ndarray:
             f"{_text(key.result)}"
         )
     if isinstance(item, np.ndarray) or (len(shape) <= len(key.rest) - key.place and not is_dealt(item)):
-        host = host_view(item) if isinstance(item, ndarray) else item
+        host = host_view(item) if isinstance(item, Ours) else item
         return np.broadcast_to(host.reshape(shape), key.rest)
     spread = broadcast_to(reshaped(item, shape), key.result)
     return permuted(spread, key.order) if key.place else spread

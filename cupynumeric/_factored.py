@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.linalg import LinAlgError
 
-from cupynumeric._array import ndarray, value, wrap
+from cupynumeric._array import Ours, ndarray, value, wrap
 from cupynumeric._calls import cast, hosted, lift, wrapped
 from legate_jit import runtime, together
 from legate_jit.ir import dtypes
@@ -47,7 +47,7 @@ def over_ranks(
     def call(*args: Any, **kwargs: Any) -> Any:
         if runtime.world is not None and args:
             x = lift(args[0])
-            if isinstance(x, ndarray) and x.ndim >= 2 and together.worthwhile(x.size):
+            if isinstance(x, Ours) and x.ndim >= 2 and together.worthwhile(x.size):
                 found = attempt(x, *args[1:], **kwargs)
                 if found is not None and found is not SMALL:
                     return found
@@ -66,7 +66,7 @@ def plain(x: ndarray) -> Store:
 
 def lies_in_parts(x: Any) -> bool:
     """Whether an array lies in parts on several ranks."""
-    if runtime.world is None or not isinstance(x, ndarray) or not together.worthwhile(x.size):
+    if runtime.world is None or not isinstance(x, Ours) or not together.worthwhile(x.size):
         return False
     return together.lies_in_parts(plain(x)) is not None
 
@@ -84,7 +84,7 @@ def _blocks(x: ndarray, *others: Any) -> Any:
 
 def _in_parts(x: Any, *others: Any) -> list[Store] | None:
     """The stores of arrays, all of the dtype in which NumPy computes, if the first lies in parts."""
-    if runtime.world is None or not all(isinstance(y, ndarray) for y in (x, *others)):
+    if runtime.world is None or not all(isinstance(y, Ours) for y in (x, *others)):
         return None
     dtype = _common(x, *others)
     if dtype is None or not together.worthwhile(x.size):
@@ -118,12 +118,12 @@ def _of_regular(program: Callable[..., list[Any]], stores: list[Store], **option
 
 
 def _matching(a: ndarray, b: Any) -> bool:
-    return isinstance(b, ndarray) and b.ndim in (1, 2) and b.shape[0] == a.shape[0] and b.size > 0
+    return isinstance(b, Ours) and b.ndim in (1, 2) and b.shape[0] == a.shape[0] and b.size > 0
 
 
 def solve(a: ndarray, b: Any) -> Any:
     """The x of a @ x = b; LinAlgError on all ranks if a is singular."""
-    if a.ndim > 2 and isinstance(b, ndarray) and b.ndim == a.ndim and a.shape[:-2] == b.shape[:-2]:
+    if a.ndim > 2 and isinstance(b, Ours) and b.ndim == a.ndim and a.shape[:-2] == b.shape[:-2]:
         return _stacked("solve", a, b)
     if not _square(a) or not _matching(a, b):
         return None

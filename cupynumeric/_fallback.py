@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from cupynumeric._array import Ours
 from cupynumeric._caller import user_frame, user_level
 from cupynumeric._convert import by_numpy
 from cupynumeric.settings import settings
@@ -42,12 +43,24 @@ def warn_fallback(name: str) -> None:
 
 
 def run(function: Callable[..., Any], name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Call NumPy's `function` in place of one we do not have."""
+    """Call NumPy's `function` in place of one we do not have; warns where it is given arrays of ours.
+
+    Strings, dates and masked arrays are NumPy's with or without this package: functions of them fall back from nothing.
+    """
     if coverage.active:
         coverage.note(name, False)
-    else:
+    elif _holds_ours((args, kwargs)):
         warn_fallback(name)
     return by_numpy(function, args, kwargs)
+
+
+def _holds_ours(x: Any) -> bool:
+    """Whether x is an array of ours, or a tuple, list or dict that holds one; of long lists the first elements decide."""
+    if isinstance(x, Ours):
+        return True
+    if isinstance(x, dict):
+        x = tuple(x.values())
+    return isinstance(x, (tuple, list)) and any(_holds_ours(e) for e in x[:16])
 
 
 def fallback(function: Callable[..., Any], name: str) -> Callable[..., Any]:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from cupynumeric._array import ndarray, wrap
+from cupynumeric._array import Ours, ndarray, wrap
 from cupynumeric._convert import by_numpy, from_numpy_tree, host_view
 from legate_jit import runtime
 from legate_jit.ir import dtypes
@@ -47,7 +47,7 @@ def _shards(array: ndarray) -> Any:
 def save(file: Any, arr: Any, allow_pickle: Any = True, **options: Any) -> None:
     """Save an array to an `.npy` file; see `numpy.save`. With several ranks, all of them call it and each writes its part."""
     name = _name(file, ".npy")
-    if name is None or options or not isinstance(arr, ndarray):
+    if name is None or options or not isinstance(arr, Ours):
         by_numpy(np.save, (file, arr, allow_pickle), options)
         return
     fortran = bool(arr.flags.fnc)
@@ -126,14 +126,10 @@ def _archive(
 ) -> None:
     name = _name(file, ".npz")
     given = {f"arr_{k}": x for k, x in enumerate(args)}
-    if (
-        name is None
-        or given.keys() & kwds
-        or not any(isinstance(x, ndarray) for x in (*args, *kwds.values()))
-    ):
+    if name is None or given.keys() & kwds or not any(isinstance(x, Ours) for x in (*args, *kwds.values())):
         by_numpy(numpys, (file, *args), {"allow_pickle": pickles, **kwds})
         return
-    arrays = {k: _shards(x) if isinstance(x, ndarray) else x for k, x in (kwds | given).items()}
+    arrays = {k: _shards(x) if isinstance(x, Ours) else x for k, x in (kwds | given).items()}
     _room("streams").archive(name, arrays, compressed, pickles)
 
 
@@ -156,7 +152,7 @@ def savetxt(
     send."""
     name = _name(fname)
     options = {"fmt": fmt, "delimiter": delimiter, "newline": newline, "comments": comments}
-    if name is None or not isinstance(X, ndarray) or X.ndim not in (1, 2):
+    if name is None or not isinstance(X, Ours) or X.ndim not in (1, 2):
         by_numpy(np.savetxt, (fname, X), options | {"header": header, "footer": footer, "encoding": encoding})
         return
 

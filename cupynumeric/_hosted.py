@@ -13,7 +13,6 @@ import numpy as np
 
 from cupynumeric import _composed
 from cupynumeric._advanced import over_ranks
-from cupynumeric._array import ndarray
 from cupynumeric._composed import over_parts
 from cupynumeric._convert import hosted, lift, to_numpy_tree
 
@@ -66,7 +65,7 @@ def _of_types(name: str) -> Callable[..., Any]:
 
 def _hollow(x: Any) -> Any:
     """An array of NumPy's with the dtype and shape of one of ours, and one element."""
-    return np.broadcast_to(np.zeros((), x.dtype), x.shape) if isinstance(x, ndarray) else x
+    return np.broadcast_to(np.zeros((), x.dtype), x.shape) if isinstance(x, Ours) else x
 
 
 common_type = _of_types("common_type")
@@ -76,17 +75,12 @@ einsum_path = _of_types("einsum_path")
 
 def result_type(*arrays_and_dtypes: Any) -> Any:
     """The dtype NumPy's promotion rules give the arguments."""
-    return np.result_type(*(x.dtype if isinstance(x, ndarray) else x for x in arrays_and_dtypes))
-
-
-def isscalar(element: Any) -> bool:
-    """Whether the element is a scalar."""
-    return np.isscalar(element)
+    return np.result_type(*(x.dtype if isinstance(x, Ours) else x for x in arrays_and_dtypes))
 
 
 def iscomplexobj(x: Any) -> bool:
     """Whether x has a complex dtype."""
-    return x.dtype.kind == "c" if isinstance(x, ndarray) else np.iscomplexobj(x)
+    return x.dtype.kind == "c" if isinstance(x, Ours) else np.iscomplexobj(x)
 
 
 def isrealobj(x: Any) -> bool:
@@ -125,12 +119,12 @@ def may_share_memory(a: Any, b: Any, /, max_work: Any = None) -> bool:
 
 
 def _overlap(judge: Any, a: Any, b: Any, max_work: Any) -> bool:
-    if isinstance(a, ndarray) and isinstance(b, ndarray):
+    if isinstance(a, Ours) and isinstance(b, Ours):
         if a._store is not b._store:
             return False
         options = {} if max_work is None else {"max_work": max_work}
         return bool(judge(*to_numpy_tree((a, b)), **options))
-    if isinstance(a, ndarray) or isinstance(b, ndarray):
+    if isinstance(a, Ours) or isinstance(b, Ours):
         return False
     return bool(judge(a, b) if max_work is None else judge(a, b, max_work))
 
@@ -205,11 +199,6 @@ r_ = _Concatenator(np.r_)
 c_ = _Concatenator(np.c_)
 
 
-def nditer(op: Any, *args: Any, **kwargs: Any) -> Any:
-    """NumPy's iterator over snapshots of the operands."""
-    return np.nditer(to_numpy_tree(op), *args, **kwargs)
-
-
 __all__ = [
     "array2string",
     "array_repr",
@@ -232,7 +221,6 @@ __all__ = [
     "iscomplexobj",
     "isfortran",
     "isrealobj",
-    "isscalar",
     "iterable",
     "ix_",
     "kaiser",
@@ -241,7 +229,6 @@ __all__ = [
     "min_scalar_type",
     "ndenumerate",
     "ndim",
-    "nditer",
     "packbits",
     "poly",
     "polyadd",

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from cupynumeric import _array, _instant
-from cupynumeric._array import ndarray, value, wrap
+from cupynumeric._array import Ours, ndarray, value, wrap
 from cupynumeric._elementwise import is_scalar
 from cupynumeric._elementwise import operand as as_operand
 from legate_jit import at_once, runtime
@@ -35,7 +35,7 @@ def is_basic(key: Any) -> bool:
 
 
 def _is_integer(e: Any) -> bool:
-    if isinstance(e, (bool, np.bool_, ndarray, np.ndarray, list, tuple)):
+    if isinstance(e, (bool, np.bool_, Ours, np.ndarray, list, tuple)):
         return False
     return hasattr(e, "__index__")
 
@@ -246,10 +246,10 @@ def setitem(array: ndarray, key: Any, item: Any) -> None:
         and not lens.type.shape
         and not is_scalar(item)
         and _is_element(array, key)
-        and (item.ndim if isinstance(item, ndarray) else np.ndim(item))
+        and (item.ndim if isinstance(item, Ours) else np.ndim(item))
     ):
         probe = np.zeros(1, array.dtype)
-        probe[0] = np.zeros(item.shape) if isinstance(item, ndarray) else item  # raises NumPy's error
+        probe[0] = np.zeros(item.shape) if isinstance(item, Ours) else item  # raises NumPy's error
     _array.assign(array, lens, item)
 
 
@@ -265,9 +265,7 @@ def assign_slow(array: ndarray, lens: Lens | None, item: Any) -> None:
     if array._locked or (lens is not None and not lens.writable):
         raise ValueError("assignment destination is read-only")
     target = array._store.type if lens is None else lens.type
-    source = (
-        item if isinstance(item, (ndarray, np.ndarray)) or is_scalar(item) else np.array(item, target.dtype)
-    )
+    source = item if isinstance(item, (Ours, np.ndarray)) or is_scalar(item) else np.array(item, target.dtype)
     if isinstance(source, np.ndarray):
         if not isinstance(item, np.ndarray) and source.ndim > target.ndim:
             raise ValueError(

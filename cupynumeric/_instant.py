@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from cupynumeric import _array, _elementwise
-from cupynumeric._array import ndarray
+from cupynumeric._array import Ours, ndarray
 from cupynumeric._unsettled import Unsettled
 from legate_jit import ground, runtime
 from legate_jit.ir import dtypes
@@ -485,7 +485,7 @@ def _unary(name: str, dunder: str) -> Callable[[Instant], Any]:
 def _reduction(name: str) -> Callable[..., Any]:
     def method(self: Instant, *args: Any, **kwargs: Any) -> Any:
         for x in (*args, *kwargs.values()):
-            if isinstance(x, (ndarray, _numpy_array)):
+            if isinstance(x, (Ours, _numpy_array)):
                 return getattr(self.settle(), name)(*args, **kwargs)
         host = self._host if self._ground.valid else _refreshed(self)
         return made(getattr(host, name)(*args, **kwargs))

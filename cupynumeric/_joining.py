@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from cupynumeric._array import ndarray, value, wrap
+from cupynumeric._array import Ours, ndarray, value, wrap
 from cupynumeric._convert import Foreign, by_numpy, drop_in, host_view, lift
 from cupynumeric._creation import undefined
 from cupynumeric._elementwise import is_scalar
@@ -99,7 +99,7 @@ def _fill(made: ndarray, arrays: Sequence[ndarray], axis: int) -> None:
 
 
 def _sequence(arrays: Any) -> list[ndarray]:
-    if isinstance(arrays, ndarray):
+    if isinstance(arrays, Ours):
         if not arrays.ndim:
             raise TypeError("iteration over a 0-d array")
         return [arrays[k] for k in range(len(arrays))]
@@ -127,7 +127,7 @@ def concatenate(
     _check_pieces(pieces, axis)
     if out is None:
         return join(pieces, axis, _common_dtype(pieces, dtype, casting))
-    if not isinstance(out, ndarray):
+    if not isinstance(out, Ours):
         return by_numpy(np.concatenate, (pieces, axis), {"out": out, "casting": casting})
     shape = tuple(
         sum(x.shape[axis] for x in pieces) if d == axis else n for d, n in enumerate(pieces[0].shape)
@@ -271,7 +271,7 @@ def delete(arr: Any, obj: Any, axis: Any = None) -> Any:
     axis = normalize_axis_index(operator.index(axis), x.ndim)
     n = x.shape[axis]
     lead = (slice(None),) * axis
-    if runtime.world is not None and isinstance(obj, (list, tuple, np.ndarray, ndarray)):
+    if runtime.world is not None and isinstance(obj, (list, tuple, np.ndarray, Ours)):
         from cupynumeric import _picking
 
         found = _picking.delete(x, obj, axis)
@@ -281,7 +281,7 @@ def delete(arr: Any, obj: Any, axis: Any = None) -> Any:
     if runs is None or len(runs) > MANY_PIECES:
         from cupynumeric._advanced import take
 
-        host = host_view(obj) if isinstance(obj, ndarray) else obj
+        host = host_view(obj) if isinstance(obj, Ours) else obj
         return take(x, np.delete(np.arange(n), host), axis)
     return join([x[(*lead, slice(a, b))] for a, b in runs] or [x[(*lead, slice(0, 0))]], axis, x.dtype)
 
@@ -301,7 +301,7 @@ def _runs_without(n: int, obj: Any) -> list[tuple[int, int]] | None:
             else sorted((k, k) for k in gone)
         )
     else:
-        given = np.asarray(host_view(obj) if isinstance(obj, ndarray) else obj)
+        given = np.asarray(host_view(obj) if isinstance(obj, Ours) else obj)
         if given.dtype.kind not in "iu" or given.size > MANY_PIECES or given.ndim > 1:
             return None
         places = {int(k) for k in given.ravel()}
@@ -364,9 +364,7 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> Any:
     n = x.shape[axis]
     if hasattr(indices_or_sections, "__len__") and np.ndim(indices_or_sections):
         given = (
-            host_view(indices_or_sections)
-            if isinstance(indices_or_sections, ndarray)
-            else indices_or_sections
+            host_view(indices_or_sections) if isinstance(indices_or_sections, Ours) else indices_or_sections
         )
         points = [0, *(operator.index(k) for k in given), n]
     else:
@@ -494,7 +492,7 @@ def roll(a: Any, shift: Any, axis: Any = None) -> Any:
     if axis is None:
         return _flattened(roll(ravel_array(x), shift, 0), x.shape)
     axes = normalize_axis_tuple(axis, x.ndim, allow_duplicate=True)
-    pairs = np.broadcast(*(host_view(s) if isinstance(s, ndarray) else s for s in (shift,)), axes)
+    pairs = np.broadcast(*(host_view(s) if isinstance(s, Ours) else s for s in (shift,)), axes)
     if pairs.ndim > 1:
         raise ValueError("'shift' and 'axis' should be scalars or 1D sequences")
     moves = dict.fromkeys(range(x.ndim), 0)

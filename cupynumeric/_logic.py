@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from cupynumeric import _elementwise, _reductions, _ufunc
-from cupynumeric._array import ndarray
+from cupynumeric._array import SCALAR, Ours, ndarray
 from cupynumeric._calls import cast, deliver, lift, lift_all, on_host
 from cupynumeric._convert import to_numpy_tree
 from cupynumeric._reduce import NO_VALUE
@@ -50,14 +50,14 @@ def isclose(a: Any, b: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: boo
     )  # of two Python numbers none can follow the other's dtype
     x = a if weak and _is_python_number(a) else lift(a)
     y = b if weak and _is_python_number(b) else lift(b)
-    if isinstance(y, ndarray):
+    if isinstance(y, Ours):
         y = cast(y, np.result_type(y.dtype, 1.0))
     elif isinstance(y, int):
         y = float(y)
     distance = _ufunc.absolute(_ufunc.subtract(x, y))
     bound = (
         _ufunc.add(atol, _ufunc.multiply(rtol, _ufunc.absolute(y)))
-        if isinstance(y, ndarray)
+        if isinstance(y, Ours)
         else atol + rtol * abs(y)
     )
     near = _ufunc.logical_and(_ufunc.less_equal(distance, bound), _ufunc.isfinite(y))
@@ -135,7 +135,7 @@ def imag(val: Any) -> Any:
 
 def iscomplexobj(x: Any) -> bool:
     """Whether the dtype (or type) is complex."""
-    return bool(x.dtype.kind == "c") if isinstance(x, ndarray) else bool(np.iscomplexobj(x))
+    return bool(x.dtype.kind == "c") if isinstance(x, Ours) else bool(np.iscomplexobj(x))
 
 
 def isrealobj(x: Any) -> bool:
@@ -144,7 +144,9 @@ def isrealobj(x: Any) -> bool:
 
 
 def isscalar(element: Any) -> bool:
-    """Whether `element` is a scalar (arrays, 0-d ones included, are not)."""
+    """Whether `element` is a scalar (arrays, 0-d ones included, are not); results that NumPy gives as scalars are."""
+    if isinstance(element, Ours):
+        return element._locked == SCALAR and not element.ndim
     return bool(np.isscalar(element))
 
 
@@ -213,7 +215,7 @@ def nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, ne
         done = _elementwise.call(OPS["complex"], tuple(_finite(p, nan, posinf, neginf) for p in parts))
     else:
         done = _finite(a, nan, posinf, neginf)
-    return done if copy or not isinstance(x, ndarray) else deliver(done, x)
+    return done if copy or not isinstance(x, Ours) else deliver(done, x)
 
 
 def _tolerance_like(*xs: Any) -> bool:
@@ -269,9 +271,9 @@ def clip(
             "Passing `min` or `max` keyword argument when `a_min` and `a_max` are provided is forbidden."
         )
     x = lift(a)
-    low, high = (_open_bound(x, b, k) for k, b in enumerate((a_min, a_max)))
     if x.__class__ is not ndarray or kwargs or x.dtype.kind == "c":
         return on_host(np.clip, x, a_min, a_max, out=out, **kwargs)
+    low, high = (_open_bound(x, b, k) for k, b in enumerate((a_min, a_max)))
     if low is None and high is None:
         return _ufunc.positive(x, out=out) if x.dtype != dtypes.BOOL else deliver(x.copy(), out)
     if low is None:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from cupynumeric import _array, _elementwise
-from cupynumeric._array import ndarray, value, wrap
+from cupynumeric._array import Ours, ndarray, value, wrap
 from cupynumeric._unsettled import Unsettled
 from legate_jit import irregular, runtime
 from legate_jit.ir import dtypes, index, infer
@@ -117,7 +117,7 @@ runtime.before_fence.append(settle_all)
 def applies(array: ndarray, key: Any) -> bool:
     """Whether `array[key]` is a masked read or write this module handles."""
     return (
-        isinstance(key, ndarray)
+        isinstance(key, Ours)
         and not isinstance(key, Selection)
         and key.dtype == dtypes.BOOL
         and key.shape == array.shape
@@ -141,11 +141,11 @@ def setitem(array: ndarray, mask: ndarray, item: Any) -> bool:
         source: Any = item._whole
     elif _elementwise.is_scalar(item):
         source = _scalar(array, item)
-    elif isinstance(item, ndarray) and item.ndim == 0:
+    elif isinstance(item, Ours) and item.ndim == 0:
         source = item
     else:
         return False
-    if isinstance(source, ndarray) and source.dtype != array.dtype:
+    if isinstance(source, Ours) and source.dtype != array.dtype:
         source = source.astype(array.dtype)
     chosen = _elementwise.call(OPS["where"], (mask, source, array))
     if array._lens is None and not array._locked and chosen._type is array._type:
@@ -190,10 +190,10 @@ def call(op: Op, inputs: tuple[Any, ...]) -> Selection | None:
         if isinstance(x, Selection):
             if not x.pending or x._mask_token != first._mask_token:
                 return None
-        elif not (_elementwise.is_scalar(x) or (isinstance(x, ndarray) and x.ndim == 0)):
+        elif not (_elementwise.is_scalar(x) or (isinstance(x, Ours) and x.ndim == 0)):
             return None
     whole = _elementwise.call(op, tuple(x._whole if isinstance(x, Selection) else x for x in inputs))
-    return _selection(first._mask, first._mask_token, whole) if isinstance(whole, ndarray) else None
+    return _selection(first._mask, first._mask_token, whole) if isinstance(whole, Ours) else None
 
 
 def _quick(table: dict[Any, Signature], left: Any, right: Any) -> Selection | None:

@@ -52,7 +52,7 @@ _ediff1d = hosted(np.ediff1d)
 @functools.wraps(np.ediff1d)
 def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
     """Differences of consecutive elements, flattened; over ranks recorded."""
-    if runtime.world is None or not isinstance(ary, ndarray) or to_end is not None or to_begin is not None:
+    if runtime.world is None or not isinstance(ary, Ours) or to_end is not None or to_begin is not None:
         return _ediff1d(ary, to_end, to_begin)
     line = ary.reshape(-1)
     return line[1:] - line[:-1]

@@ -17,6 +17,27 @@ np: Any = cupynumeric
 _NO = numpy._NoValue
 
 
+#: what NumPy's scalars have and its arrays lack
+_OF_SCALARS = frozenset(
+    (
+        "as_integer_ratio",
+        "bit_count",
+        "denominator",
+        "hex",
+        "is_integer",
+        "numerator",
+        "__ceil__",
+        "__floor__",
+        "__trunc__",
+    )
+)
+
+
+def _is_scalar(array: Any) -> bool:
+    """Whether NumPy has an immutable scalar in place of this array."""
+    return not array._type.shape and array._locked == np._array.SCALAR
+
+
 class ArrayMethods:
     """What `ndarray` can do beyond operators and basic indexing."""
 
@@ -57,7 +78,13 @@ class ArrayMethods:
         return bool(np._convert.number(self))
 
     def __repr__(self) -> str:
-        return repr(np._convert.host_view(self))
+        host = np._convert.host_view(self)
+        return repr(host[()] if _is_scalar(self) else host)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _OF_SCALARS and _is_scalar(self):
+            return getattr(np._convert.host_view(self)[()], name)
+        raise AttributeError(f"'numpy.ndarray' object has no attribute {name!r}")
 
     def __str__(self) -> str:
         return str(np._convert.host_view(self))
@@ -67,7 +94,7 @@ class ArrayMethods:
         return format(host[()] if host.ndim == 0 else host, spec)
 
     def __round__(self, ndigits: Any = None) -> Any:
-        if self.ndim:  # type: ignore[attr-defined]
+        if self.ndim:
             raise TypeError("type numpy.ndarray doesn't define __round__ method")
         return round(np._convert.host_view(self)[()], ndigits)
 
@@ -323,7 +350,7 @@ class ArrayMethods:
 
     def conj(self) -> Any:
         """Complex conjugates."""
-        return np.conjugate(self) if self.dtype.kind == "c" else self  # type: ignore[attr-defined]
+        return np.conjugate(self) if self.dtype.kind == "c" else self
 
     def conjugate(self) -> Any:
         """Complex conjugates."""

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from cupynumeric import _elementwise, _quantiles, _reductions, _ufunc
-from cupynumeric._array import ndarray
+from cupynumeric._array import Ours, ndarray
 from cupynumeric._calls import deliver, hosted, lift, on_host
 from cupynumeric._reduce import NO_VALUE, HostOnly, reduce
 from legate_jit.ir import dtypes
@@ -136,7 +136,7 @@ def _extremum(
     where: Any,
 ) -> Any:
     x = lift(a)
-    if x.__class__ is ndarray and x.dtype.kind != "c" and (out is None or isinstance(out, ndarray)):
+    if x.__class__ is ndarray and x.dtype.kind != "c" and (out is None or isinstance(out, Ours)):
         try:
             return reduce(name, x, axis, None, out, keepdims, initial, where)
         except HostOnly:

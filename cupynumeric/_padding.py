@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from cupynumeric._advanced import flatnonzero
-from cupynumeric._array import ndarray
+from cupynumeric._array import Ours, ndarray
 from cupynumeric._convert import by_numpy, drop_in, from_numpy_tree, host_view, lift
 from cupynumeric._creation import undefined
 from legate_jit import runtime
@@ -40,7 +40,7 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> An
         _pad_constant(
             made,
             widths,
-            np.broadcast_to(host_view(values) if isinstance(values, ndarray) else values, (x.ndim, 2)),
+            np.broadcast_to(host_view(values) if isinstance(values, Ours) else values, (x.ndim, 2)),
         )
     return made
 
@@ -49,7 +49,7 @@ def _pairs(pad_width: Any, ndim: int) -> list[tuple[int, int]] | None:
     """Margins per axis, or None for the forms NumPy judges itself (dictionaries, floats, negative widths)."""
     if isinstance(pad_width, dict):
         return None
-    widths = np.asarray(host_view(pad_width) if isinstance(pad_width, ndarray) else pad_width)
+    widths = np.asarray(host_view(pad_width) if isinstance(pad_width, Ours) else pad_width)
     if widths.dtype.kind != "i" or widths.size == 0 or widths.min() < 0 or widths.ndim > 2:
         return None
     try:
@@ -107,8 +107,8 @@ def _pad_edges(made: ndarray, widths: list[tuple[int, int]]) -> None:
 
 def trim_zeros(filt: Any, trim: Any = "fb", axis: Any = None) -> Any:
     """The array without leading and trailing zeros; see `numpy.trim_zeros`."""
-    if isinstance(filt, ndarray) and filt.ndim == 1 and axis is None and set(trim.lower()) <= {"f", "b"}:
+    if isinstance(filt, Ours) and filt.ndim == 1 and axis is None and set(trim.lower()) <= {"f", "b"}:
         found = np.flatnonzero(host_view(filt)) if runtime.world is None else flatnonzero(filt)
         first, last = (int(found[0]), int(found[-1]) + 1) if found.size else (filt.size, filt.size)
         return filt[first if "f" in trim.lower() else 0 : last if "b" in trim.lower() else filt.size]
-    return from_numpy_tree(np.trim_zeros(host_view(filt) if isinstance(filt, ndarray) else filt, trim, axis))
+    return from_numpy_tree(np.trim_zeros(host_view(filt) if isinstance(filt, Ours) else filt, trim, axis))

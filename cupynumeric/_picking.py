@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from cupynumeric import _array, _dealt, _elementwise
-from cupynumeric._array import ndarray, value, wrap
+from cupynumeric._array import Ours, ndarray, value, wrap
 from cupynumeric._convert import Foreign, host_view, lift
 from cupynumeric._creation import undefined
 from cupynumeric._indexing import reshaped
@@ -33,7 +33,7 @@ _CHOICES = 16
 
 def _lifted(*arrays: Any) -> tuple[ndarray, ...] | None:
     """The arguments as arrays of ours, if one of them lies in parts."""
-    if not any(isinstance(x, ndarray) and _dealt.is_dealt(x) for x in arrays):
+    if not any(isinstance(x, Ours) and _dealt.is_dealt(x) for x in arrays):
         return None
     try:
         return tuple([lift(x) for x in arrays])
@@ -116,7 +116,7 @@ def delete(x: ndarray, obj: Any, axis: int) -> ndarray | None:
     """The array without the sub-arrays at an index array or mask along an axis. (Few indices cut it into slices.)"""
     from cupynumeric._joining import MANY_PIECES
 
-    dealt = isinstance(obj, ndarray) and _dealt.is_dealt(obj)
+    dealt = isinstance(obj, Ours) and _dealt.is_dealt(obj)
     gone = lift(obj)
     if not dealt and (gone.size < MANY_PIECES or not _dealt.is_dealt(x)):
         return None
@@ -178,7 +178,7 @@ def flat_getitem(x: ndarray, key: Any) -> Any:
     if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
         found = element(x, (key,))
         return None if found is None else found[()]
-    if not isinstance(key, (slice, list, np.ndarray, ndarray)):
+    if not isinstance(key, (slice, list, np.ndarray, Ours)):
         return None
     if not _dealt.is_dealt(x, key) or _is_matrix_of_booleans(key):
         return None
@@ -195,7 +195,7 @@ def flat_setitem(x: ndarray, key: Any, item: Any) -> bool:
         key = arange(*key.indices(x.size)) if _dealt.is_dealt(x) else None
     elif isinstance(key, (int, np.integer)) and not isinstance(key, bool):
         key = [key]
-    if not isinstance(key, (list, np.ndarray, ndarray)):
+    if not isinstance(key, (list, np.ndarray, Ours)):
         return False
     where = lift(key)
     if where.dtype == dtypes.BOOL:
@@ -283,7 +283,7 @@ def repeat(x: ndarray, repeats: Any, axis: Any) -> ndarray | None:
 
 def choose(a: Any, choices: Any, out: Any = None, mode: str = "raise") -> ndarray | None:
     """Elements of the choices picked by an array of their numbers."""
-    if out is not None or not isinstance(choices, (list, tuple, ndarray)) or not 0 < len(choices) <= _CHOICES:
+    if out is not None or not isinstance(choices, (list, tuple, Ours)) or not 0 < len(choices) <= _CHOICES:
         return None
     given = _lifted(a, *choices)
     if given is None or given[0].dtype.kind not in "iub":
@@ -359,7 +359,7 @@ def unravel_index(indices: Any, shape: Any, order: str = "C") -> tuple[ndarray, 
 
 def ravel_multi_index(multi_index: Any, dims: Any, mode: Any = "raise", order: str = "C") -> ndarray | None:
     """Coordinates as positions in the flattened array."""
-    given = _lifted(*multi_index) if isinstance(multi_index, (tuple, list, ndarray)) else None
+    given = _lifted(*multi_index) if isinstance(multi_index, (tuple, list, Ours)) else None
     if given is None or order != "C" or not isinstance(mode, str):
         return None
     extents = (dims,) if isinstance(dims, int) else tuple(dims)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from cupynumeric import _elementwise, _reductions, _ufunc
-from cupynumeric._array import ndarray, wrap
+from cupynumeric._array import Ours, ndarray, wrap
 from cupynumeric._calls import call_of, cast, deliver, lift, lift_all, on_host, recorded
 from cupynumeric._convert import host_view
 from cupynumeric._replay import replayed
@@ -112,7 +112,7 @@ def generalized(function: np.ufunc, args: tuple[Any, ...], kwargs: dict[str, Any
     if isinstance(out, tuple):
         (out,) = out
     pair = lift_all(*args)
-    if pair is None or kwargs or (out is not None and not isinstance(out, ndarray)):
+    if pair is None or kwargs or (out is not None and not isinstance(out, Ours)):
         options = kwargs if out is None else kwargs | {"out": out}
         return on_host(function, *(args if pair is None else pair), **options)
     a, b = pair

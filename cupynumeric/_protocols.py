@@ -14,7 +14,7 @@ import numpy as np
 
 import cupynumeric
 from cupynumeric import _elementwise, _fallback
-from cupynumeric._array import ndarray, wrap
+from cupynumeric._array import Ours, ndarray, wrap
 from cupynumeric._convert import adopt, by_numpy, host_view, to_numpy_tree
 from legate_jit import runtime
 from legate_jit.ir import dtypes
@@ -53,7 +53,7 @@ def _outs(kwargs: dict[str, Any]) -> tuple[Any, ...]:
 
 def _known(x: Any) -> bool:
     """Whether we can work with x: ours, NumPy's, or anything without an override of its own."""
-    if isinstance(x, (ndarray, np.ndarray, np.generic)) or x is None:
+    if isinstance(x, (Ours, np.ndarray, np.generic)) or x is None:
         return True
     return not hasattr(type(x), "__array_ufunc__")
 
@@ -73,7 +73,7 @@ def _into_numpy(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[s
 
 def array_function(func: Any, types: Any, args: Any, kwargs: Any) -> Any:
     """`ndarray.__array_function__`: a NumPy function where some argument is ours runs as our function of that name."""
-    if not all(issubclass(t, (ndarray, np.ndarray)) for t in types):
+    if not all(issubclass(t, (Ours, np.ndarray)) for t in types):
         return NotImplemented
     out = kwargs.get("out")
     if isinstance(out, np.ndarray):

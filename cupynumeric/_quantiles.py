@@ -52,7 +52,7 @@ def function(numpy: Callable[..., Any], find: Callable[..., Any], percent: bool)
 def _over_ranks(x: Any) -> bool:
     return (
         runtime.world is not None
-        and isinstance(x, ndarray)
+        and isinstance(x, Ours)
         and bool(x.ndim)
         and together.worthwhile(x.size)
         and x.dtype.kind in "iuf"

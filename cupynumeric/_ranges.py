@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cupynumeric._array import ndarray
+from cupynumeric._array import Ours, ndarray
 from cupynumeric._convert import (
     Foreign,
     by_numpy,
@@ -33,8 +33,8 @@ def arange(*args: Any, dtype: Any = None, device: Any = None, like: Any = None, 
     check_device(device)
     if len(args) == 4 and dtype is None:
         dtype, args = args[3], args[:3]
-    args = tuple([x.item() if isinstance(x, ndarray) else x for x in args])
-    bounds = {k: x.item() if isinstance(x, ndarray) else x for k, x in bounds.items()}
+    args = tuple([x.item() if isinstance(x, Ours) else x for x in args])
+    bounds = {k: x.item() if isinstance(x, Ours) else x for k, x in bounds.items()}
     plain = not bounds and 1 <= len(args) <= 3 and all(type(x) in (int, float) for x in args)
     if not plain:
         return from_numpy_tree(np.arange(*args, dtype=dtype, **bounds))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from cupynumeric import _calls, _elementwise, _instant
-from cupynumeric._array import SCALAR, ndarray, value, wrap
+from cupynumeric._array import SCALAR, Ours, ndarray, value, wrap
 from cupynumeric._indexing import reshaped
 from legate_jit import runtime
 from legate_jit.ir import dtypes, infer
@@ -104,7 +104,7 @@ def reduce(
     where: Any = True,
 ) -> Any:
     """Reduce with op `name` (a key of REDUCERS). Raises `HostOnly` where the graph has no such reduction."""
-    if dtype is None and isinstance(out, ndarray) and name in ("sum", "prod"):
+    if dtype is None and isinstance(out, Ours) and name in ("sum", "prod"):
         dtype = with_out(REDUCERS[name], a._type.dtype, out.dtype)
     sig, axes = _signature(name, a, axis, dtype)
     if (

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from cupynumeric import _elementwise, _reduce, _ufunc
-from cupynumeric._array import ndarray, result, value
+from cupynumeric._array import Ours, ndarray, result, value
 from cupynumeric._calls import cast, deliver, lift, on_host
 from cupynumeric._indexing import reshaped
 from cupynumeric._reduce import NO_VALUE
@@ -57,7 +57,7 @@ def _reduction(
 ) -> Any:
     """Op `name` over an array-like; what graphs do not hold goes to the NumPy function."""
     x = a if a.__class__ is ndarray else lift(a)
-    if x.__class__ is ndarray and (out is None or isinstance(out, ndarray)):
+    if x.__class__ is ndarray and (out is None or isinstance(out, Ours)):
         try:
             return _reduce.reduce(name, x, axis, dtype, out, keepdims, initial, where)
         except _reduce.HostOnly:

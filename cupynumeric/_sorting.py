@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from cupynumeric import _together
-from cupynumeric._array import ndarray
+from cupynumeric._array import Ours, ndarray
 from cupynumeric._calls import hosted, lazy, lift, lift_all, on_host, wrapped
 from cupynumeric._convert import host_view
 from legate_jit import irregular, runtime
@@ -94,7 +94,7 @@ def unique(ar: Any, *args: Any, **kwargs: Any) -> Any:
         found = _in_parts(ar, *args, **kwargs)
         if found is not None:
             return found
-    counted = _counted(ar, *args, **kwargs) if isinstance(ar, ndarray) and ar.dtype.kind in "iu" else None
+    counted = _counted(ar, *args, **kwargs) if isinstance(ar, Ours) and ar.dtype.kind in "iu" else None
     return _unique(ar, *args, **kwargs) if counted is None else counted
 
 
@@ -109,7 +109,7 @@ def _in_parts(
     sorted: bool = True,
 ) -> Any:
     """`numpy.unique` of an array that lies in parts on several ranks, or None where it does not."""
-    if axis is not None or not (equal_nan or (isinstance(ar, ndarray) and ar.dtype.kind in "biu")):
+    if axis is not None or not (equal_nan or (isinstance(ar, Ours) and ar.dtype.kind in "biu")):
         return None
     results = _together.unique(ar, bool(return_index), bool(return_inverse), bool(return_counts))
     if results is None:
@@ -128,7 +128,7 @@ def _array_api(name: str, **wanted: bool) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def call(x: Any, **options: Any) -> Any:
-        if runtime.world is None or not isinstance(x, ndarray) or options:
+        if runtime.world is None or not isinstance(x, Ours) or options:
             return on_whole(x, **options)
         found = _in_parts(x, **wanted, equal_nan=False)
         if found is None:
@@ -208,7 +208,7 @@ def argsort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stab
 
 def _partitioning(name: str, a: Any, kth: Any, axis: Any, kind: Any, order: Any) -> Any:
     x = lift(a)
-    if x.__class__ is not ndarray or order is not None or isinstance(kth, ndarray):
+    if x.__class__ is not ndarray or order is not None or isinstance(kth, Ours):
         return on_host(getattr(np, name), x, kth, axis, kind, order)
     if axis is None:
         x, axis = x.reshape(-1), -1

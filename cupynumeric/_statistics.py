@@ -159,8 +159,8 @@ def cov(
 
 def bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
     """How often each non-negative integer occurs, or the sum of its weights; observes the largest value."""
-    plain = weights is None or isinstance(weights, ndarray)
-    if plain and isinstance(x, ndarray) and x.ndim == 1 and isinstance(minlength, int) and minlength >= 0:
+    plain = weights is None or isinstance(weights, Ours)
+    if plain and isinstance(x, Ours) and x.ndim == 1 and isinstance(minlength, int) and minlength >= 0:
         if runtime.world is not None:
             found = _together.bincount(x, weights, minlength)
             if found is not None:
@@ -174,16 +174,12 @@ def bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
 
 def histogram(a: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None) -> Any:
     """Counts of elements in bins, and the edges of the bins; observes values."""
-    if (
-        runtime.world is not None
-        and isinstance(a, ndarray)
-        and (weights is None or isinstance(weights, ndarray))
-    ):
+    if runtime.world is not None and isinstance(a, Ours) and (weights is None or isinstance(weights, Ours)):
         counted = _together.histogram(a, to_numpy_tree(bins), to_numpy_tree(range), weights)
         if counted is not None:
             counts, edges = counted
             return wrapped((counts / np.diff(edges) / counts.sum(), edges) if density else counted)
-    if weights is None and isinstance(a, ndarray) and _countable(a.dtype) and isinstance(bins, int):
+    if weights is None and isinstance(a, Ours) and _countable(a.dtype) and isinstance(bins, int):
         values = a if a.dtype.kind == "f" else a.astype(np.float64)  # exact, as NumPy compares with the edges
         found = _equal_bins(host_view(values).ravel(), bins, range, bool(density))
         if found is not None:
@@ -194,7 +190,7 @@ def histogram(a: Any, bins: Any = 10, range: Any = None, density: Any = None, we
 @functools.wraps(np.histogram_bin_edges)
 def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any = None) -> Any:
     """The edges of equal bins; observes values."""
-    over_ranks = runtime.world is not None and isinstance(a, ndarray) and a.size and a.dtype.kind in "iuf"
+    over_ranks = runtime.world is not None and isinstance(a, Ours) and a.size and a.dtype.kind in "iuf"
     if over_ranks and not isinstance(bins, str) and weights is None:
         ends = np.array([to_numpy_tree(_reductions.min(a)), to_numpy_tree(_reductions.max(a))])
         return wrapped(np.histogram_bin_edges(ends, to_numpy_tree(bins), to_numpy_tree(range)))
@@ -218,7 +214,7 @@ def histogram2d(
     x: Any, y: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None
 ) -> Any:
     """Counts of points in rectangles, and the edges along both axes; observes values."""
-    if runtime.world is not None and isinstance(x, ndarray) and isinstance(y, ndarray) and x.shape == y.shape:
+    if runtime.world is not None and isinstance(x, Ours) and isinstance(y, Ours) and x.shape == y.shape:
         from cupynumeric._joining import stack
 
         both = [bins, bins] if hasattr(bins, "__len__") and len(bins) > 2 else bins
@@ -253,7 +249,7 @@ def _equal_bins(x: np.ndarray, bins: int, limits: Any, density: bool) -> tuple[n
 def digitize(x: Any, bins: Any, right: bool = False) -> Any:
     """The bin each element falls into, for monotonic bin edges."""
     a = lift(x)
-    edges = host_view(lift(bins)) if isinstance(lift(bins), ndarray) else bins
+    edges = host_view(lift(bins)) if isinstance(lift(bins), Ours) else bins
     if a.__class__ is not ndarray or a.dtype.kind == "c":
         return on_host(np.digitize, x, bins, right)
     np.digitize(np.zeros(1, a.dtype), edges, right)  # NumPy's errors for bad edges

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cupynumeric._array import ndarray, value, wrap
+from cupynumeric._array import Ours, ndarray, value, wrap
 from legate_jit import runtime, together
 from legate_jit.store import Store
 
@@ -37,7 +37,7 @@ __all__ = ["bincount", "flat", "histogram", "histogramdd", "isin", "lexsort", "s
 
 def flat(x: Any) -> Store | None:
     """The elements of an array that lies in parts as a 1-d store; None if it is whole on every rank."""
-    if runtime.world is None or not isinstance(x, ndarray) or not together.worthwhile(x.size):
+    if runtime.world is None or not isinstance(x, Ours) or not together.worthwhile(x.size):
         return None
     store = _line(x)
     return store if together.lies_in_parts(store) else None
@@ -114,7 +114,7 @@ def histogram(x: Any, bins: Any, limits: Any, weights: Any) -> tuple[np.ndarray,
 
 def histogramdd(points: Any, bins: Any, limits: Any, weights: Any, density: bool) -> Any:
     """Counts in boxes, and the edges along each axis, for points in rows that lie in parts."""
-    if runtime.world is None or not isinstance(points, ndarray) or points.ndim != 2 or not points.size:
+    if runtime.world is None or not isinstance(points, Ours) or points.ndim != 2 or not points.size:
         return None
     if points.dtype.kind not in "iuf" or not together.worthwhile(points.size):
         return None
@@ -123,7 +123,7 @@ def histogramdd(points: Any, bins: Any, limits: Any, weights: Any, density: bool
         return None
     if weights is not None:
         if (
-            not isinstance(weights, ndarray)
+            not isinstance(weights, Ours)
             or weights.shape != points.shape[:1]
             or weights.dtype.kind not in "biuf"
         ):
@@ -142,7 +142,7 @@ def histogramdd(points: Any, bins: Any, limits: Any, weights: Any, density: bool
 
 def lexsort(keys: Any) -> ndarray | None:
     """The positions that sort by several 1-d keys, one of which lies in parts, the last one first."""
-    if not all(isinstance(k, ndarray) and k.ndim == 1 and k.shape == keys[0].shape for k in keys):
+    if not all(isinstance(k, Ours) and k.ndim == 1 and k.shape == keys[0].shape for k in keys):
         return None
     if all(flat(k) is None for k in keys):
         return None
@@ -160,7 +160,7 @@ def _tiles(stores: list[Store]) -> list[Layout]:
 
 def _pair(a: Any, b: Any) -> list[Store] | None:
     """Two arrays of one dtype as 1-d stores, if one of them lies in parts."""
-    if not (isinstance(a, ndarray) and isinstance(b, ndarray)) or a.dtype != b.dtype:
+    if not (isinstance(a, Ours) and isinstance(b, Ours)) or a.dtype != b.dtype:
         return None
     found = [flat(a), flat(b)]
     if found == [None, None]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from cupynumeric import _array, _calls, _elementwise, _instant, _reduce
-from cupynumeric._array import SCALAR, ndarray
+from cupynumeric._array import SCALAR, Ours, ndarray
 from cupynumeric._calls import lift, lift_all, on_host
 from cupynumeric._convert import to_numpy_tree
 from legate_jit import irregular, runtime
@@ -173,7 +173,7 @@ class ufunc:
         if len(out) != self.nout:
             raise ValueError("The 'out' tuple must have exactly one entry per ufunc output")
         for o in out:
-            if o is not None and not isinstance(o, (ndarray, np.ndarray)):
+            if o is not None and not isinstance(o, (Ours, np.ndarray)):
                 raise TypeError("return arrays must be of ArrayType")
         return out
 
@@ -194,13 +194,13 @@ class ufunc:
         """Carried out by NumPy now."""
         if all(o is None for o in outs):
             return on_host(self._numpy, *inputs, **options)
-        targets = tuple(to_numpy_tree(o).copy() if isinstance(o, ndarray) else o for o in outs)
+        targets = tuple(to_numpy_tree(o).copy() if isinstance(o, Ours) else o for o in outs)
         args, options = to_numpy_tree(inputs), to_numpy_tree(options)
         got = self._numpy(*args, out=targets, **options)
         got = got if isinstance(got, tuple) else (got,)
         done = tuple(
             _elementwise.store_result(o, lift(t), True, "unsafe")
-            if isinstance(o, ndarray)
+            if isinstance(o, Ours)
             else (g if o is None else o)
             for o, t, g in zip(outs, targets, got, strict=True)
         )
@@ -232,7 +232,7 @@ class ufunc:
         if isinstance(out, tuple) and len(out) == 1:
             (out,) = out
         name = _reduce.OF_UFUNC.get(self.__name__)
-        if name is not None and a.__class__ is ndarray and (out is None or isinstance(out, ndarray)):
+        if name is not None and a.__class__ is ndarray and (out is None or isinstance(out, Ours)):
             try:
                 return _reduce.reduce(name, a, axis, dtype, out, keepdims, initial, where)
             except _reduce.HostOnly:
@@ -279,7 +279,7 @@ class ufunc:
     def at(self, a: Any, indices: Any, b: Any = None, /) -> None:
         """Unbuffered in-place operation at indices: repeated indices count repeatedly."""
         operands = () if b is None else (b,)
-        if not isinstance(a, ndarray):
+        if not isinstance(a, Ours):
             self._numpy.at(a, to_numpy_tree(indices), *to_numpy_tree(operands))
             return
         if runtime.world is not None:
@@ -329,7 +329,7 @@ class _Product(ufunc):
 
 def _overrides(x: Any) -> bool:
     """Masked arrays, other subclasses of numpy.ndarray, and foreign objects with ufuncs of their own."""
-    if isinstance(x, (ndarray, np.generic)) or type(x) is np.ndarray:
+    if isinstance(x, (Ours, np.generic)) or type(x) is np.ndarray:
         return False
     return hasattr(type(x), "__array_ufunc__")
 
@@ -341,17 +341,17 @@ def _is_special(x: Any) -> bool:
 
 def _refuse_negative_powers(base: Any, exponent: Any) -> None:
     """ValueError for integers to negative integer powers, as NumPy; looks at the exponents if their dtype allows such."""
-    if not isinstance(exponent, (ndarray, np.ndarray)):
+    if not isinstance(exponent, (Ours, np.ndarray)):
         negative = isinstance(exponent, (int, np.integer)) and exponent < 0
     else:
         negative = exponent.dtype.kind == "i" and exponent.size > 0 and _kind(base) in "biu"
     if (
         not negative
         or _kind(base) not in "biu"
-        or (not isinstance(exponent, (ndarray, np.ndarray)) and _kind(base) == "b")
+        or (not isinstance(exponent, (Ours, np.ndarray)) and _kind(base) == "b")
     ):
         return
-    if isinstance(exponent, (ndarray, np.ndarray)) and int(irregular.bounds(to_numpy_tree(exponent))[0]) >= 0:
+    if isinstance(exponent, (Ours, np.ndarray)) and int(irregular.bounds(to_numpy_tree(exponent))[0]) >= 0:
         return
     raise ValueError("Integers to negative integer powers are not allowed.")
 
@@ -359,7 +359,7 @@ def _refuse_negative_powers(base: Any, exponent: Any) -> None:
 def _kind(x: Any) -> str:
     return (
         x.dtype.kind
-        if isinstance(x, (ndarray, np.ndarray, np.generic))
+        if isinstance(x, (Ours, np.ndarray, np.generic))
         else np.asarray(to_numpy_tree(x)).dtype.kind
     )
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from cupynumeric import _creation, _logic, _reductions, _ufunc
-from cupynumeric._array import ndarray, result, value
+from cupynumeric._array import Ours, ndarray, result, value
 from cupynumeric._calls import cast, hosted, lift, wrapped
 from cupynumeric._convert import host_view, to_numpy_tree
 from legate_jit import irregular, runtime, user
@@ -29,7 +29,7 @@ class vectorize(np.vectorize):
     """`numpy.vectorize`; compiled by Numba, and fused, once it has been applied to many elements."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        done = self._lazy(args) if not kwargs and any(isinstance(a, ndarray) for a in args) else None
+        done = self._lazy(args) if not kwargs and any(isinstance(a, Ours) for a in args) else None
         if done is not None:
             return done
         if runtime.world is not None and not kwargs:
@@ -97,7 +97,7 @@ def piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> An
     Functions that compute elementwise on their selection are recorded, and fuse.
     """
     a = lift(x)
-    if isinstance(condlist, ndarray) and condlist.ndim == 0:
+    if isinstance(condlist, Ours) and condlist.ndim == 0:
         condlist = bool(condlist)
     if a.__class__ is not ndarray or a.ndim == 0:
         return hosted(np.piecewise)(x, condlist, funclist, *args, **kw)
@@ -122,7 +122,7 @@ def piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> An
 
 
 def _ndim(x: Any) -> int:
-    return x.ndim if isinstance(x, ndarray) else np.ndim(to_numpy_tree(x))
+    return x.ndim if isinstance(x, Ours) else np.ndim(to_numpy_tree(x))
 
 
 def _never_empty(piece: Any) -> bool:

@@ -361,7 +361,7 @@ def solve_triangular(
         raise ValueError(f"trans must be one of 0, 1, 2, 'N', 'T', 'C', not {trans!r}")
     a, b = lift(a), lift(b)
     adjoint, conjugate = trans not in (0, "N"), trans in (2, "C")
-    if runtime.world is not None and isinstance(a, ndarray):
+    if runtime.world is not None and isinstance(a, Ours):
         if check_finite and not all(np.asarray(_ufunc.isfinite(x).all()) for x in (a, b)):
             raise ValueError("array must not contain infs or NaNs")
         found = _factored.solve_triangular(a, b, lower, unit_diagonal, adjoint, conjugate)
@@ -445,7 +445,7 @@ def expm(a: Any, method: str = "pade") -> Any:
 
 def _eye(a: Any) -> Any:
     """The identity of a's size, made as a is."""
-    make = _matrices.eye if isinstance(a, ndarray) else np.eye
+    make = _matrices.eye if isinstance(a, Ours) else np.eye
     return make(a.shape[-1], dtype=a.dtype)
 
 
@@ -458,7 +458,7 @@ def _pade(a: Any) -> Any:
     odd = a6 @ (c[13] * a6 + c[11] * a4 + c[9] * a2) + c[7] * a6 + c[5] * a4 + c[3] * a2 + c[1] * eye
     even = a6 @ (c[12] * a6 + c[10] * a4 + c[8] * a2) + c[6] * a6 + c[4] * a4 + c[2] * a2 + c[0] * eye
     u = a @ odd
-    return solve(even - u, even + u) if isinstance(a, ndarray) else np.linalg.solve(even - u, even + u)
+    return solve(even - u, even + u) if isinstance(a, Ours) else np.linalg.solve(even - u, even + u)
 
 
 def _taylor(a: Any) -> Any:
@@ -475,9 +475,7 @@ def tssvd(a: Any) -> tuple[Any, Any, Any]:
     x = lift(a)
     if x.ndim != 2:
         raise LinAlgError(f"{x.ndim}-dimensional array given. Array must be two-dimensional")
-    found = (
-        _factored.singular_values(x, True) if isinstance(x, ndarray) and x.shape[0] >= x.shape[1] else None
-    )
+    found = _factored.singular_values(x, True) if isinstance(x, Ours) and x.shape[0] >= x.shape[1] else None
     if found is not None:
         return tuple(found)
     m = host_view(x)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from cupynumeric import _elementwise, _ufunc
-from cupynumeric._array import ndarray, wrap
+from cupynumeric._array import Ours, ndarray, wrap
 from cupynumeric._calls import cast, deliver, lift, wrapped
 from cupynumeric._convert import to_numpy_tree
 from cupynumeric._creation import shape_of
@@ -123,7 +123,7 @@ class CounterGenerator:
         def draw(*args: Any, **kwargs: Any) -> Any:
             state = np.random.Philox(np.random.SeedSequence((bits.key, bits.advance(1))))
             target = args[0] if args else None
-            if name == "shuffle" and isinstance(target, ndarray):
+            if name == "shuffle" and isinstance(target, Ours):
                 return (
                     deliver(wrapped(np.random.Generator(state).permutation(to_numpy_tree(target))), target)
                     and None

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from cupynumeric._array import assign, ndarray, wrap
+from cupynumeric._array import Ours, assign, ndarray, wrap
 from cupynumeric._convert import to_numpy_tree
 from legate_jit import bodies, runtime, together
 from legate_jit.files.shards import even
@@ -36,11 +36,7 @@ def dealt(source: Source, name: str, args: tuple[Any, ...], kwargs: dict[str, An
         return found
     out = kwargs.get("out")
     if out is not None:
-        if (
-            not isinstance(out, ndarray)
-            or kwargs.get("size") is not None
-            or (args and name != "standard_gamma")
-        ):
+        if not isinstance(out, Ours) or kwargs.get("size") is not None or (args and name != "standard_gamma"):
             return None
         kwargs = {**kwargs, "out": None, "size": out.shape}
     draw = draw_of(source, name, to_numpy_tree(args), to_numpy_tree(kwargs))

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from cupynumeric import _sorting
-from cupynumeric._array import ndarray, wrap
+from cupynumeric._array import Ours, ndarray, wrap
 from cupynumeric._calls import cast, lift
 from cupynumeric._convert import to_numpy_tree
 from cupynumeric._factored import lies_in_parts
@@ -67,7 +67,7 @@ def _taken(x: ndarray, index: Any, axis: int) -> Any:
 
 def _axis(x: Any, axis: Any) -> int | None:
     """An axis of an array of ours in parts, from the front; None for anything else."""
-    if not isinstance(x, ndarray) or not isinstance(axis, int) or not -x.ndim <= axis < x.ndim:
+    if not isinstance(x, Ours) or not isinstance(axis, int) or not -x.ndim <= axis < x.ndim:
         return None
     return axis % x.ndim if lies_in_parts(x) else None
 
@@ -103,7 +103,7 @@ def choice(
     numbers = isinstance(a, (int, np.integer)) and a > 0
     at = 0 if numbers else _axis(a, axis)
     shape = np.empty(size, np.void).shape if isinstance(size, (int, tuple)) else None
-    if shape is None or not (numbers or (isinstance(a, ndarray) and a.size)):
+    if shape is None or not (numbers or (isinstance(a, Ours) and a.size)):
         return None
     many = together.worthwhile(math.prod(shape))
     if at is None and many and isinstance(axis, int) and -a.ndim <= axis < a.ndim:

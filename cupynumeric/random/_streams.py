@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from cupynumeric import _ufunc
-from cupynumeric._array import assign, ndarray, wrap
+from cupynumeric._array import Ours, assign, wrap
 from cupynumeric._calls import lift, wrapped
 from cupynumeric._convert import host_view, to_numpy_tree
 from cupynumeric._creation import shape_of
@@ -63,7 +63,7 @@ def _wrapping(base: type, name: str) -> Callable[..., Any]:
             if done is not None:
                 return done
         out = kwargs.get("out")
-        if isinstance(out, ndarray):
+        if isinstance(out, Ours):
             target = host_view(out).copy()
             method(self, *to_numpy_tree(args), **to_numpy_tree(kwargs | {"out": None}) | {"out": target})
             assign(out, out._lens, wrapped(target))
@@ -83,7 +83,7 @@ def _shuffled(base: type) -> Callable[..., None]:
 
     @functools.wraps(method)
     def call(self: Any, x: Any, *args: Any, **kwargs: Any) -> None:
-        if not isinstance(x, ndarray):
+        if not isinstance(x, Ours):
             method(self, x, *args, **kwargs)
             return
         if runtime.world is not None and _dealing().shuffled(self, x, args, kwargs):
@@ -251,7 +251,7 @@ def default_rng(seed: Any = None) -> Any:
         return seed
     if isinstance(seed, CounterBits):
         return CounterGenerator(seed)
-    if isinstance(seed, ndarray):
+    if isinstance(seed, Ours):
         seed = host_view(seed)
     if runtime.world is None or seed is not None:
         made = _generator(np.random.default_rng(seed).bit_generator)
@@ -263,7 +263,7 @@ def default_rng(seed: Any = None) -> Any:
 
 def shuffle(x: Any) -> None:
     """Permute an array in place along its first axis, with the global stream."""
-    if not isinstance(x, ndarray):
+    if not isinstance(x, Ours):
         np.random.shuffle(x)  # noqa: NPY002
         return
     if runtime.world is not None:

@@ -41,8 +41,40 @@ def test_the_warning_names_the_function_and_the_users_line() -> None:
     assert str(caught[0].message) == WARNING.format(name="lib.scimath.sqrt")
 
 
+def test_what_is_numpys_anyway_does_not_warn() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.char.upper(np.array(["a"])).tolist() == ["A"]
+        assert np.emath.sqrt(-1) == 1j
+        assert np.ma.masked_array([1, 2], [0, 1]).sum() == 1
+        for ours in (np.array([-1.0]), [[np.array([-1.0])]]):
+            with pytest.raises(RuntimeWarning, match="scimath"):
+                np.emath.sqrt(ours)
+
+
+def test_floating_point_warnings_name_the_users_line() -> None:
+    code = """import cupynumeric as np
+m, out = np.ones((100, 8)), np.zeros((100, 8))
+for i in range(100):
+    out[i] = np.log(m[i] - 2)
+for i in range(100):
+    out[i] = m[i] / (m[i] - 1)
+np.array([]).mean()
+"""
+    told = [line for line in run(code, PYTHONWARNINGS="").stderr.splitlines() if "Warning" in line]
+    assert told == [
+        "<string>:4: RuntimeWarning: invalid value encountered in log",
+        "<string>:6: RuntimeWarning: divide by zero encountered in divide",
+        "<string>:7: RuntimeWarning: Mean of empty slice.",
+    ]
+    errors = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False
+    )
+    assert errors.stderr.endswith("RuntimeWarning: invalid value encountered in log\n")
+
+
 def test_stack_traces_on_request() -> None:
-    code = "import cupynumeric as np\ndef inner(): np.emath.sqrt(-1)\ninner()"
+    code = "import cupynumeric as np\ndef inner(): np.emath.sqrt(np.array([-1]))\ninner()"
     done = run(code, CUPYNUMERIC_FALLBACK_STACKTRACE="1")
     assert "has not implemented numpy.lib.scimath.sqrt" in done.stderr
     assert "in inner" in done.stderr
