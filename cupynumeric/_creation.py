@@ -6,11 +6,12 @@ Dtypes that graphs cannot hold (strings, objects, datetimes, long doubles, struc
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from cupynumeric import _instant
 from cupynumeric._array import Ours, ndarray, wrap
 from cupynumeric._convert import (
     Foreign,
@@ -23,8 +24,9 @@ from cupynumeric._convert import (
     lift,
     to_numpy_tree,
 )
+from cupynumeric._instant import Instant
 from cupynumeric._shape import cast, contiguity, fresh_copy, is_fortran, order_of, permuted, strides_of
-from legate_jit import locking, runtime
+from legate_jit import locking, runtime, tiers
 from legate_jit.bodies import active, running
 from legate_jit.ir import dtypes, infer
 from legate_jit.strides import memory_order
@@ -292,7 +294,18 @@ def _from_host(data: Any, dtype: Any, copy: Any, order: Any) -> Any:
         return permuted(from_numpy(host.T), range(host.ndim)[::-1])
     if isinstance(data, np.ndarray) or hasattr(data, "__array__") or hasattr(data, "__buffer__"):
         return from_numpy(host)
-    return adopt(host) if isinstance(data, (list, tuple)) else from_numpy(host)
+    if isinstance(data, (list, tuple)):
+        return _instant.made(host) if _of_numbers(data) and host.size <= FEW else adopt(host)
+    return from_numpy(host)
+
+
+#: elements up to which an array of numbers that were computed one by one is instant
+FEW = 64
+
+
+def _of_numbers(data: Sequence[Any]) -> bool:
+    """Whether the first of them is a scalar of NumPy's, as operations computed at once give them, see `_instant`."""
+    return bool(data) and isinstance(data[0], np.generic) and tiers.may_compute_at_once()
 
 
 def _produced(data: Any) -> Any:
@@ -307,6 +320,10 @@ def _produced(data: Any) -> Any:
 def _from_sequence(data: Any, dtype: Any, order: Any) -> Any:
     """A nested sequence in which arrays of ours occur: stacked lazily when they are all alike, else by NumPy."""
     first = data[0]
+    if first.__class__ is Instant and dtype is None and order_of(order) != "F":
+        done = _instant.computed(np.array, (data,), {})
+        if done is not None:
+            return done
     alike = isinstance(first, Ours) and all(
         isinstance(x, Ours) and x.shape == first.shape and x.dtype == first.dtype for x in data
     )

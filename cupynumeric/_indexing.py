@@ -153,6 +153,9 @@ def _picks_few(type_: ArrayType, key: ArrayType) -> bool:
 
 def getitem(array: ndarray, key: Any) -> Any:
     """`array[key]` for any key."""
+    if _seen and _seen.get(array._store.type, 0) > MANY_POSITIONS and _names_element(array, key):
+        found = _instant.element(array, key)
+        return _host_view(array)[key] if found is None else found
     if _walked and array._store.type in _walked:
         found = _instant.getitem(array, key)
         if found is not None:
@@ -228,10 +231,10 @@ def _walks(array: ndarray) -> bool:
 
 def setitem(array: ndarray, key: Any, item: Any) -> None:
     """`array[key] = item` for any key."""
-    if _walked and array._store.type in _walked and _instant.setitem(array, key, item):
-        return
     if _seen and _walks(array) and is_scalar(item) and _names_element(array, key):
         _write_element(array, key, item)
+        return
+    if _walked and array._store.type in _walked and _instant.setitem(array, key, item):
         return
     if _array.refuses_writes(array):
         raise ValueError("assignment destination is read-only")
@@ -255,6 +258,8 @@ def setitem(array: ndarray, key: Any, item: Any) -> None:
 
 def _write_element(array: ndarray, key: Any, item: Any) -> None:
     """Write one element in memory."""
+    if not _array.refuses_writes(array) and _instant.write_element(array, key, item):
+        return
     from cupynumeric._advanced import mutate
 
     mutate(array, lambda target: target.__setitem__(key, item))

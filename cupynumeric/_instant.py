@@ -402,6 +402,11 @@ def setitem(array: ndarray, key: Any, item: Any) -> bool:
     return _written_through(array, key, item)
 
 
+def write_element(array: ndarray, key: Any, item: Any) -> bool:
+    """Write a scalar in the array's memory; False if that cannot be looked at."""
+    return _written_through(array, key, item)
+
+
 def _written_through(array: ndarray, key: Any, item: Any) -> bool:
     if host_of(item) is None:
         return False
@@ -506,6 +511,42 @@ def apply(function: np.ufunc, args: tuple[Any, ...]) -> Any:
         return made(function(*hosts))
     except TypeError:  # a loop that we have beyond NumPy's, or an error that the recording path words
         return None
+
+
+def computed(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """NumPy's `function` on arguments of which one is instant and all are small; None if it should be recorded."""
+    found: list[Instant] = []
+    try:
+        hosts = [_argument(x, found) for x in args]
+        named = {name: _argument(x, found) for name, x in kwargs.items()}
+    except _Recorded:
+        return None
+    if not found or "out" in named:
+        return None
+    done = function(*hosts, **named)
+    several = done if done.__class__ is tuple or done.__class__ is list else (done,)
+    for x in several:
+        if x.__class__ is _numpy_array and x.base is not None:
+            return None  # perhaps a view of an argument
+    return made(done) if several is not done else done.__class__(map(made, done))
+
+
+class _Recorded(Exception):
+    """An argument that is not small, or foreign."""
+
+
+def _argument(x: Any, found: list[Instant]) -> Any:
+    cls = x.__class__
+    if cls is tuple or cls is list:
+        return cls([_argument(e, found) for e in x])
+    if x is None or cls is str or cls is type:
+        return x
+    host = host_of(x)
+    if host is None:
+        raise _Recorded
+    if cls is Instant:
+        found.append(x)
+    return host
 
 
 def at_once(sig: Signature, *operands: Any) -> Any:

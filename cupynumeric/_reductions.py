@@ -15,6 +15,7 @@ from cupynumeric import _elementwise, _reduce, _ufunc
 from cupynumeric._array import Ours, ndarray, result, value
 from cupynumeric._calls import cast, deliver, lift, on_host
 from cupynumeric._indexing import reshaped
+from cupynumeric._instant import Instant
 from cupynumeric._reduce import NO_VALUE
 from legate_jit.ir import dtypes, index, infer
 from legate_jit.ir.ops import OPS
@@ -56,6 +57,8 @@ def _reduction(
     where: Any,
 ) -> Any:
     """Op `name` over an array-like; what graphs do not hold goes to the NumPy function."""
+    if a.__class__ is Instant and (out, initial, where) == (None, NO_VALUE, NO_VALUE):
+        return getattr(a, name)(axis=axis, dtype=dtype, keepdims=keepdims)
     x = a if a.__class__ is ndarray else lift(a)
     if x.__class__ is ndarray and (out is None or isinstance(out, Ours)):
         try:

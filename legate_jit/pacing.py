@@ -10,6 +10,9 @@ from typing import Any, Protocol
 
 from legate_jit import tracing
 from legate_jit.ir.node import Signature
+from legate_jit.ir.ops import OPS
+
+_BUFFER = OPS["buffer"]
 
 #: elements a window inside a loop should compute before it is worth a flush
 LOOP_WORK = 8_000_000
@@ -17,6 +20,9 @@ LOOP_WORK = 8_000_000
 WINDOW_BYTES = 1 << 30
 #: values a window may hold before it is flushed by itself
 WINDOW_VALUES = 600
+#: instructions that tell what a program is about, elements of tiny arrays, and how many instructions result in one number where
+#: a program computes with numbers
+RECENT, TINY, NUMBERS = 128, 64, 32
 
 
 class Full(Protocol):
@@ -74,6 +80,12 @@ class Pace:
         trace = self.trace
         self.goal = 0 if trace is None else trace.period * self.iterations
         w.limit = WINDOW_VALUES if trace is None else self.goal - 2
+
+
+def numbers(code: list[Any]) -> list[Signature]:
+    """The last instructions of a tape if many of them compute one number, else none."""
+    recent = [sig for sig in code if sig.__class__ is Signature and sig.op is not _BUFFER][-RECENT:]
+    return recent if sum(not sig.type.shape for sig in recent) >= NUMBERS else []
 
 
 def _iterations(code: list[Any], trace: tracing.Trace) -> int:

@@ -520,9 +520,24 @@ def fresh(type_: ArrayType) -> tuple[Store, np.ndarray]:
 
 def full() -> None:
     """The window holds as much as it may: run it, at a loop boundary if the program is in a loop."""
-    if _pace.ends(window):
+    searching = _pace.trace is None
+    if searching and _computes_at_once_from_here(window.code):
+        flush()
+        _pace.begin(window)
+    elif _pace.ends(window):
         flush(None, True)
         _pace.begin(window)
+
+
+def _computes_at_once_from_here(code: list[Any]) -> bool:
+    """Whether the program computes with elements of tiny arrays, as a solver of a few differential equations does, and its
+    operations are from now on carried out when they are called."""
+    recent = pacing.numbers(code)
+    if not recent:
+        return False
+    from legate_jit import tiers
+
+    return tiers.compute_at_once(recent, pacing.TINY)
 
 
 def fence() -> None:

@@ -60,21 +60,30 @@ def may_compute_at_once() -> bool:
     return policy.target == "cpu" and policy.interpret_runs > 0 and getattr(runtime, "world", None) is None
 
 
-def compute_at_once(signatures: Sequence[Signature], most: int) -> None:
-    """Have the elements, elementwise operations and reductions of a window computed when they are called, if all are small."""
+def compute_at_once(signatures: Sequence[Signature], most: int) -> bool:
+    """Have the elements, elementwise operations and reductions of a window computed when they are called, if all are small.
+
+    Returns whether some were not so before.
+    """
     if not may_compute_at_once():
-        return
+        return False
     done = [sig for sig in signatures if sig.op.kind is not Kind.BUFFER]
     if all(
         t.size <= most
         for sig in done
         for t in (sig.type, *(sig.types if sig.op.kind is not Kind.MOVE else ()))
     ):
-        for sig in done:
-            sig.at_once = sig.op.kind in (Kind.MAP, Kind.REDUCE) or (
-                sig.op.kind is Kind.MOVE and not sig.type.shape
-            )
-        _at_once.extend(done)
+        fresh = [sig for sig in done if not sig.at_once and _is_short(sig)]
+        for sig in fresh:
+            sig.at_once = True
+        _at_once.extend(fresh)
+        return bool(fresh)
+    return False
+
+
+def _is_short(sig: Signature) -> bool:
+    """Whether faces compute such an instruction by themselves."""
+    return sig.op.kind in (Kind.MAP, Kind.REDUCE) or (sig.op.kind is Kind.MOVE and not sig.type.shape)
 
 
 _at_once: list[Signature] = []
