@@ -8,6 +8,8 @@ array is made of turns it into one. The choice depends on the program alone. Kno
 
 from __future__ import annotations
 
+import functools
+import inspect
 import math
 from collections.abc import Callable
 from sys import getrefcount
@@ -515,13 +517,14 @@ def apply(function: np.ufunc, args: tuple[Any, ...]) -> Any:
 
 def computed(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """NumPy's `function` on arguments of which one is instant and all are small; None if it should be recorded."""
-    found: list[Instant] = []
-    try:
-        hosts = [_argument(x, found) for x in args]
-        named = {name: _argument(x, found) for name, x in kwargs.items()}
-    except _Recorded:
+    if not (_mentioned(args) or _mentioned(tuple(kwargs.values()))):
         return None
-    if not found or "out" in named:
+    if not _WRITES.isdisjoint(kwargs) or len(args) > _writes_at(function):
+        return None
+    try:
+        hosts = [_argument(x) for x in args]
+        named = {name: _argument(x) for name, x in kwargs.items()}
+    except _Recorded:
         return None
     done = function(*hosts, **named)
     several = done if done.__class__ is tuple or done.__class__ is list else (done,)
@@ -531,21 +534,42 @@ def computed(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[s
     return made(done) if several is not done else done.__class__(map(made, done))
 
 
+#: parameters of NumPy's functions that have them write to an argument
+_WRITES = frozenset(("out", "copy", "overwrite_input"))
+
+
+@functools.cache
+def _writes_at(function: Callable[..., Any]) -> float:
+    """The position of the first parameter that has the function write to an argument."""
+    try:
+        names = list(inspect.signature(function).parameters)
+    except ValueError:
+        return 2  # `dot(a, b, out)` of releases that do not say
+    return min([k for k, name in enumerate(names) if name in _WRITES], default=math.inf)
+
+
 class _Recorded(Exception):
     """An argument that is not small, or foreign."""
 
 
-def _argument(x: Any, found: list[Instant]) -> Any:
+def _mentioned(args: Any) -> bool:
+    """Whether an instant array is among these, or in a sequence among them."""
+    for x in args:
+        cls = x.__class__
+        if cls is Instant or ((cls is tuple or cls is list) and len(x) <= AMONG and _mentioned(x)):
+            return True
+    return False
+
+
+def _argument(x: Any) -> Any:
     cls = x.__class__
     if cls is tuple or cls is list:
-        return cls([_argument(e, found) for e in x])
+        return cls([_argument(e) for e in x])
     if x is None or cls is str or cls is type:
         return x
     host = host_of(x)
     if host is None:
         raise _Recorded
-    if cls is Instant:
-        found.append(x)
     return host
 
 

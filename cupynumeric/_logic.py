@@ -11,7 +11,7 @@ import numpy as np
 
 from cupynumeric import _elementwise, _reductions, _ufunc
 from cupynumeric._array import SCALAR, Ours, ndarray
-from cupynumeric._calls import cast, deliver, lift, lift_all, on_host
+from cupynumeric._calls import cast, deliver, lift, lift_all, on_host, scalar
 from cupynumeric._convert import to_numpy_tree
 from cupynumeric._reduce import NO_VALUE
 from legate_jit.ir import dtypes
@@ -209,13 +209,13 @@ def nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, ne
     if a.__class__ is not ndarray or not _tolerance_like(nan, posinf, neginf):
         return on_host(np.nan_to_num, a, copy, nan, posinf, neginf)
     if a.dtype.kind not in "fc":
-        return a.copy() if copy else a
+        return scalar(a.copy()) if copy else a
     if a.dtype.kind == "c":
         parts = (_elementwise.call(OPS[p], (a,)) for p in ("real", "imag"))
         done = _elementwise.call(OPS["complex"], tuple(_finite(p, nan, posinf, neginf) for p in parts))
     else:
         done = _finite(a, nan, posinf, neginf)
-    return done if copy or not isinstance(x, Ours) else deliver(done, x)
+    return scalar(done) if copy or not isinstance(x, Ours) else deliver(done, x)
 
 
 def _tolerance_like(*xs: Any) -> bool:

@@ -58,7 +58,10 @@ def _reduction(
 ) -> Any:
     """Op `name` over an array-like; what graphs do not hold goes to the NumPy function."""
     if a.__class__ is Instant and (out, initial, where) == (None, NO_VALUE, NO_VALUE):
-        return getattr(a, name)(axis=axis, dtype=dtype, keepdims=keepdims)
+        options = {} if dtype is None else {"dtype": dtype}
+        return getattr(a, name)(
+            axis=axis, **options, **({} if keepdims is NO_VALUE else {"keepdims": keepdims})
+        )
     x = a if a.__class__ is ndarray else lift(a)
     if x.__class__ is ndarray and (out is None or isinstance(out, Ours)):
         try:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy
 
 import cupynumeric
+from cupynumeric._array import Ours
 
 
 def outcome(source: str, np: Any, names: dict[str, Any]) -> Any:
@@ -32,7 +33,7 @@ def outcome(source: str, np: Any, names: dict[str, Any]) -> Any:
 
 def settled(x: Any) -> Any:
     """x with our arrays as NumPy's."""
-    if isinstance(x, cupynumeric.ndarray):
+    if isinstance(x, Ours):
         return numpy.asarray(x)
     if isinstance(x, (tuple, list)):
         return [settled(e) for e in x]

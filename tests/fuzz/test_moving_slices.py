@@ -75,6 +75,28 @@ class Loop:
             return f"{r.choice(self.temporaries)} += {self.operand()}"
         if self.temporaries and chance < 0.84:
             return f"{r.choice(self.temporaries)}[{r.choice(['0', '1:', '...', '-1'])}] = {self.operand()}"
+        if chance < 0.88:
+            x, y = self.view(), self.view()
+            whole = r.choice("abc")
+            return self.named(
+                r.choice(
+                    [
+                        f"bounded(np.outer({x}, {y}))",
+                        f"np.stack([{x}, {x}])",
+                        f"np.concatenate([{whole}[i], {whole}[i - 1] + 1])",
+                        f"np.array([{whole}[i - 1], {whole}[i]])",
+                        f"np.diff({x})",
+                        f"np.diag({x})",
+                        f"bounded(np.sum({x}, axis=-1, keepdims=True))",
+                        f"np.max({x}, keepdims=True)",
+                        f"np.pad({x}, 1)",
+                        f"np.nan_to_num({x})",
+                        f"np.append({x}, 3)",
+                        f"bounded(np.dot({whole}[i], {y}))",
+                        f"np.array([{whole}[i, 0], 2, {whole}[0, 0]])",
+                    ]
+                )
+            )
         if chance < 0.93:
             wanted = r.choice(["sum()", "max()", "min()", "copy()", "mean()", "T", "reshape(-1)"])
             return r.choice(

@@ -17,6 +17,7 @@ import pytest
 
 import cupynumeric
 import legate
+from cupynumeric._array import Ours
 from legate_jit import ranks, runtime
 from legate_jit.ir import choose, layout, passes
 from legate_jit.ir.build import CallSpec
@@ -142,7 +143,7 @@ def look(seen: Seen, source: str, names: dict[str, Any]) -> Row:
     """Evaluate an expression and say what happened."""
     legate.fence()
     runtime._plans.clear()
-    stores = [x._store for x in names.values() if isinstance(x, cupynumeric.ndarray)]
+    stores = [x._store for x in names.values() if isinstance(x, Ours)]
     buffers = [s.buffer for s in stores]
     given = {id(s) for s in stores} | {id(s.buffer) for s in stores}
     seen.__init__()  # type: ignore[misc]
@@ -166,7 +167,7 @@ def look(seen: Seen, source: str, names: dict[str, Any]) -> Row:
 
 def _arrays(x: Any) -> Iterator[Any]:
     """The arrays of ours in a result."""
-    if isinstance(x, cupynumeric.ndarray):
+    if isinstance(x, Ours):
         yield x
     elif isinstance(x, (tuple, list)):
         for each in x:
