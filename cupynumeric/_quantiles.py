@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from cupynumeric import _reduce, _reductions, _ufunc
-from cupynumeric._array import ndarray
+from cupynumeric._array import Ours, ndarray
 from cupynumeric._calls import hosted, lazy, wrapped
 from cupynumeric._convert import host_view, to_numpy_tree
 from legate_jit import runtime, together
