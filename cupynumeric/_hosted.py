@@ -13,6 +13,7 @@ import numpy as np
 
 from cupynumeric import _composed
 from cupynumeric._advanced import over_ranks
+from cupynumeric._array import Ours
 from cupynumeric._composed import over_parts
 from cupynumeric._convert import hosted, lift, to_numpy_tree
 

@@ -160,8 +160,6 @@ def getitem(array: ndarray, key: Any) -> Any:
         found = _instant.getitem(array, key)
         if found is not None:
             return found
-    if _seen and _seen.get(array._store.type, 0) > MANY_POSITIONS and _names_element(array, key):
-        return _host_view(array)[key]
     if (
         key.__class__ is ndarray
         and _picks_few(array._type, key._type)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from cupynumeric import _composed, _elementwise, _reductions, _ufunc
-from cupynumeric._array import ndarray
+from cupynumeric._array import Ours, ndarray
 from cupynumeric._calls import cast, hosted, lazy, lift, lift_all, on_host
 from cupynumeric._composed import over_parts
 from cupynumeric._convert import host_view

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from cupynumeric import _composed, _products, _quantiles, _reduce, _reductions, _together, _ufunc
-from cupynumeric._array import ndarray
+from cupynumeric._array import Ours, ndarray
 from cupynumeric._calls import cast, hosted, lazy, lift, on_host, wrapped
 from cupynumeric._composed import over_parts
 from cupynumeric._convert import host_view, to_numpy_tree

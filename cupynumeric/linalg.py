@@ -21,7 +21,7 @@ from cupynumeric import (
     _reductions,
     _ufunc,
 )
-from cupynumeric._array import ndarray
+from cupynumeric._array import Ours, ndarray
 from cupynumeric._calls import cast, deliver, hosted, lift, lift_all, on_host, wrapped
 from cupynumeric._convert import host_view
 from cupynumeric._replay import replayed
