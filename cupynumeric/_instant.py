@@ -35,6 +35,7 @@ OFTEN, AMONG = 6, 64
 #: of results, which have memory of their own
 _OWN = Ground(np.empty(0), Habit())
 _numpy_array = np.ndarray
+_window = runtime.window
 _PLAIN = frozenset((int, slice, type(None), type(Ellipsis)))
 _GROUNDED = ground.GROUNDED
 
@@ -224,7 +225,8 @@ def _written(array: Instant) -> Any:
 
 
 def host_of(x: Any) -> Any:
-    """A small operand for NumPy: host view or scalar. None for what is large, foreign or not settled by itself."""
+    """A small operand for NumPy: host view or scalar. None for what is large, foreign, waiting with much else, or not settled by
+    itself."""
     cls = x.__class__
     if cls is Instant:
         return x._host if x._ground.valid else _refreshed(x)
@@ -234,7 +236,13 @@ def host_of(x: Any) -> Any:
         if x._type.size > LARGEST:
             return None
         store = x._store
-        found = store.ground if store.__class__ is Grounded else ground.of(store)
+        found: Ground | None
+        if store.__class__ is Grounded:
+            found = store.ground
+        elif store.value is not None and _window.n > runtime.SHORT:
+            return None  # much is waiting with it, which should stay together
+        else:
+            found = ground.of(store)
         if found is None:
             return None
         return found.array if x._lens is None else _through(found, x)

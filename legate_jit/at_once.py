@@ -58,7 +58,7 @@ def call(sig: Signature, operands: Sequence[np.ndarray]) -> Store:
     store, out = runtime.fresh(sig.type)
     spec: Any = sig.arg
     if spec.__class__ is CallSpec:
-        library.call(spec.name, operands, (out,), dict(spec.options))
+        library.TABLE[spec.name](operands, (out,), dict(spec.options))
     else:
-        library.call(sig.op.name, operands, (out,), {"arg": spec})
+        library.TABLE[sig.op.name](operands, (out,), {"arg": spec})
     return store

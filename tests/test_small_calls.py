@@ -185,3 +185,19 @@ def test_brief_windows_that_come_all_the_same_are_compiled() -> None:
         x += 1.0  # in place: recorded
         legate.fence()
     assert tiers.counters.promoted == promoted + 1
+
+
+def test_results_computed_at_once_do_not_cut_long_windows() -> None:
+    x, y = there(100), there(100)
+    done = fenced(lambda: x + y, 10)
+    assert done.__class__ is not np.ndarray
+    u = x * 1.0
+    for k in range(12):
+        u = u * 1.5 + float(k)
+    flushes = runtime.counters.flushes
+    z = u + done
+    assert runtime.counters.flushes == flushes
+    expected = numpy.array(x)
+    for k in range(12):
+        expected = expected * 1.5 + k
+    numpy.testing.assert_allclose(numpy.asarray(z), expected + numpy.array(x) + numpy.array(y), rtol=1e-13)
