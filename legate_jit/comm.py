@@ -98,8 +98,8 @@ class Comm:
         self.deadline: float | None = None
         #: called before arrays are exchanged, with what for (or nothing): here the ranks may agree that they all do so
         self.meeting: Callable[..., None] | None = None
-        #: messages under way that need tending while the rank waits for something else
-        self.tended = 0
+        #: prepared messages under way that need tending while the rank waits for something else
+        self.tended: list[Any] = []
         self._tree = Tree(size)
         self._tags = 0
         self._exchanges: dict[Hashable, Exchange] = {}
@@ -138,7 +138,7 @@ class Comm:
         return False
 
     def tend(self) -> None:
-        """See to messages that are under way."""
+        """See to the messages that need it."""
 
     #: largest tag
     last_tag = (1 << 15) - 1

@@ -86,8 +86,9 @@ class MpiComm(Comm):
         return not isinstance(message, Sent | Expected)
 
     def tend(self) -> None:
-        """MPI_Iprobe: MPI moves messages when it is called."""
-        self.mpi.Iprobe(MPI.ANY_SOURCE, MPI.ANY_TAG)
+        """MPI_Test: messages move when MPI is asked for them."""
+        for message in self.tended:
+            message.Test()
 
     def abort(self, code: int) -> None:
         """MPI_Abort of all processes. May return before they have ended, this one included."""

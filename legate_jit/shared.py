@@ -167,6 +167,7 @@ class _Line:
             threads.call_kernel(end.handle, head.nbytes, 0, end.block, head.address)
             if done[0] <= head.number:
                 if not wait:
+                    self.comm.tend()
                     return False
                 end.wait(self.comm, self.peer, looks)
                 looks += 1

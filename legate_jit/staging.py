@@ -92,7 +92,8 @@ class Staged:
             )
             for peer, parts in sorted(arriving.items())
         ]
-        self._tended = sum(comm.is_tended(m.prepared) for m in (*self._sends, *self._receives))
+        every = [m.prepared for m in (*self._sends, *self._receives)]
+        self._tended = [m for m in every if comm.is_tended(m)]
         self._from: dict[int, tuple[list[Pair], np.ndarray]] = {}
         self._into: list[dict[tuple[int, int], list[Pair]]] = [{} for _ in patterns]
         self._sending: list[tuple[Request, int]] = []
@@ -122,7 +123,8 @@ class Staged:
             found = self._look_from(address)
         pairs, self._array = found
         self._at, self.left = address, finishes
-        comm.tended += self._tended
+        if self._tended:
+            comm.tended += self._tended
         self._receiving = [(comm.begin(m.prepared), m.peer) for m in self._receives]
         for to, part in pairs:
             to[...] = part
@@ -145,7 +147,8 @@ class Staged:
             while self._sending:
                 comm.wait_one(*self._sending[-1])
                 self._sending.pop()
-            comm.tended -= self._tended
+            for message in self._tended:
+                comm.tended.remove(message)
         self.left -= 1
 
     def _look_from(self, address: int) -> tuple[list[Pair], np.ndarray]:

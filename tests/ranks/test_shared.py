@@ -164,7 +164,7 @@ def test_kinds_of_messages_do_not_meet() -> None:
         for turn in range(40):
             small.start(0, turn)
             large.start(0, turn)
-            assert comm.tended == 2
+            assert len(comm.tended) == 2
             total = comm.combine(np.array([comm.rank, turn]), np.add)
             assert total.tolist() == [3, 3 * turn]
             small.start(1, turn)
@@ -178,7 +178,7 @@ def test_kinds_of_messages_do_not_meet() -> None:
             for k in rng.permutation(2):
                 large.finish(k, turn)
                 small.finish(k, turn)
-            assert comm.tended == 0
+            assert not comm.tended
 
     on_ranks(3, program)
 
@@ -197,6 +197,27 @@ def test_an_agreement_comes_before_what_only_some_have_begun() -> None:
             if not early:
                 shift.start(0, turn)
             shift.finish(0, turn)
+
+    on_ranks(2, program)
+
+
+def test_sleepers_are_woken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By messages, and by slots that become free, where ranks sleep at once and nothing else wakes them."""
+    for name in ("_PATIENCE", "_CROWDED"):
+        monkeypatch.setattr(shared, name, (0, 0))
+    monkeypatch.setattr(shared, "_LONG", 3600 * 10**9)
+
+    def program(comm: SharedComm) -> None:
+        shift = Shift(comm, 4, SLOTS + 1)
+        for turn in range(20):
+            if comm.rank == turn % 2:
+                time.sleep(0.01)
+            for k in range(SLOTS + 1):
+                shift.start(k, turn)
+            if comm.rank != turn % 2:
+                time.sleep(0.01)
+            for k in range(SLOTS + 1):
+                shift.finish(k, turn)
 
     on_ranks(2, program)
 
@@ -359,13 +380,58 @@ def test_processes(ranks: int) -> None:
     assert _sweeps(ranks, LEGATE_JIT_SHARED_BYTES="0") == [total, "False", "mpi4py.MPI"]
 
 
-def test_two_nodes() -> None:
-    """Neighbors of other nodes by messages: ranks 0 and 2 are a node here, 1 and 3 another one."""
+def _needs_mpich() -> None:
     if "Open" in succeeds("from mpi4py import MPI; print(MPI.Get_library_version())"):
         pytest.skip("only MPICH takes one machine for two nodes")
+
+
+def test_two_nodes() -> None:
+    """Neighbors of other nodes by messages: ranks 0 and 2 are a node here, 1 and 3 another one."""
+    _needs_mpich()
     total, mapped, *how = _sweeps(4, MPIR_CVAR_ODD_EVEN_CLIQUES="1")
     assert (mapped, how) == ("True", ["mpi4py.MPI", "2"])
     assert total == _sweeps(4)[0]
+
+
+_LATE = """
+    import numpy as np
+    import cupynumeric
+    from legate_jit import runtime
+    from legate_jit.exchange import Listed
+    from legate_jit.staging import Staged, contiguous
+    comm, n = runtime.world.comm, 1 << 18
+
+    def passed(n, source, target):
+        boxes = [((0, n if k == source else 0),) for k in range(4)]
+        wanted = [((0, n if k == target else 0),) for k in range(4)]
+        return Staged(comm, np.dtype("i8"), contiguous((n if comm.rank == source else 0,), 8), [Listed.of(boxes, wanted)])
+
+    large, small = passed(n, 0, 1), passed(3, 2, 0)
+    given, found = np.arange(n), np.zeros(n, np.int64)
+    word = np.zeros(8, np.uint8)
+    large.start(given.ctypes.data, 1)
+    if comm.rank == 1:
+        large.finish(0, found.ctypes.data)
+        assert (found == given).all()
+        comm.wait(comm.send(word, 2, 99), 2)
+    if comm.rank == 2:
+        comm.wait(comm.receive(word, 1, 99), 1)
+    small.start(given.ctypes.data, 1)
+    small.finish(0, found.ctypes.data)
+    if comm.rank != 1:
+        large.finish(0, found.ctypes.data)
+    if comm.rank == 0:
+        ways = [type(s._sends[0].prepared).__module__ for s in (large,)]
+        ways += [type(s._receives[0].prepared).__module__ for s in (small,)]
+        print(*ways)
+"""
+
+
+def test_messages_of_mpi_go_on_while_a_rank_waits_for_shared_memory() -> None:
+    """Rank 0 waits for 2, of its node, which waits for 1, of another node, which waits for a large message of 0."""
+    _needs_mpich()
+    nodes = {"MPIR_CVAR_ODD_EVEN_CLIQUES": "1", "UCX_TLS": "tcp,self"}
+    assert succeeds(_LATE, 4, **nodes).split() == ["mpi4py.MPI", "legate_jit.shared"]
 
 
 def test_a_rank_without_memory_to_share() -> None:
