@@ -307,8 +307,11 @@ def _check_program(config: Config) -> None:
             raise UsageError(f"no module named {config.module!r}", 1)
     elif config.code is None:
         path = config.program[0]
+        inside = os.path.join(path, "__main__.py")
+        if os.path.isdir(path) and not os.path.exists(inside):
+            raise UsageError(f"can't find '__main__.py' in the folder {path!r}", 1)
         try:
-            with open(path if not os.path.isdir(path) else os.path.join(path, "__main__.py"), "rb"):
+            with open(inside if os.path.isdir(path) else path, "rb"):
                 pass
         except OSError as error:
             raise UsageError(f"can't open file {path!r}: {error.strerror}") from None

@@ -7,6 +7,7 @@ module adds those that only a command can obey. Starts nothing.
 from __future__ import annotations
 
 import argparse
+import difflib
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -315,7 +316,13 @@ def _operand(word: str, rest: Sequence[str]) -> list[str]:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise UsageError(message)
+        raise UsageError(message + self._meant(message))
+
+    def _meant(self, message: str) -> str:
+        """The flag that is like one that does not exist, if there is one."""
+        unknown = message.removeprefix("unrecognized arguments: ").split()[0].partition("=")[0]
+        like = difflib.get_close_matches(unknown, self._option_string_actions, n=1)
+        return f" (did you mean {like[0]}?)" if like and message.startswith("unrecognized") else ""
 
 
 def _number(text: str) -> int:

@@ -114,6 +114,7 @@ def test_dumps_for_other_targets(script: str, target: str) -> None:
         (["--debug", "7", "x.py"], "--debug=7: must be one of"),
         (["--dump-ir=graph,nonsense", "x.py"], "no stage 'nonsense'"),
         (["nowhere.py"], "can't open file 'nowhere.py': No such file or directory"),
+        (["--dumpir", "program.py"], "unrecognized arguments: --dumpir (did you mean --dump-ir?)"),
         (["-m"], "-m needs an argument"),
         (["--dump-file=/nowhere/x", "x.py"], "--dump-file=/nowhere/x"),
     ],

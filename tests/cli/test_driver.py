@@ -142,7 +142,7 @@ def test_what_else_the_program_sees(tmp_path: Path) -> None:
     ("line", "message"),
     [
         ("--frobnicate prog.py", "unrecognized arguments: --frobnicate"),
-        ("--verb prog.py", "unrecognized arguments: --verb"),
+        ("--verb prog.py", r"unrecognized arguments: --verb \(did you mean --verbose\?\)"),
         ("--nodes 0 prog.py", "--nodes: must be a positive number, not '0'"),
         ("--nodes", "--nodes needs an argument"),
         ("--launcher ssh prog.py", "--launcher: invalid choice: 'ssh'"),
