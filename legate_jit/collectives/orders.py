@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from legate_jit.collectives import implementation, searching, sorting
+from legate_jit.collectives import implementation, pivots, searching, sorting
 from legate_jit.comm import Comm
 from legate_jit.ir.exchanges import Collective
 
@@ -37,6 +37,30 @@ def _sort(comm: Comm, parts: Sequence[np.ndarray], outs: Sequence[np.ndarray], w
 @implementation("argsort")
 def _argsort(comm: Comm, parts: Sequence[np.ndarray], outs: Sequence[np.ndarray], what: Collective) -> None:
     _by_lines(sorting.argsort, comm, parts[0], outs[0], _axis_of(what))
+
+
+@implementation("partition")
+def _partition(comm: Comm, parts: Sequence[np.ndarray], outs: Sequence[np.ndarray], what: Collective) -> None:
+    _around(pivots.partition, comm, parts, outs, what)
+
+
+@implementation("argpartition")
+def _argpartition(
+    comm: Comm, parts: Sequence[np.ndarray], outs: Sequence[np.ndarray], what: Collective
+) -> None:
+    _around(pivots.argpartition, comm, parts, outs, what)
+
+
+def _around(
+    algorithm: Callable[[Comm, np.ndarray, Sequence[int]], np.ndarray],
+    comm: Comm,
+    parts: Sequence[np.ndarray],
+    outs: Sequence[np.ndarray],
+    what: Collective,
+) -> None:
+    axis = _axis_of(what)
+    places = [k % what.result.shape[axis] for k in dict(what.options)["kth"]]
+    _by_lines(lambda comm, line: algorithm(comm, line, places), comm, parts[0], outs[0], axis)
 
 
 @implementation("count")

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from legate_jit.collectives import local
+from legate_jit.collectives import local, pivots
 from legate_jit.collectives.messages import all_to_all
 from legate_jit.collectives.splitting import splits
 from legate_jit.collectives.tiles import cut, edges, starts_of
@@ -29,6 +29,13 @@ def sort(comm: Comm, part: np.ndarray) -> np.ndarray:
 
 def standing(comm: Comm, part: np.ndarray, places: np.ndarray) -> np.ndarray:
     """The elements at `places` (int64, within the array) of the sorted array, on every rank; nothing else moves."""
+    if len(places) <= pivots.MOST and part.dtype.kind != "c":
+        found: list[pivots.Standing] = []
+        for place in places.tolist():
+            last = found[-1] if found else None
+            again = last is not None and last.before <= place < last.before + last.equal
+            found.append(last if again and last is not None else pivots.select(comm, part, place))
+        return np.array([each.value for each in found], part.dtype)
     return splits(comm, local.sorted_copy(part), places).values
 
 
