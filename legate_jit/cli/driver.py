@@ -18,6 +18,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -105,8 +106,8 @@ class LegateDriver:
         environment = self.environment
         if PROGRAM in environment:
             environment = {**environment, PROGRAM: _packed(sys.stdin.buffer.read())}
-        launches = self.launcher.kind != "none"
-        return _spawn(self.command, environment, self._needs_terminal, launches, TERMINAL in environment)
+        kind = self.launcher.kind
+        return _spawn(self.command, environment, self._needs_terminal, kind, TERMINAL in environment)
 
     @property
     def _needs_terminal(self) -> bool:
@@ -342,12 +343,12 @@ def _spawn(
     command: tuple[str, ...],
     environment: Mapping[str, str],
     needs_terminal: bool,
-    launches: bool,
+    launcher: str,
     typing: bool,
 ) -> int:
     """Run the command below this process until it ends, passing signals on.
 
-    launches: it is a launcher; typing: what is typed here goes to a console.
+    launcher: its kind, 'none' if it is the program; typing: what is typed here goes to a console.
     """
     own_session = not needs_terminal
     pipe = subprocess.PIPE if typing else None
@@ -366,7 +367,7 @@ def _spawn(
         except OSError as error:
             sys.stderr.write(f"legate: cannot run {command[0]!r}: {error.strerror}\n")
             return 127
-        pass_on(child, own_session, launches)
+        pass_on(child, own_session, launcher)
         if typing:
             terminal.converse(child)
         code = child.wait()
@@ -388,12 +389,11 @@ def _dying_with_parent() -> Callable[[], object] | None:
 @contextlib.contextmanager
 def _held_signals(
     signals: tuple[signal.Signals, ...],
-) -> Iterator[Callable[[subprocess.Popen[bytes], bool, bool], None]]:
+) -> Iterator[Callable[[subprocess.Popen[bytes], bool, str], None]]:
     """Signals sent to this process go to a child as soon as there is one: call what this yields with it.
 
-    In its own session it gets keys pressed in ours by us; otherwise from the terminal itself. If the child launches others, all
-    of its group gets them, as it would from a terminal: Intel MPI's launcher is a shell script that dies alone. A signal that
-    this process was told to ignore (`nohup`, a shell's background job) stays ignored.
+    In its own session it gets keys pressed in ours by us; otherwise from the terminal itself. A signal that this process was
+    told to ignore (`nohup`, a shell's background job) stays ignored.
     """
     # Not passed on by handlers: those run when the main thread next looks, and input() may sleep through a signal.
     receiver, sender = os.pipe()
@@ -401,15 +401,12 @@ def _held_signals(
     heeded = [number for number in signals if signal.getsignal(number) != signal.SIG_IGN]
     threads = []
 
-    def pass_on(child: subprocess.Popen[bytes], own_session: bool, launches: bool) -> None:
+    def pass_on(child: subprocess.Popen[bytes], own_session: bool, launcher: str) -> None:
         def run() -> None:
             while numbers := os.read(receiver, 64):
                 for number in numbers:
                     if number in heeded and (own_session or number not in (signal.SIGINT, signal.SIGQUIT)):
-                        if own_session and launches and child.poll() is None:
-                            os.killpg(child.pid, number)
-                        else:
-                            child.send_signal(number)
+                        _send(child, signal.Signals(number), launcher if own_session else "none")
 
         threads.append(threading.Thread(target=run, daemon=True))
         threads[0].start()
@@ -426,6 +423,22 @@ def _held_signals(
         for thread in threads:
             thread.join()
         os.close(receiver)
+
+
+def _send(child: subprocess.Popen[bytes], number: signal.Signals, launcher: str) -> None:
+    """Send a signal to a program, or to a launcher in its own session: there to all of its group, as terminals do, because
+    Intel MPI's is a shell script that dies alone."""
+    if launcher == "none":
+        child.send_signal(number)
+        return
+    times = (
+        2 if launcher == "srun" and number == signal.SIGINT else 1
+    )  # one interrupt has srun tell what it does
+    for again in range(times):
+        if again:
+            time.sleep(0.1)
+        if child.poll() is None:
+            os.killpg(child.pid, number)
 
 
 def _end_group(group: int) -> None:

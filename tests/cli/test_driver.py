@@ -285,7 +285,8 @@ def test_information() -> None:
 
 # ---- signals -----------------------------------------------------------------------------------------------------------
 
-# By os.write: a signal that comes while `print` still holds the stream cannot print.
+# By os.write: a signal that comes while `print` still holds the stream cannot print. In short sleeps: one that comes just before
+# a sleep begins is heeded after it.
 CATCHER = """\
 import os, signal, sys, time
 def caught(number, frame):
@@ -294,11 +295,14 @@ def caught(number, frame):
 for name in sys.argv[1:]:
     signal.signal(getattr(signal, name), caught)
 os.write(1, b'ready\\n')
-time.sleep(60)
+for _ in range(600):
+    time.sleep(0.1)
 """
 
 
-def started(*words: str, ignored: tuple[signal.Signals, ...] = ()) -> subprocess.Popen[str]:
+def started(
+    *words: str, ignored: tuple[signal.Signals, ...] = (), **environment: str
+) -> subprocess.Popen[str]:
     """A command whose program is ready for signals, with these ignored from its start, and no others."""
 
     def handlers() -> None:
@@ -306,7 +310,8 @@ def started(*words: str, ignored: tuple[signal.Signals, ...] = ()) -> subprocess
             signal.signal(number, signal.SIG_IGN if number in ignored else signal.SIG_DFL)
 
     process = subprocess.Popen(
-        [*LEGATE, *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=clean(),
+        [*LEGATE, *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        env=clean(**environment),
         preexec_fn=handlers,
     )  # fmt: skip
     assert process.stdout is not None
@@ -324,6 +329,29 @@ def test_signals_reach_the_program(tmp_path: Path, words: tuple[str, ...], name:
     out, _ = process.communicate(timeout=60)
     assert f"caught {name}\n" in out
     assert process.returncode == 40 + getattr(signal, name)
+
+
+_SRUN = """#!{python}
+import os, signal, time
+times = []
+signal.signal(signal.SIGINT, lambda *_: times.append(time.monotonic()))
+os.write(1, b"ready\\n")
+while len(times) < 2:
+    time.sleep(0.05)
+os._exit(9 if times[1] - times[0] < 1 else 1)
+"""
+
+
+def test_one_interrupt_ends_srun(tmp_path: Path) -> None:
+    """It wants two within a second; one only has it tell what it does."""
+    srun = tmp_path / "srun"
+    srun.write_text(_SRUN.replace("{python}", sys.executable))
+    srun.chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    process = started("--launcher", "srun", "--ranks-per-node", "2", write(tmp_path, CATCHER), PATH=path)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 9
 
 
 def test_nohup_is_respected(tmp_path: Path) -> None:
