@@ -220,3 +220,6 @@ def test_it_can_be_switched_off() -> None:
     )
     assert succeeds(program, LEGATE_JIT_OVERLAP="0") == "0\n"
     assert succeeds(program, LEGATE_JIT_OVERLAP=None) == "1\n"
+    for name, value in (("LEGATE_JIT_DEBUG", "1"), ("LEGATE_JIT_VIRTUAL_RANKS", "2")):
+        watched = run(program, **{name: value})  # times are true; ranks take the same steps
+        assert (watched.returncode, watched.stdout) == (0, "0\n"), watched.stderr
