@@ -281,7 +281,7 @@ class Node:
         segment = _Segment(limit)
         try:
             return segment, segment.make(ranks)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, OverflowError) as error:
             self.reason = f"no shared memory: {error}"
             return None, -1
 
@@ -289,7 +289,7 @@ class Node:
         segment = _Segment(place.size)
         try:
             segment.open(place.process, place.file, self._number[self._comm.rank])
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, OverflowError) as error:
             self.reason = f"no shared memory with rank {place.rank}: {error}"
             return None
         return segment

@@ -293,6 +293,17 @@ def test_none_is_wanted() -> None:
     assert on_ranks(3, program, lambda rank: LIMIT * (rank != 1)) == [([2], ""), ([], ""), ([0], "")]
 
 
+@pytest.mark.parametrize("limit", [1 << 46, 1 << 62])
+def test_more_than_can_be_mapped(limit: int) -> None:
+    def program(comm: SharedComm) -> tuple[list[int], str]:
+        shift = Shift(comm, 3, 1)
+        shift.start(0, 1)
+        shift.finish(0, 1)
+        return comm.node.reached, comm.node.reason[:16]
+
+    assert on_ranks(2, program, lambda rank: limit) == [([], "no shared memory")] * 2
+
+
 def test_no_memory_to_share_on_one_rank(monkeypatch: pytest.MonkeyPatch) -> None:
     """Then the messages of that rank go the other way; it says why."""
     real, refused = os.memfd_create, threading.local()
