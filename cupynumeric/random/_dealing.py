@@ -29,7 +29,7 @@ def dealt(source: Source, name: str, args: tuple[Any, ...], kwargs: dict[str, An
     """What a method of a generator gives, in parts; None for what is small, or no draw that parts can be made of."""
     if bodies.running() is not None:
         return None
-    if name in ("choice", "permutation"):
+    if name in ("choice", "multivariate_normal", "permutation"):
         from cupynumeric.random import _orders
 
         found: ndarray | None = _orders.attempt(source, name, args, kwargs)

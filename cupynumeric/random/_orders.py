@@ -1,7 +1,7 @@
-"""Permutations and choices over several ranks: NumPy's order, which every rank knows, and elements that go where it says.
+"""Permutations, choices and vectors over several ranks: what NumPy computes of draws.
 
-An order depends on the number of elements alone, so that it is drawn without them. Every function gives None for what is whole
-or small: then NumPy's method gets whole arrays. Called only where there are ranks.
+An order depends on the number of elements alone: it is drawn without them, every rank knows it, and they go where it says. Every
+function gives None for what is whole or small: then NumPy's method gets whole arrays. Called only where there are ranks.
 """
 
 from __future__ import annotations
@@ -31,8 +31,10 @@ __all__ = ["NAMES", "attempt", "shuffle"]
 def attempt(source: Source, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """What a method of `NAMES` gives; None where NumPy should do it."""
     function = NAMES[name]
-    if isinstance(source, np.random.RandomState) and (
-        kwargs.keys() & {"axis", "shuffle"} or len(args) > (4 if name == "choice" else 1)
+    if (
+        name != "multivariate_normal"
+        and isinstance(source, np.random.RandomState)
+        and (kwargs.keys() & {"axis", "shuffle"} or len(args) > (4 if name == "choice" else 1))
     ):
         return None  # parameters that it does not have
     try:
@@ -135,5 +137,49 @@ def _independent(source: Source, n: int, shape: tuple[int, ...], p: Any, old: bo
     return cast(_sorting.searchsorted(lift(edges), drawn, "right"), dtypes.INT64)
 
 
+def multivariate_normal(
+    source: Source,
+    mean: Any,
+    cov: Any,
+    size: Any = None,
+    check_valid: Any = "warn",
+    tol: Any = 1e-8,
+    *,
+    method: Any = "svd",
+) -> Any:
+    """Rows of normal numbers with a covariance: independent ones times a factor of it, as NumPy chooses it."""
+    mean, cov = np.asarray(to_numpy_tree(mean)), np.asarray(to_numpy_tree(cov))
+    shape = (size,) if isinstance(size, int) else size
+    if (
+        not isinstance(shape, tuple)
+        or mean.ndim != 1
+        or not together.worthwhile(math.prod(shape) * len(mean))
+    ):
+        return None
+    old = isinstance(source, np.random.RandomState)
+    more = {} if old else {"method": method}
+    copied(source).multivariate_normal(
+        mean, cov, 1, check_valid, tol, **more
+    )  # raises and warns as NumPy does
+    cov = cov.astype(np.float64)
+    if old or method == "svd":
+        u, s, v = np.linalg.svd(cov)
+        factor = np.sqrt(s)[:, None] * v if old else (u * np.sqrt(s)).T
+    elif method == "eigh":
+        s, u = np.linalg.eigh(cov)
+        factor = (u * np.sqrt(np.abs(s))).T
+    else:
+        factor = np.linalg.cholesky(cov).T
+    drawn = _dealing.dealt(source, "standard_normal", ((*shape, len(mean)),), {})
+    if drawn is None:
+        return None
+    made = drawn.reshape((-1, len(mean))) @ lift(factor) + lift(mean)
+    return made.reshape((*shape, len(mean)))
+
+
 #: methods by name
-NAMES: dict[str, Callable[..., Any]] = {"choice": choice, "permutation": permutation}
+NAMES: dict[str, Callable[..., Any]] = {
+    "choice": choice,
+    "multivariate_normal": multivariate_normal,
+    "permutation": permutation,
+}

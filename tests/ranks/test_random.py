@@ -63,7 +63,6 @@ dirichlet([1.0, 2.0, 3.0], 30)
 dirichlet([1.0, 2.0, 3.0], (5, 6))
 multinomial(10, [0.2, 0.3, 0.5], 30)
 multivariate_hypergeometric([3, 4, 5], 6, 30)
-multivariate_normal([0, 0], [[1, 0], [0, 1]], 30)
 choice(50, 40)
 choice(50, 40, replace=False)
 permutation(50)
@@ -333,6 +332,32 @@ def test_orders_and_choices(
     theirs.shuffle(expected["t"][3:50, ::2])
     same(given["t"], expected["t"], "a view")
     same_state(ours, theirs)
+
+
+@pytest.mark.parametrize("size", [1, 2, 7])
+def test_vectors(dealt: World, monkeypatch: pytest.MonkeyPatch, gathered: list[int], size: int) -> None:
+    """To rounding: products of blocks of rows may be added up in another order."""
+    dealt(size)
+    monkeypatch.setattr(parts, "BLOCK", 32)
+    factor = np.arange(9.0).reshape(3, 3) % 5 + np.eye(3)
+    mean, cov = [1.0, -2.0, 3.0], factor @ factor.T
+    for kind in ("Generator", "RandomState"):
+        theirs, ours = (getattr(m.random, kind)(np.random.PCG64(5)) for m in (np, cupynumeric))
+        for options in [{}, {"method": "eigh"}, {"method": "cholesky"}] if kind == "Generator" else [{}]:
+            for shape in (50, (4, 11)):
+                gathered.clear()
+                found = ours.multivariate_normal(mean, cov, shape, **options)
+                legate.fence()
+                assert sum(gathered) == 0
+                np.testing.assert_allclose(
+                    found, theirs.multivariate_normal(mean, cov, shape, **options), 1e-12
+                )
+                same_state(ours, theirs)
+        for wrong in ([1.0, 2.0], np.ones((3, 3, 3))):
+            with pytest.raises(ValueError):
+                ours.multivariate_normal(mean, wrong, 50)
+        with pytest.warns(RuntimeWarning):
+            ours.multivariate_normal(mean, -np.eye(3), 50)
 
 
 WRONG = """
