@@ -19,12 +19,12 @@ from cupynumeric import (
     _products,
     _reduce,
     _reductions,
+    _replay,
     _ufunc,
 )
 from cupynumeric._array import Ours, ndarray
 from cupynumeric._calls import cast, deliver, hosted, lift, lift_all, on_host, wrapped
 from cupynumeric._convert import host_view
-from cupynumeric._replay import replayed
 from legate_jit import runtime
 from legate_jit.ir import dtypes
 from legate_jit.ir.ops import OPS
@@ -251,7 +251,7 @@ def _sum_of_squares(x: ndarray, axes: tuple[int, ...], keepdims: bool) -> Any:
     return _reductions.sum(squares, axes, keepdims=keepdims)
 
 
-@replayed
+@_replay.replayed
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
     """A vector or matrix norm; those that need singular values observe their input."""
     a = lift(x)
