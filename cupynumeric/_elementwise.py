@@ -186,9 +186,18 @@ def _known(op: Op, inputs: tuple[Any, ...]) -> Any:
 
 def _known_parts(op: Op, inputs: tuple[Any, ...]) -> Any:
     """The same for operands of which some are views that no signature folds in (`z.real`): those are read first."""
-    if not all(x.__class__ is _ndarray for x in inputs) or all(map(_simple, inputs)):
-        return None
-    sig = _caches[op.name].get(tuple([x._key if _simple(x) else x._type for x in inputs]))
+    key: list[Any] = []
+    folded = True
+    for x in inputs:
+        if x.__class__ is not _ndarray:
+            return None
+        lens = x._lens
+        if lens is None or lens.view is not None:
+            key.append(x._key)
+        else:
+            key.append(x._type)
+            folded = False
+    sig = None if folded else _caches[op.name].get(tuple(key))
     if sig is None or sig.bounds is not None:
         return None
     return _result(sig, *[source(x) for x in inputs])
@@ -293,6 +302,10 @@ def _tight(shape: tuple[int, ...]) -> str:
 
 def operator(op: Op, left: ndarray, right: Any) -> Any:
     """`left op right` for a binary operator; NotImplemented when `right` asks for it."""
+    if right.__class__ is _ndarray:
+        done = _known_parts(op, (left, right))
+        if done is not None:
+            return done
     if is_foreign(right):
         return NotImplemented
     special = _comparison_of_strings(op, left, right)

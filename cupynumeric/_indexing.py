@@ -162,11 +162,11 @@ def getitem(array: ndarray, key: Any) -> Any:
             return found
     if (
         key.__class__ is ndarray
-        and _picks_few(array._type, key._type)
         and at_once.ready(array._store, key._store)
+        and _picks_few(array._type, key._type)
     ):
         return _room("_advanced").picked(array, key)
-    if not is_basic(key):
+    if key.__class__ is ndarray or not is_basic(key):
         masked = _room("_masked")
         if masked.applies(array, key):
             return masked.getitem(array, key)
@@ -236,7 +236,7 @@ def setitem(array: ndarray, key: Any, item: Any) -> None:
         return
     if _array.refuses_writes(array):
         raise ValueError("assignment destination is read-only")
-    if not is_basic(key):
+    if key.__class__ is ndarray or not is_basic(key):
         masked = _room("_masked")
         if not (masked.applies(array, key) and masked.setitem(array, key, item)):
             _room("_advanced").setitem(array, key, item)

@@ -116,6 +116,9 @@ runtime.before_fence.append(settle_all)
 
 def applies(array: ndarray, key: Any) -> bool:
     """Whether `array[key]` is a masked read or write this module handles."""
+    if key.__class__ is ndarray:
+        type_: ArrayType = key._type
+        return type_.dtype == dtypes.BOOL and type_.shape == array._type.shape and type_.shape != ()
     return (
         isinstance(key, Ours)
         and not isinstance(key, Selection)
@@ -215,7 +218,9 @@ def _quick(table: dict[Any, Signature], left: Any, right: Any) -> Selection | No
     else:
         w, cls = mine._whole, other.__class__
         sig = table.get((w._key, cls) if mine is left else (cls, w._key))
-        if sig is None or sig.bounds is not None or cls not in _NUMBERS:
+        if sig is None or cls not in _NUMBERS:
+            return None
+        if sig.bounds is not None and not sig.bounds[0] <= other <= sig.bounds[1]:
             return None
         whole = _array.result(sig, runtime.value_of(w._store), scalars=(other,))
     return _selection(mine._mask, mine._mask_token, whole)
@@ -239,11 +244,13 @@ def _binary(name: str, swapped: bool) -> Callable[[Selection, Any], Any]:
 
 
 def _in_place(name: str) -> Callable[[Selection, Any], Any]:
-    op = OPS[name]
+    op, table = OPS[name], _elementwise.cache_of(name)
 
     def method(self: Selection, other: Any) -> Any:
         if self.pending:
-            done = call(op, (self, other))
+            done = _quick(table, self, other)
+            if done is None:
+                done = call(op, (self, other))
             if done is not None and done.dtype == self.dtype:
                 self._whole = done._whole
                 return self
