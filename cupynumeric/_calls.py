@@ -15,7 +15,7 @@ import numpy as np
 
 from cupynumeric import _elementwise
 from cupynumeric._array import SCALAR, Ours, ndarray, value, wrap
-from cupynumeric._convert import dispatches, from_numpy, host_view, to_numpy_tree
+from cupynumeric._convert import by_numpy, dispatches, from_numpy, host_view, to_numpy_tree
 from cupynumeric._instant import Instant
 from cupynumeric._masked import Selection
 from legate_jit import at_once, runtime
@@ -90,6 +90,8 @@ def _arrays_in(x: Any) -> Iterator[np.ndarray]:
 
 def on_host(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Call a NumPy function now, on host views of our arrays; its results become ours. `out=` may be an array of ours."""
+    if args and dispatches(args[0]):
+        return by_numpy(function, args, kwargs)  # what it gives is not ours
     kwargs.pop("overwrite_input", None)  # host views are read-only; nobody can tell
     out = kwargs.get("out")
     if isinstance(out, Ours):

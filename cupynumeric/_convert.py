@@ -137,8 +137,11 @@ def lift(x: Any) -> ndarray:
 
 
 def dispatches(x: Any) -> bool:
-    """Whether x has functions of its own in place of NumPy's (`__array_function__`), which NumPy's dispatch must find."""
-    return hasattr(type(x), "__array_function__") and not isinstance(x, (Ours, np.ndarray))
+    """Whether x is of a class that has NumPy's functions done its own way (a column of a table, a quantity with a unit), which
+    NumPy's dispatch must find."""
+    cls = type(x)
+    own = hasattr(cls, "__array_function__") or getattr(cls, "__array_ufunc__", None) is not None
+    return own and not isinstance(x, (Ours, np.ndarray, np.generic))
 
 
 def holds_ours(x: Any) -> bool:

@@ -125,8 +125,10 @@ def _overlap(judge: Any, a: Any, b: Any, max_work: Any) -> bool:
             return False
         options = {} if max_work is None else {"max_work": max_work}
         return bool(judge(*to_numpy_tree((a, b)), **options))
-    if isinstance(a, Ours) or isinstance(b, Ours):
-        return False
+    if isinstance(a, Ours) or isinstance(
+        b, Ours
+    ):  # NumPy's array may be a snapshot of ours, on the same memory
+        a, b = to_numpy_tree((a, b))
     return bool(judge(a, b) if max_work is None else judge(a, b, max_work))
 
 

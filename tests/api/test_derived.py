@@ -210,3 +210,54 @@ def test_arrays_only_by_conversion_are_computed_here() -> None:
             return numpy.arange(4.0)
 
     same(numpy.sum(Host()), settled(np.sum(Host())))
+
+
+class Column:
+    """Of a table with missing values, which its own reductions leave out; as those of pandas."""
+
+    def __init__(self, values: Any) -> None:
+        self.values = numpy.asarray(values)
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        return self.values
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        inputs = tuple(x.values if isinstance(x, Column) else numpy.asarray(x) for x in inputs)
+        return Column(getattr(ufunc, method)(*inputs, **kwargs))
+
+    def mean(self, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
+        return numpy.nanmean(self.values)
+
+    def sum(self, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
+        return numpy.nansum(self.values)
+
+
+def test_reductions_of_columns_are_their_own() -> None:
+    for xp in WITH:
+        column = Column([1.0, numpy.nan, 3.0])
+        for found, expected in (
+            (xp.mean(column), 2.0),
+            (xp.sum(column), 4.0),
+            (xp.median(Column([1.0, 5.0])), 3.0),
+        ):
+            assert type(found) is numpy.float64  # so that a table of such results has this dtype
+            assert found == expected
+        assert isinstance(xp.exp(column), Column)
+        assert isinstance(xp.ones(3) + column, Column)
+        assert isinstance(column.values * xp.ones(3), xp.ndarray)
+        joined = xp.concatenate([column, xp.zeros(1)])
+        assert isinstance(joined, xp.ndarray)
+        assert joined.tolist()[2:] == [3.0, 0.0]
+
+
+def test_snapshots_share_memory_with_their_array() -> None:
+    """Libraries ask before they write: scikit-learn copies what shares memory with its argument."""
+    x = np.arange(10.0)
+    shown, copied = numpy.asarray(x), numpy.array(x)
+    for judge in (numpy.may_share_memory, numpy.shares_memory, np.may_share_memory, np.shares_memory):
+        assert judge(shown, x)
+        assert judge(x, shown[3:])
+        assert not judge(copied, x)
+        assert not judge(x[:5], shown[5:])
+    x += 1.0  # from here on the snapshot has memory of its own
+    assert not np.may_share_memory(shown, x)
