@@ -40,6 +40,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
+@pytest.mark.one_process
 @pytest.mark.parametrize("name", views())
 def test_npy_files_are_numpys_byte_for_byte(tmp_path: Path, name: str) -> None:
     x = views()[name]
@@ -219,6 +220,7 @@ def test_a_failure_to_finish_leaves_the_old_file(tmp_path: Path, monkeypatch: py
     onp.testing.assert_array_equal(onp.load(tmp_path / "x.npy"), onp.arange(100.0))
 
 
+@pytest.mark.one_process
 def test_an_end_in_the_middle_leaves_nothing(tmp_path: Path) -> None:
     """An exit that no handler here sees, as of a signal's, and a child of the process that ends meanwhile."""
     program = f"""
@@ -329,6 +331,7 @@ def test_broken_files_are_numpys(tmp_path: Path) -> None:
         np.load(tmp_path / "x.npy", max_header_size=10)
 
 
+@pytest.mark.one_process
 def test_what_is_numpys_own(tmp_path: Path) -> None:
     """Open files, big-endian numbers, structures, objects, NumPy's arrays, unusual arguments."""
     x = np.arange(6.0)
@@ -358,6 +361,7 @@ def test_what_is_numpys_own(tmp_path: Path) -> None:
     assert list(np.load(stream).files) == ["x"]
 
 
+@pytest.mark.one_process
 def test_raw_files_from_the_middle(tmp_path: Path) -> None:
     onp.arange(100, dtype=onp.int16).tofile(tmp_path / "x")
     for dtype, count, offset in (
