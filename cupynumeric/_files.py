@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from cupynumeric._array import Ours, ndarray, wrap
-from cupynumeric._convert import by_numpy, from_numpy_tree, host_view
+from cupynumeric._convert import by_numpy, from_numpy_tree, host_view, to_numpy_tree
 from legate_jit import runtime
 from legate_jit.ir import dtypes
 
@@ -40,6 +40,22 @@ def _room(name: str) -> ModuleType:
     return importlib.import_module(f"legate_jit.files.{name}")
 
 
+def _by_numpy(
+    function: Callable[..., None], file: Any, args: tuple[Any, ...], options: dict[str, Any]
+) -> None:
+    """NumPy writes the file. With several ranks the first alone does, if the file is given by name; an error is everybody's."""
+    if runtime.world is None or not isinstance(file, (str, bytes, os.PathLike)):
+        by_numpy(function, (file, *args), options)
+        return
+    given = to_numpy_tree((args, options))  # by all ranks: they may hold parts
+
+    def program(comm: Any) -> None:
+        shards.from_first(comm, lambda: function(file, *given[0], **given[1]))
+
+    shards = _room("shards")
+    shards.run_writing(program)
+
+
 def _shards(array: ndarray) -> Any:
     return _room("shards").of_store(array._store, array._lens, lambda: host_view(array))
 
@@ -48,7 +64,7 @@ def save(file: Any, arr: Any, allow_pickle: Any = True, **options: Any) -> None:
     """Save an array to an `.npy` file; see `numpy.save`. With several ranks, all of them call it and each writes its part."""
     name = _name(file, ".npy")
     if name is None or options or not isinstance(arr, Ours):
-        by_numpy(np.save, (file, arr, allow_pickle), options)
+        _by_numpy(np.save, file, (arr, allow_pickle), options)
         return
     fortran = bool(arr.flags.fnc)
     _room("npy").write(name, _shards(arr.T if fortran else arr), fortran)
@@ -127,7 +143,7 @@ def _archive(
     name = _name(file, ".npz")
     given = {f"arr_{k}": x for k, x in enumerate(args)}
     if name is None or given.keys() & kwds or not any(isinstance(x, Ours) for x in (*args, *kwds.values())):
-        by_numpy(numpys, (file, *args), {"allow_pickle": pickles, **kwds})
+        _by_numpy(numpys, file, args, {"allow_pickle": pickles, **kwds})
         return
     arrays = {k: _shards(x) if isinstance(x, Ours) else x for k, x in (kwds | given).items()}
     _room("streams").archive(name, arrays, compressed, pickles)
@@ -153,7 +169,8 @@ def savetxt(
     name = _name(fname)
     options = {"fmt": fmt, "delimiter": delimiter, "newline": newline, "comments": comments}
     if name is None or not isinstance(X, Ours) or X.ndim not in (1, 2):
-        by_numpy(np.savetxt, (fname, X), options | {"header": header, "footer": footer, "encoding": encoding})
+        more = {"header": header, "footer": footer, "encoding": encoding}
+        _by_numpy(np.savetxt, fname, (X,), options | more)
         return
 
     def opener(path: str) -> Any:
@@ -238,7 +255,7 @@ def tofile(array: ndarray, fid: Any, sep: str = "", format: str = "%s") -> None:
     """The elements as bytes in C order; see `numpy.ndarray.tofile`."""
     name = _name(fid)
     if name is None or sep:
-        host_view(array).tofile(fid, sep, format)
+        _by_numpy(lambda file, x: x.tofile(file, sep, format), fid, (array,), {})
         return
     _room("contiguous").write(name, _shards(array), _begin_raw)
 

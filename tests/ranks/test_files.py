@@ -315,6 +315,24 @@ def test_short_runs_are_brought_together(size: int, tmp_path: Path, monkeypatch:
     assert len(written) < 50 * size / 2  # of runs that are 32 bytes long
 
 
+def test_files_of_numpys_own_arrays_are_written_once(
+    size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Objects, structures and NumPy's own arrays: the first rank writes, and an error is everybody's."""
+    written: list[Any] = []
+    save = onp.save
+    monkeypatch.setattr(onp, "save", lambda file, *rest: (written.append(file), save(file, *rest))[1])
+    np.save(tmp_path / "a.npy", onp.array([{}, 1], object))
+    assert written == [tmp_path / "a.npy"]
+    assert np.load(tmp_path / "a.npy", allow_pickle=True)[1] == 1
+    with pytest.raises(ValueError, match="allow_pickle"):
+        np.save(tmp_path / "b.npy", onp.array([{}, 1], object), allow_pickle=False)
+    np.savez(tmp_path / "c.npz", onp.arange(3))
+    assert list(np.load(tmp_path / "c.npz").files) == ["arr_0"]
+    np.arange(4.0).tofile(tmp_path / "d", sep=" ")
+    assert (tmp_path / "d").read_text() == "0.0 1.0 2.0 3.0"
+
+
 def fail_late(at_byte: int, error: Callable[[], BaseException]) -> Any:
     """`os.pwrite` that fails beyond some byte, as on one rank of several."""
     pwrite = os.pwrite
