@@ -4,6 +4,7 @@ number of ranks that a test runs on."""
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,11 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 os.environ.setdefault("LEGATE_JIT_DEALT_FROM", "32768")  # programs that tests start work on small arrays
+
+# What a script runs in its background (a CI, say) ignores these, and so would the programs that tests start and interrupt.
+for _number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+    if signal.getsignal(_number) == signal.SIG_IGN:
+        signal.signal(_number, signal.default_int_handler if _number == signal.SIGINT else signal.SIG_DFL)
 
 import rank_counts
 

@@ -121,6 +121,10 @@ def converse(child: subprocess.Popen[bytes]) -> None:
     """Answer the console's questions until it ends. child: with pipes for standard input and output."""
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401  input() then has history and editing
+    if (
+        signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    ):  # Ctrl-C is how lines end that nobody waits for any more
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     assert child.stdin is not None and child.stdout is not None
     conversation = _Conversation(child.stdin, child.stdout)
     reader = threading.Thread(target=conversation.pass_on, daemon=True)

@@ -10,7 +10,7 @@ import pytest
 
 import cupynumeric as cn
 from cupynumeric._calls import lazy
-from legate_jit import runtime, tiers
+from legate_jit import at_once, runtime, tiers
 from legate_jit.backends import library
 
 
@@ -30,7 +30,8 @@ class _Flaky:
 
 
 @pytest.fixture(params=["compiled", "direct"])
-def flaky(request: pytest.FixtureRequest) -> Iterator[_Flaky]:
+def flaky(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[_Flaky]:
+    monkeypatch.setattr(at_once, "LARGEST", -1)  # all calls are recorded
     saved = tiers.policy.interpret_runs
     tiers.policy.interpret_runs = 0 if request.param == "compiled" else 1_000_000
     call = _Flaky()
@@ -129,3 +130,17 @@ def test_an_input_changed_afterwards_is_not_seen_by_the_retry(flaky: _Flaky) -> 
     assert x.tolist() == [7.0, 100.0, 200.0, 300.0, 400.0, 500.0]
     flaky.broken = False
     assert y.tolist() == [k + 1.0 for k in range(6)]
+
+
+def test_a_call_that_is_carried_out_at_once_raises_at_once(
+    flaky: _Flaky, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(at_once, "LARGEST", 100)
+    monkeypatch.setattr(tiers.policy, "interpret_runs", 2)
+    x = cn.arange(6.0)
+    runtime.fence()
+    with pytest.raises(ZeroDivisionError, match="inside the call"):
+        lazy("faults.flaky", (x,), (6,), float)
+    flaky.broken = False
+    assert lazy("faults.flaky", (x,), (6,), float).tolist() == [k + 1.0 for k in range(6)]
+    assert x.tolist() == [float(k) for k in range(6)]
