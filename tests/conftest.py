@@ -15,16 +15,16 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 os.environ.setdefault("LEGATE_JIT_DEALT_FROM", "32768")  # programs that tests start work on small arrays
 
-# What a script runs in its background (a CI, say) ignores these, and so would the programs that tests start and interrupt.
-for _number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
-    if signal.getsignal(_number) == signal.SIG_IGN:
-        signal.signal(_number, signal.default_int_handler if _number == signal.SIGINT else signal.SIG_DFL)
-
 import rank_counts
 
 from legate_jit import tiers
 from legate_jit.ir import passes, verify
 from legate_jit.world import world
+
+# What a script runs in its background (a CI, say) ignores these, and so would the programs that tests start and interrupt.
+for _number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+    if signal.getsignal(_number) == signal.SIG_IGN:
+        signal.signal(_number, signal.default_int_handler if _number == signal.SIGINT else signal.SIG_DFL)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
