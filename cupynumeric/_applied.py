@@ -12,22 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from cupynumeric._array import Ours, ndarray, value, wrap
+from cupynumeric._array import Ours, ndarray, wrap
 from cupynumeric._calls import hosted, lift
 from cupynumeric._convert import host_view, to_numpy_tree
+from cupynumeric._factored import plain
 from cupynumeric._shape import broadcast_to, expand_dims
 from legate_jit import bodies, runtime, together
 from legate_jit.ir import dtypes
-from legate_jit.store import Store
 
 __all__ = ["apply_along_axis", "apply_over_axes"]
 
 _apply_along_axis = hosted(np.apply_along_axis)
-
-
-def _plain(x: ndarray) -> Store:
-    """A store of just what an array shows."""
-    return x._store if x._lens is None else runtime.new_store(value(x), x._type)
 
 
 @functools.wraps(_apply_along_axis)
@@ -68,7 +63,7 @@ def vectorized(function: Callable[..., Any], otypes: Any, args: Sequence[Any]) -
         return None
     if not together.worthwhile(int(np.prod(shape, dtype=object))):
         return None
-    stores = [_plain(a) for a in arrays]
+    stores = [plain(a) for a in arrays]
     held = [together.lies_in_parts(s) for s in stores]
     if not any(held):
         return None
@@ -86,7 +81,7 @@ def vectorized(function: Callable[..., Any], otypes: Any, args: Sequence[Any]) -
     how = next((h for h in held if h is not None and h.shape == shape and not h.is_pinned), None)
     how = even(shape, runtime.world.size) if how is None else how
     spread = [
-        s if a.shape == shape else _plain(broadcast_to(a, shape)) for a, s in zip(arrays, stores, strict=True)
+        s if a.shape == shape else plain(broadcast_to(a, shape)) for a, s in zip(arrays, stores, strict=True)
     ]
     applied = np.vectorize(function, [k.char for k in kinds])
 
@@ -111,7 +106,7 @@ def along_axis(function: Callable[..., Any], axis: Any, x: Any, args: Any, kwarg
         return None
     if runtime.world is None or not -x.ndim <= axis < x.ndim or not together.worthwhile(x.size):
         return None
-    store, axis = _plain(x), int(axis) % x.ndim
+    store, axis = plain(x), int(axis) % x.ndim
     held = together.lies_in_parts(store)
     if held is None:
         return None

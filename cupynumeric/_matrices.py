@@ -9,9 +9,9 @@ import numpy as np
 
 from cupynumeric import _composed
 from cupynumeric._array import ndarray, wrap
-from cupynumeric._convert import Foreign, by_numpy, drop_in, dtype_of, lift
+from cupynumeric._composed import over_parts
+from cupynumeric._convert import Foreign, drop_in, dtype_of, hosted, lift
 from cupynumeric._creation import check_device, zeros
-from cupynumeric._factored import lies_in_parts
 from cupynumeric._shape import diagonal, diagonal_view
 from legate_jit import runtime
 from legate_jit.ir import dtypes, infer
@@ -112,14 +112,7 @@ def diagflat(v: Any, k: int = 0) -> Any:
     return diag(lift(v).ravel(), k)
 
 
-@drop_in
-def vander(x: Any, N: Any = None, increasing: bool = False) -> Any:
-    """Powers of the input as columns; see `numpy.vander`."""
-    if runtime.world is not None and lies_in_parts(x):
-        made = _composed.vander(x, N, increasing)
-        if made is not None:
-            return made
-    return by_numpy(np.vander, (x, N, increasing), {})
+vander = over_parts(hosted("vander"), _composed.vander)
 
 
 __all__ = ["diag", "diagflat", "eye", "identity", "tri", "tril", "triu", "vander"]
