@@ -360,14 +360,15 @@ def _quick_power(x: ndarray, exponent: float) -> Any:
         return call(OPS["square"], (x,))
     if exponent == 1:
         return call(OPS["positive"], (x,))
-    if x.dtype.kind == "c" or exponent not in _POWERS:
+    if x.dtype.kind == "c":
         return None
-    if exponent in _INVERSE_ROOTS and x.dtype.char in "efd":
+    if exponent in _INVERSE_ROOTS:
         return call(OPS[_INVERSE_ROOTS[exponent]], (x,))
+    if exponent not in _POWERS:
+        return None
     root = exponent % 1 == 0.5
     size = abs(exponent) - 0.5 * root
-    base = call(OPS["add"], (x, 0.0)) if exponent == -0.5 else x  # -0.0 ** -0.5 is inf
-    out = call(OPS["sqrt"], (base,)) if root else None
+    out = call(OPS["sqrt"], (x,)) if root else None
     if size >= 1:
         whole = x
         if size >= 2:
@@ -378,7 +379,7 @@ def _quick_power(x: ndarray, exponent: float) -> Any:
 
 
 _INVERSE_ROOTS = {-0.5: "rsqrt", -1.5: "rsqrt3"}
-_POWERS = frozenset((0.5, 1.5, 2.5, 3, 4, -0.5, -1, -1.5, -2, -2.5, -3, -4))
+_POWERS = frozenset((0.5, 1.5, 2.5, 3, 4, -1, -2, -2.5, -3, -4))
 
 
 def _check_integer_powers(left: Any, right: Any) -> None:
