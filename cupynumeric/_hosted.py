@@ -34,15 +34,6 @@ blackman = hosted("blackman")
 hamming = hosted("hamming")
 hanning = hosted("hanning")
 kaiser = hosted("kaiser")
-poly = hosted("poly")
-polyadd = hosted("polyadd")
-polyder = hosted("polyder")
-polydiv = hosted("polydiv")
-polyfit = hosted("polyfit")
-polyint = hosted("polyint")
-polymul = hosted("polymul")
-polysub = hosted("polysub")
-roots = hosted("roots")
 array_repr = hosted("array_repr")
 array_str = hosted("array_str")
 array2string = hosted("array2string")
@@ -77,16 +68,6 @@ einsum_path = _of_types("einsum_path")
 def result_type(*arrays_and_dtypes: Any) -> Any:
     """The dtype NumPy's promotion rules give the arguments."""
     return np.result_type(*(x.dtype if isinstance(x, Ours) else x for x in arrays_and_dtypes))
-
-
-def iscomplexobj(x: Any) -> bool:
-    """Whether x has a complex dtype."""
-    return x.dtype.kind == "c" if isinstance(x, Ours) else np.iscomplexobj(x)
-
-
-def isrealobj(x: Any) -> bool:
-    """Whether x has a dtype that is not complex."""
-    return not iscomplexobj(x)
 
 
 def isfortran(a: Any) -> bool:
@@ -125,9 +106,8 @@ def _overlap(judge: Any, a: Any, b: Any, max_work: Any) -> bool:
             return False
         options = {} if max_work is None else {"max_work": max_work}
         return bool(judge(*to_numpy_tree((a, b)), **options))
-    if isinstance(a, Ours) or isinstance(
-        b, Ours
-    ):  # NumPy's array may be a snapshot of ours, on the same memory
+    # NumPy's array may be a snapshot of ours, on the same memory.
+    if isinstance(a, Ours) or isinstance(b, Ours):
         a, b = to_numpy_tree((a, b))
     return bool(judge(a, b) if max_work is None else judge(a, b, max_work))
 
@@ -221,9 +201,7 @@ __all__ = [
     "genfromtxt",
     "hamming",
     "hanning",
-    "iscomplexobj",
     "isfortran",
-    "isrealobj",
     "iterable",
     "ix_",
     "kaiser",
@@ -233,18 +211,9 @@ __all__ = [
     "ndenumerate",
     "ndim",
     "packbits",
-    "poly",
-    "polyadd",
-    "polyder",
-    "polydiv",
-    "polyfit",
-    "polyint",
-    "polymul",
-    "polysub",
     "r_",
     "ravel_multi_index",
     "result_type",
-    "roots",
     "shape",
     "shares_memory",
     "size",
