@@ -40,7 +40,7 @@ def adopt(array: np.ndarray) -> ndarray:
         array.flags.c_contiguous and array.flags.owndata and array.flags.writeable
     ):
         return from_numpy(array)
-    return wrap(runtime.adopt_host(array))
+    return wrap(runtime.adopt(array))
 
 
 def host_view(array: Any) -> np.ndarray:

@@ -395,7 +395,7 @@ def quick_setitem(array: ndarray, key: Any, item: Any) -> bool:
     if not turn & 7 and not _is_position(array, key) and _stays(habit, array, key):
         return False
     if item.__class__ is not Instant or not item._ground.valid or getrefcount(store.buffer) > _GROUNDED:
-        return _written_through(array, key, item)
+        return write_element(array, key, item)
     host, other = found.array, item._host
     if other.dtype is not host.dtype:
         other = _real(other, host)
@@ -409,15 +409,11 @@ def setitem(array: ndarray, key: Any, item: Any) -> bool:
         return False
     if not _is_position(array, key) and _stays(ground.habit(array._store.type), array, key):
         return False
-    return _written_through(array, key, item)
+    return write_element(array, key, item)
 
 
 def write_element(array: ndarray, key: Any, item: Any) -> bool:
-    """Write a scalar in the array's memory; False if that cannot be looked at."""
-    return _written_through(array, key, item)
-
-
-def _written_through(array: ndarray, key: Any, item: Any) -> bool:
+    """Write what `host_of` knows through the array to its memory; False if that cannot be done here."""
     if host_of(item) is None:
         return False
     found = ground.owned(array._store)

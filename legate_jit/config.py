@@ -100,8 +100,8 @@ def from_environment(environment: Mapping[str, str]) -> Config:
         tier0=_choice(environment, "LEGATE_JIT_TIER0", ("1", "0")) == "1",
         overlap=_choice(environment, "LEGATE_JIT_OVERLAP", ("1", "0")) == "1",
         virtual_ranks=int(_choice(environment, "LEGATE_JIT_VIRTUAL_RANKS", VIRTUAL)),
-        dealt_from=_count(environment, "LEGATE_JIT_DEALT_FROM") or DEALT_FROM,
-        shared_bytes=_amount(environment, "LEGATE_JIT_SHARED_BYTES", SHARED_BYTES),
+        dealt_from=_count(environment, "LEGATE_JIT_DEALT_FROM", DEALT_FROM),
+        shared_bytes=_count(environment, "LEGATE_JIT_SHARED_BYTES", SHARED_BYTES, least=0),
         simulated_ranks=_count(environment, "LEGATE_JIT_SIMULATE_RANKS"),
         simulated_reads=_number(environment, "LEGATE_JIT_SIMULATE_READS"),
         simulation_report=environment.get("LEGATE_JIT_SIMULATE_REPORT", ""),
@@ -109,18 +109,13 @@ def from_environment(environment: Mapping[str, str]) -> Config:
     )
 
 
-def _count(environment: Mapping[str, str], name: str) -> int:
+def _count(environment: Mapping[str, str], name: str, default: int = 0, least: int = 1) -> int:
     text = environment.get(name, "")
-    if text and not (text.isdecimal() and int(text)):
-        raise ValueError(f"{name} must be a positive number, not {text!r}")
-    return int(text or 0)
-
-
-def _amount(environment: Mapping[str, str], name: str, default: int) -> int:
-    text = environment.get(name, "")
-    if text and not text.isdecimal():
-        raise ValueError(f"{name} must be a number, not {text!r}")
-    return int(text) if text else default
+    if not text:
+        return default
+    if not (text.isdecimal() and int(text) >= least):
+        raise ValueError(f"{name} must be a {'positive ' if least else ''}number, not {text!r}")
+    return int(text)
 
 
 def _number(environment: Mapping[str, str], name: str) -> float:

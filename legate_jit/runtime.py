@@ -494,11 +494,6 @@ def _short_read() -> None:
         tiers.compute_at_once([sig for sig in code if sig.__class__ is Signature], FEW)
 
 
-def adopt_host(array: np.ndarray) -> Store:
-    """A Store on the memory of a C-contiguous NumPy array of a supported dtype, which nobody else may refer to."""
-    return buffer_store(Buffer.wrap(array), array_type(array.shape, dtypes.canonical(array.dtype)))
-
-
 def from_host(array: np.ndarray) -> Store:
     """A Store with a copy of a NumPy array of a supported dtype."""
     type_ = array_type(array.shape, dtypes.canonical(array.dtype))

@@ -19,12 +19,12 @@ from legate_jit.exchange import routes
 from legate_jit.ir import dtypes, index, layout, neighbors
 from legate_jit.ir.distribute import Distributed
 from legate_jit.ir.exchanges import Collective, Combine, Fetch
-from legate_jit.ir.layout import Need, Window
+from legate_jit.ir.layout import Layout, Need, Window
 from legate_jit.ir.ops import OPS
 from legate_jit.ir.rewrite import EXCHANGES
 from legate_jit.ir.steps import Call, Launch, Schedule, Task
 
-__all__ = ["Cost", "Flows", "Work", "added", "cost_of", "operations", "traffic"]
+__all__ = ["Cost", "Flows", "Work", "added", "cost_of", "fetched", "operations", "traffic"]
 
 
 @dataclass(slots=True)
@@ -270,8 +270,13 @@ def _local(what: Collective, step: Call) -> Work:
 
 
 def _together(fetches: Sequence[Fetch], item: int, rank: int, ranks: int) -> tuple[str, Flows]:
-    """Fetches of one array that are begun as one: a message to, and one from, each rank. Named after the first."""
+    """Fetches of one array that are begun as one, named after the first."""
     source = fetches[0].source
-    sent, received = neighbors.joint(source, [f.wanted for f in fetches], rank, ranks)
-    flows = Flows(1, sent.messages, item * sent.elements, received.messages, item * received.elements)
+    flows = fetched(source, [f.wanted for f in fetches], item, rank, ranks)
     return neighbors.kind(source, fetches[0].wanted), flows
+
+
+def fetched(source: Layout, wanted: Sequence[Window], item: int, rank: int, ranks: int) -> Flows:
+    """What it takes to get some boxes of one array, whose elements have so many bytes: a message to, and one from, each rank."""
+    sent, received = neighbors.joint(source, wanted, rank, ranks)
+    return Flows(1, sent.messages, item * sent.elements, received.messages, item * received.elements)

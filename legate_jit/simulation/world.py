@@ -16,13 +16,13 @@ import numpy as np
 
 from legate_jit import places, ranks, tiers
 from legate_jit.backends.memory import Buffer
-from legate_jit.ir import layout, neighbors
+from legate_jit.ir import layout
 from legate_jit.ir.index import identity
 from legate_jit.ir.layout import Layout, Need, Window, replicated
 from legate_jit.ir.node import ArrayType
 from legate_jit.places import Place
 from legate_jit.ranks import Dealt, Recorded, Whole
-from legate_jit.simulation.costs import Cost, Flows, cost_of
+from legate_jit.simulation.costs import Cost, Flows, cost_of, fetched
 from legate_jit.simulation.machine import Machine
 
 __all__ = ["Ledger", "Planned", "SimulatedWorld", "looked_at"]
@@ -204,10 +204,7 @@ class SimulatedWorld(ranks.World):
         """What it takes to have an array lie so."""
         wanted, item = Window((Need(how, identity(how.shape)),)), dealt.type.dtype.itemsize
         for rank in self.own:
-            sent = neighbors.sent(dealt.layout, wanted, rank, self.size)
-            received = neighbors.received(dealt.layout, wanted, rank)
-            flows = Flows(1, sent.messages, item * sent.elements, received.messages, item * received.elements)
-            self.flows[rank].add(flows)
+            self.flows[rank].add(fetched(dealt.layout, (wanted,), item, rank, self.size))
 
     def _tell(self) -> None:
         """Say once for each line of the program that what it reads means nothing."""

@@ -18,7 +18,7 @@ import numpy as np
 from legate_jit.ir import dtypes
 from legate_jit.streams.jumps import Source, copied, skip
 
-__all__ = ["Draw", "draw_of"]
+__all__ = ["Draw", "count_of_integers", "draw_of"]
 
 #: functions that are others under a second name
 _ALIASES = {
@@ -170,10 +170,14 @@ def _splits(name: str, given: dict[str, Any]) -> bool:
     dtype = np.dtype(given.get("dtype", np.int64))
     if dtype.itemsize >= 4:
         return True
-    low: Any = given["low"]
-    high: Any = given.get("high")
-    if np.ndim(low) or np.ndim(high):
+    if any(np.ndim(given.get(bound, 0)) for bound in ("low", "high")):
         return False
-    low, high = (0, low) if high is None else (low, high)
-    count = int(high) - int(low) + bool(given.get("endpoint", False))
+    count = count_of_integers(given)
     return count > 0 and not count & (count - 1)
+
+
+def count_of_integers(given: dict[str, Any]) -> int:
+    """How many values a draw of integers has whose bounds are numbers: 0 or less where there is none."""
+    low, high = given["low"], given.get("high")
+    low, high = (0, low) if high is None else (low, high)
+    return int(high) - int(low) + bool(given.get("endpoint", False))

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from legate_jit.backends import threads
-from legate_jit.streams.draws import Draw
+from legate_jit.streams.draws import Draw, count_of_integers
 from legate_jit.streams.jumps import Source, can_jump, copied, restore, same, skip
 
 __all__ = ["LEAST", "fill", "fill_plain", "rate", "worthwhile"]
@@ -73,9 +73,7 @@ def _of_integers(draw: Draw) -> Rate | None:
     """Lemire's method: a word times the number of values, rejected where that would favor some."""
     if draw.dtype.itemsize < 4:
         return None
-    low, high = draw.parameters["low"], draw.parameters.get("high")
-    low, high = (0, low) if high is None else (low, high)
-    values = int(high) - int(low) + bool(draw.parameters.get("endpoint", False))
+    values = count_of_integers(draw.parameters)
     half = values <= 1 << 32
     whole = 1 << (32 if half else 64)
     rejected = (whole % values) / whole if values > 1 else 1.0
