@@ -48,11 +48,11 @@ def _by_numpy(
         by_numpy(function, (file, *args), options)
         return
     given = to_numpy_tree((args, options))  # by all ranks: they may hold parts
+    shards = _room("shards")
 
     def program(comm: Any) -> None:
         shards.from_first(comm, lambda: function(file, *given[0], **given[1]))
 
-    shards = _room("shards")
     shards.run_writing(program)
 
 

@@ -28,8 +28,6 @@ from legate_jit.store import Lens, Store
 
 if TYPE_CHECKING:
     from legate_jit.comm import Comm
-
-if TYPE_CHECKING:
     from legate_jit.ranks import World
 
 __all__ = [

@@ -66,7 +66,6 @@ class Session:
         self.text, self.seen = "", 0
         self.process, self.terminal = pty.fork()
         if not self.process:
-            signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored where these tests run under nohup
             os.execvpe(sys.executable, command(ranks=ranks), environment(self.token))
         _open.append(self)
 
