@@ -106,9 +106,8 @@ class ndarray(Layout, metaclass=_Class):
     ) -> Any:
         """An array of `shape` whose contents are undefined, or a copy of what `buffer` holds (as `numpy.ndarray`)."""
         derived: Any = cls
-        if (
-            np.ndarray in derived.__mro__
-        ):  # `np.ndarray.__new__(cls, ...)` in the `__new__` of a derived class
+        # `np.ndarray.__new__(cls, ...)` in the `__new__` of a derived class
+        if np.ndarray in derived.__mro__:
             return np.ndarray.__new__(derived, shape, dtype, buffer, offset, strides, order)
         from cupynumeric._creation import from_constructor
 

@@ -144,9 +144,8 @@ def _path(plan: _Plan, arrays: tuple[ndarray, ...]) -> list[tuple[int, int]]:
     for step in steps:
         chosen = sorted(step)
         pairs.append((chosen[0], chosen[1]))
-        for _ in chosen[
-            2:
-        ]:  # more than two at once: the result (last) with the next, whose position moved by two
+        # More than two at once: the result (last) with the next, whose position moved by two.
+        for _ in chosen[2:]:
             count -= 1
             pairs.append((chosen[0], count - 1))
         count -= 1

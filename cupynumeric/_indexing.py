@@ -203,9 +203,8 @@ def _is_element(array: ndarray, key: Any) -> bool:
     if not array.ndim:
         return False
     elements = key if isinstance(key, tuple) else (key,)
-    return all(
-        e is not Ellipsis for e in elements
-    )  # of a key with a 0-d result: so it has no slices and no newaxis
+    # Of a key with a 0-d result: so it has no slices and no newaxis.
+    return all(e is not Ellipsis for e in elements)
 
 
 def _names_element(array: ndarray, key: Any) -> bool:

@@ -45,9 +45,8 @@ def isclose(a: Any, b: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: boo
     """Whether |a - b| <= atol + rtol * |b|, elementwise; infinities are close to themselves."""
     if lift_all(a, b) is None or not (_tolerance(rtol) and _tolerance(atol)):
         return on_host(np.isclose, a, b, rtol, atol, equal_nan)
-    weak = not (
-        _is_python_number(a) and _is_python_number(b)
-    )  # of two Python numbers none can follow the other's dtype
+    # Of two Python numbers none can follow the other's dtype.
+    weak = not (_is_python_number(a) and _is_python_number(b))
     x = a if weak and _is_python_number(a) else lift(a)
     y = b if weak and _is_python_number(b) else lift(b)
     if isinstance(y, Ours):

@@ -162,9 +162,8 @@ class ufunc:
         return self._compute(inputs, outs, where, dtype, casting)
 
     def _outputs(self, out: Any) -> Any:
-        if (
-            out is None or out is ...
-        ):  # '...' asks for an array even where NumPy would give a scalar; ours are arrays
+        # '...' asks for an array even where NumPy would give a scalar; ours are arrays.
+        if out is None or out is ...:
             return (None,) * self.nout
         if not isinstance(out, tuple):
             if self.nout > 1:

@@ -238,9 +238,8 @@ def install(config: Config) -> Watcher | None:
     if watcher.stages:
         from legate_jit import tiers
 
-        tiers.policy.interpret_runs = (
-            0  # what is interpreted is not compiled, and there would be nothing to see
-        )
+        # What is interpreted is not compiled, and there would be nothing to see.
+        tiers.policy.interpret_runs = 0
         passes.observers.append(watcher.observe)
         runtime._plan = watcher.traced
         runtime.window.__class__ = TracedWindow

@@ -65,9 +65,8 @@ def _number_of(text: str) -> int:
 
 
 _signatures: dict[Signature, int] = {}
-_tapes: dict[
-    tuple[Any, ...], tuple[int, bool]
-] = {}  # digest, whether arrays or launches in it may be dealt out
+#: digest, whether arrays or launches in it may be dealt out
+_tapes: dict[tuple[Any, ...], tuple[int, bool]] = {}
 runtime.bounded += [(_signatures, 100_000), (_tapes, 4000)]
 
 
@@ -95,9 +94,8 @@ def _about(tape: tuple[Any, ...]) -> tuple[int, bool]:
 def _scalars_digest(scalars: list[Any]) -> int:
     """Numbers by their bits, other things by what they are."""
     try:
-        text = marshal.dumps(
-            scalars, 2
-        )  # this version writes equal lists alike, whoever else refers to what is in them
+        # This version writes equal lists alike, whoever else refers to what is in them.
+        text = marshal.dumps(scalars, 2)
     except ValueError:  # NumPy's numbers are bytes to marshal; launches of tasks are nothing it knows
         return _number_of(_scalars_text(scalars))
     return int.from_bytes(hashlib.blake2b(text, digest_size=7).digest(), "little")

@@ -165,9 +165,8 @@ class Guard:
         except DivergenceError:
             raise
         except BaseException as error:
-            if torn and isinstance(
-                error, Exception
-            ):  # messages of an agreement that was stopped are still under way
+            # Messages of an agreement that was stopped are still under way.
+            if torn and isinstance(error, Exception):
                 self._fail_alone("others go on")
             if not self.recorder.stopping:
                 self.stop(error)

@@ -158,9 +158,8 @@ def multivariate_normal(
         return None
     old = isinstance(source, np.random.RandomState)
     more = {} if old else {"method": method}
-    copied(source).multivariate_normal(
-        mean, cov, 1, check_valid, tol, **more
-    )  # raises and warns as NumPy does
+    # Raises and warns as NumPy does.
+    copied(source).multivariate_normal(mean, cov, 1, check_valid, tol, **more)
     cov = cov.astype(np.float64)
     if old or method == "svd":
         u, s, v = np.linalg.svd(cov)

@@ -149,9 +149,8 @@ class Arguments(NamedTuple):
     unbound: list[Unbound]
     members: tuple[int, ...] | None
     types: tuple[Type | None, ...] | None
-    words: list[
-        int
-    ]  # per engine's argument, the extent of a last axis that carries elements; 0 if there is none
+    # per engine's argument, the extent of a last axis that carries elements; 0 if there is none
+    words: list[int]
 
     @classmethod
     def of(cls, stores: Sequence[LogicalStore]) -> Arguments:

@@ -29,9 +29,8 @@ def known(op: str) -> bool:
 
 def call(code: Code, op: str, dtype: str, args: list[str]) -> str:
     """Call function `op` on float registers of `code.width` lanes."""
-    if (
-        op == "cbrt" and dtype == "f4"
-    ):  # libmvec's misses most exact cubes; its float64 one, rounded, does not
+    # libmvec's misses most exact cubes; its float64 one, rounded, does not.
+    if op == "cbrt" and dtype == "f4":
         wide = call(code, op, "f8", [code.convert("fpext", args[0], "float", "double")])
         return code.convert("fptrunc", wide, "double", "float")
     base, count = _FUNCTIONS[op]

@@ -44,9 +44,8 @@ _ARENA: Final = 4 << 20  # untouched pages of an arena cost nothing
 _REFILL: Final = 16 << 10  # carve at least so many bytes of a small class at once
 _COLORED: Final = 16 << 10  # blocks from this size on start at differing offsets in their first page
 _COLORS: Final = 12
-_COLOR_STEP: Final = (
-    320  # five cache lines: the streams of several arrays then fall into different cache sets
-)
+#: five cache lines: the streams of several arrays then fall into different cache sets
+_COLOR_STEP: Final = 320
 _TABLE_BYTES: Final = 16 << 10
 _DEFAULT_RETAIN: Final = 4 << 30
 

@@ -29,9 +29,8 @@ __all__ = [
 
 HUGE_PAGE = 2 << 20
 
-_CHECK_AVAILABLE = (
-    64 << 20
-)  # from this size on, asking the kernel what is free costs nothing beside touching the pages
+#: from this size on, asking the kernel what is free costs nothing beside touching the pages
+_CHECK_AVAILABLE = 64 << 20
 _ADVISE_HUGE: int | None = getattr(mmap, "MADV_HUGEPAGE", None)
 _ADVISE_DISCARD: int | None = getattr(mmap, "MADV_DONTNEED", None)
 
@@ -47,9 +46,8 @@ class PageStats:
 
 
 stats = PageStats()
-_mappings: dict[
-    int, tuple[mmap.mmap, int]
-] = {}  # by aligned address: the mapping, and the offset of the address in it
+#: by aligned address: the mapping, and the offset of the address in it
+_mappings: dict[int, tuple[mmap.mmap, int]] = {}
 _limit: list[int] = []  # the configured limit, if any
 
 

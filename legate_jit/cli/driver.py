@@ -431,9 +431,8 @@ def _send(child: subprocess.Popen[bytes], number: signal.Signals, launcher: str)
     if launcher == "none":
         child.send_signal(number)
         return
-    times = (
-        2 if launcher == "srun" and number == signal.SIGINT else 1
-    )  # one interrupt has srun tell what it does
+    # One interrupt has srun tell what it does.
+    times = 2 if launcher == "srun" and number == signal.SIGINT else 1
     for again in range(times):
         if again:
             time.sleep(0.1)

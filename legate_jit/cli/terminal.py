@@ -75,9 +75,8 @@ class _Conversation:
         _write(splitter.last())
         self._prompts.put(None)
         self._over = True
-        while (
-            self._asking
-        ):  # nobody waits for the line any more; input() may miss a signal just before it looks for keys
+        # Nobody waits for the line any more; input() may miss a signal just before it looks for keys.
+        while self._asking:
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(0.05)
 
@@ -121,9 +120,8 @@ def converse(child: subprocess.Popen[bytes]) -> None:
     """Answer the console's questions until it ends. child: with pipes for standard input and output."""
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401  input() then has history and editing
-    if (
-        signal.getsignal(signal.SIGINT) == signal.SIG_IGN
-    ):  # Ctrl-C is how lines end that nobody waits for any more
+    # Ctrl-C is how lines end that nobody waits for any more.
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     assert child.stdin is not None and child.stdout is not None
     conversation = _Conversation(child.stdin, child.stdout)

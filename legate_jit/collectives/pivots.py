@@ -64,9 +64,8 @@ def select(comm: Comm, part: np.ndarray, place: int) -> Standing:
             return Standing(low, base + less, between)
         else:
             left, base = left[~(is_less | is_more)], base + less
-        one = (
-            sum(totals(comm, len(left))) > total // 2
-        )  # many alike: the next round finds whether it is one of these
+        # Many alike: the next round finds whether it is one of these.
+        one = sum(totals(comm, len(left))) > total // 2
 
 
 def _around(

@@ -81,9 +81,8 @@ class _Class:
     stored: bool = False
     links: dict[_Link, int] = field(default_factory=dict)  # link -> bytes of an element
     penalty: list[int] = field(default_factory=list)  # bytes moved when the axis is cut
-    wishes: dict[Layout, int] = field(
-        default_factory=dict
-    )  # layouts that launches see it in -> bytes of an element
+    # layouts that launches see it in -> bytes of an element
+    wishes: dict[Layout, int] = field(default_factory=dict)
 
 
 class Wish(NamedTuple):

@@ -57,9 +57,8 @@ class Span(NamedTuple):
 
     def is_full(self) -> bool:
         """Whether every block has elements."""
-        if (
-            self.tile >= self.div or self.dim < 0
-        ):  # blocks between the first and the last have at least one each
+        # Blocks between the first and the last have at least one each.
+        if self.tile >= self.div or self.dim < 0:
             return self.edge(1) > 0 and self.edge(self.blocks - 1) < self.extent
         edges = self.edges()
         return all(lo < hi for lo, hi in itertools.pairwise(edges))

@@ -180,9 +180,8 @@ def _looking(need: Need, mine: Box) -> Box:
             continue
         ends = sorted(((lo - start) // step, (hi - 1 - start) // step))
         low, high = part[axis]
-        first = min(
-            max(ends[0] - 1, low), high - 1
-        )  # rounded outwards: elements between two positions count as both
+        # Rounded outwards: elements between two positions count as both.
+        first = min(max(ends[0] - 1, low), high - 1)
         part[axis] = first, max(min(ends[1] + 2, high), first + 1)
     return tuple(part) if need.region is None else layout.touched(need.region, tuple(part))
 

@@ -68,13 +68,11 @@ class _Program:
         self.sections: list[_Section] = []
         self.memo: dict[tuple[Node, Affine], int] = {}  # of the current section
         self.outer: dict[tuple[Node, Affine], int] = {}  # values of outer sections and reduced values
-        self.earlier: dict[
-            tuple[Node, Affine], tuple[int, int]
-        ] = {}  # inner values of earlier sections: section, instr
+        # inner values of earlier sections: section, instr
+        self.earlier: dict[tuple[Node, Affine], tuple[int, int]] = {}
         self.reduced: dict[Node, int] = {}
-        self.costs: dict[
-            int, int
-        ] = {}  # of a value with all it is made of, shared parts as often as they are used
+        # of a value with all it is made of, shared parts as often as they are used
+        self.costs: dict[int, int] = {}
         self.own: dict[int, int] = {}  # of the one operation
         self.inner_length = 0
 

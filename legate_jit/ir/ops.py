@@ -19,9 +19,8 @@ class Kind(enum.Enum):
     MAP = "map"  # elementwise, operands broadcast to the result's shape
     MOVE = "move"  # affine re-indexing: slice, permute, flip, expand, diagonal
     RESHAPE = "reshape"  # C-order reshape (same elements, same order)
-    BITCAST = (
-        "bitcast"  # same bytes under another dtype of the same item size, or real / imag of a complex array
-    )
+    # same bytes under another dtype of the same item size, or real / imag of a complex array
+    BITCAST = "bitcast"
     REDUCE = "reduce"
     SCAN = "scan"
     UPDATE = "update"  # functional write of a region: (old, value) -> new whole
@@ -106,9 +105,8 @@ _ufuncs(1, "", "spacing", cost=30)
 
 # MAP ops that are not NumPy ufuncs.
 _row(Op("where", Kind.MAP, 3, None, "biufc"))  # (condition, x, y)
-_row(
-    Op("cast", Kind.MAP, 1, None, "biufc")
-)  # C cast to the node's dtype, as ndarray.astype(casting='unsafe')
+# C cast to the node's dtype, as ndarray.astype(casting='unsafe')
+_row(Op("cast", Kind.MAP, 1, None, "biufc"))
 _row(Op("real", Kind.MAP, 1, None, "c"))
 _row(Op("imag", Kind.MAP, 1, None, "c"))
 _row(Op("complex", Kind.MAP, 2, None, "f"))  # (real part, imaginary part) -> complex
@@ -157,9 +155,8 @@ _row(Op("cumprod", Kind.SCAN, 1, None, "iuf", 2, "multiply", "scan"))
 _row(Op("full", Kind.GENERATE, 1))  # operand: a SCALAR or CONST node; the node's shape says how large
 _row(Op("empty", Kind.GENERATE, 0))  # contents undefined
 _row(Op("index", Kind.GENERATE, 0, kinds="i"))  # arg = axis: the int64 coordinate along that axis
-_row(
-    Op("random", Kind.GENERATE, 2, cost=40)
-)  # (key, counter) scalars: Philox4x32-10 bits, uniform double in [0, 1)
+# (key, counter) scalars: Philox4x32-10 bits, uniform double in [0, 1)
+_row(Op("random", Kind.GENERATE, 2, cost=40))
 
 # Indexed access.
 _row(Op("take", Kind.GATHER, 2, rule="gather"))

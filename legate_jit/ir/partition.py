@@ -288,9 +288,8 @@ def _grid(
     if pieces <= 1:
         return ()
     keys = [(g, [d for d in g.free() if d not in barred]) for g in groups if not g.derived and g.size]
-    keys = sorted(
-        [key for key in keys if key[1]], key=lambda key: -key[0].size
-    )  # stable: the first of the largest
+    # Stable: the first of the largest.
+    keys = sorted([key for key in keys if key[1]], key=lambda key: -key[0].size)
     for group, free in keys:
         for k in group.members:
             old = keep.get(k)
@@ -491,9 +490,8 @@ def _partition(
     for group, own in zip(groups, cuts, strict=True):
         for k in group.members:
             axes[k] = own
-        if (
-            len(group.images) == 1 and not group.links and not group.broadcast
-        ):  # else whole: one image is not enough
+        # Else whole: one image is not enough.
+        if len(group.images) == 1 and not group.links and not group.broadcast:
             images += [group.images[0]._replace(range=k) for k in group.members]
     result = Partition(grid, tuple(axes), tuple(images))
     # Parts at the ends are the smallest: rounding up shortens the last, clipping a halo both. Blocks that are given differ.

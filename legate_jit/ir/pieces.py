@@ -33,9 +33,8 @@ class _Chain:
     base: Node
     updates: tuple[Node, ...]  # in program order
     private: frozenset[Node]  # values of which the base is made that nobody else reads
-    direct: frozenset[
-        Node
-    ]  # updates of elements that none before them wrote: there the base is still the current value
+    # updates of elements that none before them wrote: there the base is still the current value
+    direct: frozenset[Node]
 
 
 def split_updates(graph: Graph) -> Graph:
@@ -253,9 +252,8 @@ class _Composer:
             shift = tuple(
                 (lo - start, 1, axis) for (lo, _), (start, _, axis) in zip(self.box, view.axes, strict=True)
             )
-            inner = [(0, 0, -1)] * len(
-                view.shape
-            )  # axes of extent 1 that no base axis has stay where they are
+            # Axes of extent 1 that no base axis has stay where they are.
+            inner = [(0, 0, -1)] * len(view.shape)
             for (offset, _, axis), d in zip(shift, range(len(shift)), strict=True):
                 inner[axis] = (offset, 1, d)
             window = Affine(self.shape, tuple(inner))

@@ -52,12 +52,10 @@ class _Planner:
         self.in_place: dict[Node, Node] = {}  # update -> the value whose memory it takes over
         self.taken: dict[Node, Node] = {}  # the reverse
         self.roots = set(fused.graph.roots)
-        self.aliased = {
-            origin(r) for r in self.roots
-        }  # values that, possibly under another shape, are needed after the flush
-        self.last_read: dict[
-            Node, int
-        ] = {}  # of a value and those before it in its memory, once an update of it was looked at
+        # values that, possibly under another shape, are needed after the flush
+        self.aliased = {origin(r) for r in self.roots}
+        # of a value and those before it in its memory, once an update of it was looked at
+        self.last_read: dict[Node, int] = {}
         self.written: dict[Node, list[Node]] = {}  # task -> the new values of what it writes
         self.items: dict[Node, list[Node]] = {}  # the results of a call that has several
         for n in fused.graph.nodes:
@@ -210,9 +208,8 @@ class _Planner:
                 ):
                     return False
             if following is None or following.kind is Kind.ITEM or following.src[0] is not version:
-                return (
-                    False  # nobody, a task that may look at it, or somebody who sees it under another shape
-                )
+                # Nobody, a task that may look at it, or somebody who sees it under another shape.
+                return False
             assert isinstance(following.arg, Affine)
             if index.covers(following.arg, box):
                 return True

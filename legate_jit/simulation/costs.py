@@ -227,9 +227,8 @@ def _product(what: Collective, rank: int, ranks: int) -> Flows:
             continue
         wanted = Window((Need(panel, index.identity(of.shape)),))
         sent, received = neighbors.sent(of, wanted, rank, ranks), neighbors.received(of, wanted, rank)
-        again = (
-            steps if of.spans[1 - kept].dim < 0 else 1
-        )  # whoever has all along the sum sends in every step
+        # Whoever has all along the sum sends in every step.
+        again = steps if of.spans[1 - kept].dim < 0 else 1
         flows.add(
             Flows(
                 steps,

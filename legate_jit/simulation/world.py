@@ -111,9 +111,8 @@ class Planned:
             ledger = self._world.ledgers[rank]
             given = [b.parts[rank] if isinstance(b, Dealt) else b for b in inputs]
             made = [Part(nbytes, ledger) for nbytes in schedule.slots]
-            own = sum(
-                {id(b): b.nbytes for b in given if not isinstance(b, Part)}.values()
-            )  # the program's own, whole
+            # The program's own, whole.
+            own = sum({id(b): b.nbytes for b in given if not isinstance(b, Part)}.values())
             ledger.look(own + self.costs[rank].staging)
             for out, k in zip(buffers[self._inputs :], schedule.outputs, strict=True):
                 assert isinstance(out, Dealt)
