@@ -45,15 +45,6 @@ define ptr @begin_program(ptr %self, ptr %av, i64 %n) uwtable {
   %ok = call i1 @arguments(ptr %av, i64 %n, ptr %a)
   br i1 %ok, label %go, label %fail
 go:
-  %program = load ptr, ptr %a
-  %q1 = getelementptr i64, ptr %a, i64 1
-  %first = load i64, ptr %q1
-  %q2 = getelementptr i64, ptr %a, i64 2
-  %last = load i64, ptr %q2
-  %q3 = getelementptr i64, ptr %a, i64 3
-  %table = load ptr, ptr %q3
-  %q4 = getelementptr i64, ptr %a, i64 4
-  %flag = load i64, ptr %q4
   %pool = call ptr @locked()
   %nopool = icmp eq ptr %pool, null
   br i1 %nopool, label %here, label %ask
@@ -68,42 +59,28 @@ start:
   %workers = icmp sgt i64 %threads, 1
   br i1 %workers, label %post, label %here
 post:
-  call void @post(ptr %pool, ptr %program, i64 %first, i64 %last, ptr %table)
+  call void @post(ptr %pool, ptr %a)
   store ptr %pool, ptr @begun
   call void @Py_IncRef(ptr @_Py_TrueStruct)
   ret ptr @_Py_TrueStruct
 here:
-  call void @enter(ptr %pool, ptr %program, i64 %first, i64 %last, ptr %table, i64 %flag)
+  call void @enter(ptr %pool, ptr %a)
   call void @Py_IncRef(ptr @_Py_FalseStruct)
   ret ptr @_Py_FalseStruct
 fail:
   ret ptr null
 }
 
-define internal void @post(ptr %pool, ptr %program, i64 %first, i64 %last, ptr %table) {
+define internal void @post(ptr %pool, ptr %words) {
   %pq = getelementptr i8, ptr %pool, i64 <PROGRAM>
-  store ptr %program, ptr %pq
-  %fq = getelementptr i8, ptr %pool, i64 <FIRST>
-  store i64 %first, ptr %fq
-  %lq = getelementptr i8, ptr %pool, i64 <LAST>
-  store i64 %last, ptr %lq
-  %wq = getelementptr i8, ptr %pool, i64 <WORDS>
-  store ptr %table, ptr %wq
+  call void @llvm.memcpy.p0.p0.i64(ptr %pq, ptr %words, i64 32, i1 false)
   %mode = call i32 @mode()
   %mq = getelementptr i8, ptr %pool, i64 <POSTED_MODE>
   store i32 %mode, ptr %mq
   %poq = getelementptr i8, ptr %pool, i64 <POSTED>
   store atomic i32 1, ptr %poq seq_cst, align 4
-  %o = atomicrmw add ptr %pool, i64 8589934592 seq_cst
   %slq = getelementptr i8, ptr %pool, i64 <SLEEPERS>
-  %sleepers = load atomic i32, ptr %slq seq_cst, align 4
-  %nobody = icmp eq i32 %sleepers, 0
-  br i1 %nobody, label %out, label %call
-call:
-  %high = getelementptr i8, ptr %pool, i64 4
-  call void @futex_wake(ptr %high, i32 1)
-  br label %out
-out:
+  call void @advance(ptr %pool, ptr %slq, i32 1)
   ret void
 }
 
@@ -121,26 +98,11 @@ define internal void @drive(ptr %pool, i64 %index) {
   %mode = load i32, ptr %mq
   call void @adopt(i32 %mode)
   %pq = getelementptr i8, ptr %pool, i64 <PROGRAM>
-  %program = load ptr, ptr %pq
-  %fq = getelementptr i8, ptr %pool, i64 <FIRST>
-  %first = load i64, ptr %fq
-  %lq = getelementptr i8, ptr %pool, i64 <LAST>
-  %last = load i64, ptr %lq
-  %wq = getelementptr i8, ptr %pool, i64 <WORDS>
-  %table = load ptr, ptr %wq
-  call void @launches(ptr %pool, ptr %program, i64 %first, i64 %last, ptr %table, i64 %index)
+  call void @launches(ptr %pool, ptr %pq, i64 %index)
   %poq = getelementptr i8, ptr %pool, i64 <POSTED>
   store atomic i32 3, ptr %poq seq_cst, align 4
-  %o = atomicrmw add ptr %pool, i64 8589934592 seq_cst
   %jq = getelementptr i8, ptr %pool, i64 <JOINING>
-  %joining = load atomic i32, ptr %jq seq_cst, align 4
-  %nobody = icmp eq i32 %joining, 0
-  br i1 %nobody, label %out, label %call
-call:
-  %high = getelementptr i8, ptr %pool, i64 4
-  call void @futex_wake(ptr %high, i32 2147483647)
-  br label %out
-out:
+  call void @advance(ptr %pool, ptr %jq, i32 2147483647)
   ret void
 }
 

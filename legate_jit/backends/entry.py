@@ -81,18 +81,9 @@ define ptr @run_program(ptr %self, ptr %av, i64 %n) uwtable {
   %ok = call i1 @arguments(ptr %av, i64 %n, ptr %a)
   br i1 %ok, label %go, label %fail
 go:
-  %program = load ptr, ptr %a
-  %q1 = getelementptr i64, ptr %a, i64 1
-  %first = load i64, ptr %q1
-  %q2 = getelementptr i64, ptr %a, i64 2
-  %last = load i64, ptr %q2
-  %q3 = getelementptr i64, ptr %a, i64 3
-  %table = load ptr, ptr %q3
-  %q4 = getelementptr i64, ptr %a, i64 4
-  %flag = load i64, ptr %q4
   ; The pool is chosen and locked before the interpreter's lock is given up, so it cannot be recycled in between.
   %use = call ptr @locked()
-  call void @enter(ptr %use, ptr %program, i64 %first, i64 %last, ptr %table, i64 %flag)
+  call void @enter(ptr %use, ptr %a)
   call void @Py_IncRef(ptr @_Py_NoneStruct)
   ret ptr @_Py_NoneStruct
 fail:
@@ -114,17 +105,19 @@ none:
   ret ptr null
 }
 
-; Launches with or without the interpreter's lock, as the flag says. Unlocks the pool.
-define internal void @enter(ptr %pool, ptr %program, i64 %first, i64 %last, ptr %table, i64 %flag) uwtable {
+; Launches with or without the interpreter's lock, as the flag behind their four words says. Unlocks the pool.
+define internal void @enter(ptr %pool, ptr %words) uwtable {
+  %q4 = getelementptr i64, ptr %words, i64 4
+  %flag = load i64, ptr %q4
   %free = icmp ne i64 %flag, 0
   br i1 %free, label %without, label %with
 with:
-  call void @launches(ptr %pool, ptr %program, i64 %first, i64 %last, ptr %table, i64 0)
+  call void @launches(ptr %pool, ptr %words, i64 0)
   call void @unlock(ptr %pool)
   ret void
 without:
   %thread = call ptr @PyEval_SaveThread()
-  call void @launches(ptr %pool, ptr %program, i64 %first, i64 %last, ptr %table, i64 0)
+  call void @launches(ptr %pool, ptr %words, i64 0)
   call void @unlock(ptr %pool)
   call void @PyEval_RestoreThread(ptr %thread)
   ret void
@@ -141,9 +134,17 @@ out:
   ret void
 }
 
-; Launches in order, on a thread of that index in the pool; a null pool means that everything runs here.
-define internal void @launches(ptr %pool, ptr %program, i64 %first, i64 %last, ptr %table, i64 %index) uwtable {
+; Launches in order, on a thread of that index in the pool; a null pool means that everything runs here. The words:
+; program, first, last and table.
+define internal void @launches(ptr %pool, ptr %words, i64 %index) uwtable {
 entry:
+  %program = load ptr, ptr %words
+  %w1 = getelementptr i64, ptr %words, i64 1
+  %first = load i64, ptr %w1
+  %w2 = getelementptr i64, ptr %words, i64 2
+  %last = load i64, ptr %w2
+  %w3 = getelementptr i64, ptr %words, i64 3
+  %table = load ptr, ptr %w3
   %any = icmp slt i64 %first, %last
   br i1 %any, label %launch, label %out
 launch:

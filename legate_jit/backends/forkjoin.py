@@ -72,10 +72,7 @@ class Field:
     UNITS = 6 * LINE + 24
     CHUNK = 6 * LINE + 32
     MODE = 6 * LINE + 40
-    PROGRAM = 7 * LINE
-    FIRST = 7 * LINE + 8
-    LAST = 7 * LINE + 16
-    WORDS = 7 * LINE + 24
+    PROGRAM = 7 * LINE  # four words: program, first, last, table
     POSTED_MODE = 7 * LINE + 32
     JOINING = 8 * LINE
     NEXT = 0  # in a share: the next chunk to take, where the share ends, whose block this is, which thread owns it
@@ -192,6 +189,7 @@ declare i32 @pthread_create(ptr, ptr, ptr, ptr)
 declare i32 @pthread_detach(i64)
 declare i32 @pthread_sigmask(i32, ptr, ptr)
 declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
+declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
 declare i64 @llvm.smin.i64(i64, i64)
 
 define internal void @futex_wait(ptr %word, i32 %seen) noinline {
@@ -200,6 +198,20 @@ define internal void @futex_wait(ptr %word, i32 %seen) noinline {
 }
 define internal void @futex_wake(ptr %word, i32 %count) noinline {
   %r = call i64 (i64, ...) @syscall(i64 <FUTEX>, ptr %word, i64 129, i32 %count, ptr null, ptr null, i64 0)
+  ret void
+}
+; Raise the phase without opening or closing a job, and wake so many of those that wait for that, if the counter
+; has any: they count themselves in it before they sleep.
+define internal void @advance(ptr %pool, ptr %counter, i32 %most) {
+  %o = atomicrmw add ptr %pool, i64 8589934592 seq_cst
+  %count = load atomic i32, ptr %counter seq_cst, align 4
+  %nobody = icmp eq i32 %count, 0
+  br i1 %nobody, label %out, label %call
+call:
+  %high = getelementptr i8, ptr %pool, i64 4
+  call void @futex_wake(ptr %high, i32 %most)
+  br label %out
+out:
   ret void
 }
 
@@ -507,9 +519,8 @@ out:
 define void @retire(ptr %pool) {
   %stq = getelementptr i8, ptr %pool, i64 <STOP>
   store atomic i32 1, ptr %stq seq_cst, align 4
-  %o = atomicrmw add ptr %pool, i64 8589934592 seq_cst
-  %high = getelementptr i8, ptr %pool, i64 4
-  call void @futex_wake(ptr %high, i32 2147483647)
+  %slq = getelementptr i8, ptr %pool, i64 <SLEEPERS>
+  call void @advance(ptr %pool, ptr %slq, i32 2147483647)
   ret void
 }
 """
