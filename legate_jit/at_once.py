@@ -16,7 +16,7 @@ from legate_jit import runtime
 from legate_jit.backends import library
 from legate_jit.ir.build import CallSpec
 from legate_jit.ir.node import Signature
-from legate_jit.poison import poisoned
+from legate_jit.poison import error_of, poisoned
 from legate_jit.store import Store
 
 __all__ = ["LARGEST", "call", "ready", "worthwhile"]
@@ -30,10 +30,12 @@ _tiers: Any = None  # the module, when it is first needed: replaying needs no pl
 def ready(*stores: Store) -> bool:
     """Whether what these stores hold is small and waits for nothing that has been recorded, so that an operation on it may as
     well be carried out. Depends on sizes and on what has been recorded, nothing else."""
-    if runtime.world is not None or poisoned:
+    if runtime.world is not None:
         return False
     for store in stores:
         if store.value is not None or store.type.size > LARGEST:
+            return False
+        if poisoned and error_of(store.buffer) is not None:
             return False
     global _tiers
     if _tiers is None:

@@ -100,8 +100,8 @@ class FlowRun:
         }
 
     def _cause(self, after: int) -> BaseException | None:
-        """What the first of these launches (one bit for each) that failed raised; None when none did."""
-        return next((error for slot, error in self.failed.items() if after >> slot & 1), None)
+        """What the first of these launches (one bit for each) that failed raised, as it is kept; None when none did."""
+        return next((self.scalars[slot].error for slot in self.failed if after >> slot & 1), None)
 
     def _start(self, k: int, perform: Callable[[int], None]) -> None:
         (step, *_) = self.flow.items[k]
@@ -111,6 +111,7 @@ class FlowRun:
             error = run_alone(step, self.flow.boxes(step), self.buffers, self.scalars)
             if error is not None:
                 self.failed[step.launch] = error
+                del error  # its frames lead back to this one
             self._complete(k)
             return
         if isinstance(step, Task) and cause is None:
@@ -178,8 +179,9 @@ class FlowRun:
         assert isinstance(step, Task)
         if attempt.raised:
             self.raised[step.launch] = min(attempt.raised.items(), key=lambda item: item[0])
+            attempt.raised.clear()
         if error is not None:
-            self.failed[step.launch] = attempt.call.error = error
+            self.failed[step.launch] = error
         del self.going[k]
         self._complete(k)
 

@@ -245,8 +245,11 @@ class Runnable:
         if error is not None:
             from legate_jit import poison
 
-            poison.mark([buffers[k] for k in task.written], error)
-            raise error
+            poison.mark([buffers[k] for k in task.written], scalars[task.launch].error)
+            try:
+                raise error
+            finally:  # it refers to this frame
+                del error
         return True
 
     def execution(self, buffers: list[Buffer], scalars: list[Any], hold: bool = False) -> Execution:
@@ -364,11 +367,14 @@ class Execution:
         self.position = len(self.runnable.items)
         if flow.failed:
             outputs = self.runnable.schedule.outputs
-            for k, error in flow.lost().items():
-                poison.mark((self.buffers[outputs[k]],), error)
+            for k, cause in flow.lost().items():
+                poison.mark((self.buffers[outputs[k]],), cause)
             first = flow.failed[min(flow.failed)]
             flow.failed.clear()
-            raise first
+            try:
+                raise first
+            finally:  # it refers to this frame
+                del first
 
     @property
     def raised(self) -> dict[int, tuple[tuple[int, ...], Exception]]:

@@ -23,6 +23,7 @@ from legate_jit.execute import array_of
 from legate_jit.ir.partition import Box, Partition, image_box
 from legate_jit.ir.steps import Task
 from legate_jit.ir.task import TaskArg
+from legate_jit.poison import kept
 
 #: bytes of local arrays from which a body's temporaries are worth warm memory
 _LARGE = 1 << 20
@@ -120,7 +121,7 @@ class Attempt:
         self.roles, self.partition, self.arrays, self.call = roles, partition, arrays, call
         self.points: list[tuple[int, ...]] = list(partition.points())
         self.parts: list[Sequence[Part]] = [()] * len(self.points)
-        self.errors: dict[int, BaseException] = {}
+        self.errors: dict[int, BaseException | None] = {}
         self.ran: list[int] = []
 
     @property
@@ -141,10 +142,8 @@ class Attempt:
         except BaseException as e:
             if self.hold and isinstance(e, Exception):
                 self.raised[index] = e
-                return
-            error = call.failed(e, index)
-            if error is not None:
-                self.errors[number] = error
+            else:
+                self.errors[number] = _failed(call, e, index)
         finally:
             _took[call.name] = perf_counter() - start
             self.ran.append(number)
@@ -152,7 +151,10 @@ class Attempt:
     def finish(self) -> BaseException | None:
         """All points have run: merge the reductions, or say what the first point that failed raised."""
         if self.errors:
-            return self.errors[min(self.errors)]
+            first = next((self.errors[k] for k in sorted(self.errors) if self.errors[k] is not None), None)
+            self.errors.clear()
+            if first is not None:
+                return first
         for parts in self.parts:
             for part in parts:
                 part.merge()
@@ -211,10 +213,16 @@ def run_alone(
         for part in parts:
             part.merge()
     except BaseException as e:
-        error: BaseException | None = call.failed(e, ())
-        call.error = error
-        return error
+        return _failed(call, e, ())
     return None
+
+
+def _failed(call: Any, error: BaseException, index: tuple[int, ...]) -> BaseException | None:
+    """What a launch is to raise, a point of which raised `error`. The frames of the error are those of whoever calls this and
+    lead back to his callers': an error that one of them kept would be a cycle, with all the arrays that the frames refer to."""
+    told: BaseException | None = call.failed(error, index)
+    call.error = kept(error)
+    return told
 
 
 def run_on_arrays(arg: TaskArg, values: Sequence[Any]) -> list[np.ndarray]:

@@ -416,30 +416,45 @@ class _Run:
         note(self._plan.wish, self._buffers[:count])
         self.finished = True
         if self._plan.launched:
-            self._settle(
-                failures.agreed([e.raised for e, _ in self._executions.values()], self._plan._world.comm)
-            )
+            own = [e.raised for e, _ in self._executions.values()]
+            first = self._settle(failures.agreed(own, self._plan._world.comm))
+            for raised in own:
+                raised.clear()
+            if first is not None:
+                try:
+                    raise first
+                finally:  # it refers to this frame
+                    del first
 
-    def _settle(self, raised: failures.Raised) -> None:
+    def _settle(self, raised: failures.Raised) -> BaseException | None:
         """Do with what bodies raised, on any rank, what their launches say: the same on every rank. Results computed from a
-        launch that failed are poisoned, and the first error is raised."""
-        failed: dict[int, BaseException] = {}
+        launch that failed are poisoned; the first error is to be raised."""
+        failed: dict[int, BaseException] = {}  # as kept
+        first: BaseException | None = None
         for slot in sorted(raised):
             call, (index, error) = self._scalars[slot], raised[slot]
             before = self._plan.launched[slot] & ~(1 << slot)
             cause = next((e for k, e in failed.items() if before >> k & 1), None)
-            call.error = cause if cause is not None else call.failed(error, index)
-            if call.error is not None:
-                failed[slot] = call.error
+            if cause is None:
+                told = call.failed(error, index)
+                cause = poison.kept(error)
+                first = told if first is None else first
+                call.error = cause
+                if told is not None:
+                    failed[slot] = cause
+            else:
+                call.error = failed[slot] = cause
         if not failed:
-            return
+            return None
         for slot, before in self._plan.launched.items():
-            self._scalars[slot].error = next((e for k, e in failed.items() if before >> k & 1), None)
+            cause = next((e for k, e in failed.items() if before >> k & 1), None)
+            if cause is not None:
+                self._scalars[slot].error = cause
         for out, after in zip(self._buffers[len(self._plan._inputs) :], self._plan.after, strict=True):
             cause = next((e for k, e in failed.items() if after >> k & 1), None)
             if cause is not None:
                 poison.mark((out,), cause)
-        raise failed[min(failed)]
+        return first
 
     def _rank(self, rank: int) -> None:
         runnable = self._plan._runnables[rank]

@@ -31,7 +31,8 @@ Arguments = Sequence[tuple[Store, Lens | None]]
 class Launch:
     """One launch of user code; faces subclass it. Lives in the window as a run-time scalar, so the plan does not know it.
 
-    `name`: of the task, for messages. `where`: the user's 'file:line'. `error`: what made the launch fail, once it has.
+    `name`: of the task, for messages. `where`: the user's 'file:line'. `error`: what made the launch fail, once it has, as
+    `poison.kept` gives it.
     """
 
     __slots__ = ("error", "name", "where")

@@ -16,9 +16,6 @@ from legate_jit import at_once, runtime, tiers
 @pytest.fixture(autouse=True)
 def as_programs_run(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Tier 0, which other tests do without, and nothing known of earlier windows."""
-    monkeypatch.setattr(
-        at_once, "poisoned", {}
-    )  # by failed tasks of other tests: nothing is computed at once meanwhile
     legate.fence()
     monkeypatch.setattr(tiers.policy, "interpret_runs", 2)
     tiers.record_again()

@@ -209,7 +209,6 @@ class _Indirect(Launch):
     def failed(self, error: BaseException, index: tuple[int, ...]) -> BaseException | None:
         """The error, saying where it comes from."""
         error.add_note(f"raised by {self.name}, called at {self.where}")
-        self.error = error
         return error
 
 

@@ -324,7 +324,6 @@ class TaskLaunch(Launch):
         plan = self.plan
         point = f", point {index}" if index else ""
         error.add_note(f"raised by task {plan.name}{point}, called at {self.where}")
-        self.error = error
         if not isinstance(error, Exception):  # an interruption is nobody's result
             return error
         mode = plan.placement.mode

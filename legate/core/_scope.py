@@ -288,7 +288,10 @@ def _raise_deferred(inner: State, error: BaseException | None) -> None:
         return
     for each in rest:
         first.add_note(f"another task of this scope had raised {each!r}")
-    raise first
+    try:
+        raise first
+    finally:  # it refers to this frame, and that to arrays
+        del first, rest
 
 
 # ---- provenance and profiling ------------------------------------------------------------------------------------------

@@ -203,11 +203,14 @@ _TABLE = [_group(_capacity(lines * ALIGNMENT)) for lines in range(_TABLE_BYTES /
 class Buffer:
     """A block of memory, or the memory of a NumPy array; it lives as long as this object.
 
-    `addr` and `nbytes` say where it is and how many bytes may be used. `slot` and `serial` belong to the
-    runtime and mean nothing here. Buffers are not compared, copied or pickled; identity is what counts.
+    `addr` and `nbytes` say where it is and how many bytes may be used. `slot`, `serial` and `spoiled` (set in few:
+    see `poison`) belong to the runtime and mean nothing here. Buffers are not compared, copied or pickled; identity
+    is what counts.
     """
 
-    __slots__ = ("__weakref__", "_group", "_owner", "addr", "nbytes", "serial", "slot")
+    __slots__ = ("__weakref__", "_group", "_owner", "addr", "nbytes", "serial", "slot", "spoiled")
+
+    spoiled: BaseException
 
     def __init__(
         self, addr: int, nbytes: int, group: _Group | None, owner: NDArray[Any] | None = None

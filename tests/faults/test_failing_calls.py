@@ -136,7 +136,6 @@ def test_a_call_that_is_carried_out_at_once_raises_at_once(
     flaky: _Flaky, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(at_once, "LARGEST", 100)
-    monkeypatch.setattr(at_once, "poisoned", {})  # by failed tasks of other tests
     tiers.policy.interpret_runs = 2  # what it was is the fixture's to restore
     x = cn.arange(6.0)
     runtime.fence()

@@ -12,6 +12,7 @@ from faults.child import run, succeeds
 import cupynumeric as cn
 from legate.core import get_legate_runtime, types
 from legate.core.task import ADD, InputStore, OutputStore, ReductionStore, task
+from legate_jit import at_once, poison, tiers
 from legate_jit.ir import depend, schedule
 
 runtime = get_legate_runtime()
@@ -78,7 +79,8 @@ def test_exceptions_in_every_mode(cpus: int) -> None:
         float(y[0])
         raise AssertionError("y can be read")
     except RuntimeError as why:
-        assert why.__cause__ is error
+        cause = why.__cause__
+        assert (type(cause), cause.args, cause.__notes__[0]) == (Own, error.args, error.__notes__[0])
     y = cn.zeros(100_000)
     with Scope(exception_mode=ExceptionMode.IGNORED):
         fails(x, y)
@@ -327,3 +329,158 @@ def test_many_launches_keep_memory_flat() -> None:
     print(resident() - before)
     """)
     assert int(out) < 4 << 20
+
+
+_FORGETTING = """
+    from legate_jit import poison
+    from legate_jit.backends import memory
+
+    def one(n, mode):
+        x, y = cn.ones(n), cn.zeros(n)
+        z = y[::2]
+        w = y.copy()
+        with Scope(exception_mode=mode):
+            fails_first(x, y)
+            z += 1
+            later = y[1:] * 2  # in the same window
+            add(later, 1)
+            try:
+                fence()
+            except Own:
+                pass
+        try:
+            later = later + 1
+            float(later[0])
+        except RuntimeError:
+            pass
+
+    @task
+    def fails_first(x: InputStore, y: OutputStore) -> None:
+        if not any(x.domain.lo):
+            raise Own("in the first point")
+
+    for n in (10, 1000, 100_000):
+        for mode in ExceptionMode:
+            for measured in (False, True):
+                gc.collect()
+                gc.disable()
+                before = memory.stats.live
+                for _ in range(3 + 10 * measured):
+                    try:
+                        one(n, mode)
+                    except Own:
+                        pass
+                left = memory.stats.live - before
+                gc.enable()
+            assert not poison.poisoned, (n, mode)
+            assert left <= 1024, (n, mode, left)
+"""
+
+
+@CPUS
+def test_what_a_failed_task_was_to_write_is_given_back(cpus: int) -> None:
+    """When nobody refers to it, and without the garbage collector: neither the error that is kept nor a cycle holds it."""
+    child(_FORGETTING, cpus)
+
+
+def test_what_a_failed_task_was_to_write_is_given_back_on_ranks() -> None:
+    succeeds(_START + _FORGETTING, LEGATE_JIT_VIRTUAL_RANKS="3", LEGATE_JIT_DEALT_FROM="1000")
+
+
+def test_reads_of_failed_results_show_where_the_task_failed() -> None:
+    """Also when the error itself has been dropped; with the whole of its chain."""
+    done = run(
+        _START
+        + """
+    @task
+    def chained(y: OutputStore) -> None:
+        try:
+            {}["key"]
+        except KeyError as inner:
+            raise Own("outer") from inner
+
+    def main():
+        y = cn.zeros(10)
+        chained(y)
+        try:
+            fence()
+        except Own:
+            pass
+        gc.collect()
+        float(y[0])
+
+    main()
+    """
+    )
+    assert done.returncode == 1
+    for text in ("KeyError: 'key'", "in chained", "Own: outer", "raised by task chained", "in main"):
+        assert text in done.stderr, text
+
+
+class _Odd(Exception):
+    """Its arguments are not what it was made with."""
+
+    def __init__(self, code: int, *, extra: str) -> None:
+        super().__init__(f"code {code}")
+        self.extra = extra
+
+
+class _Uncopyable(Exception):
+    def __new__(cls, *args: object, secret: int = 0) -> _Uncopyable:
+        assert secret
+        return super().__new__(cls, *args)
+
+    def __init__(self, text: str, secret: int) -> None:
+        super().__init__(text)
+
+
+_ERRORS = [
+    ValueError("a", 2),
+    KeyError("k"),
+    FileNotFoundError(2, "No such file", "name"),
+    UnicodeDecodeError("utf8", b"abc", 0, 1, "reason"),
+    ImportError("no", name="n"),
+    _Odd(3, extra="more"),
+]
+
+
+@pytest.mark.parametrize("error", _ERRORS, ids=lambda e: type(e).__name__)
+def test_kept_errors_are_what_they_were(error: Exception) -> None:
+    try:
+        raise error
+    except Exception as e:
+        e.add_note("a note")
+        found = poison.kept(e)
+    assert (type(found), str(found), found.args) == (type(error), str(error), error.args)
+    assert found.__traceback__ is None
+    assert found.__notes__[0] == "a note"
+    assert "test_kept_errors_are" in found.__notes__[-1]
+    assert error.__notes__ == ["a note"]
+    for name, value in vars(error).items():
+        if name != "__notes__":
+            assert getattr(found, name) == value
+
+
+def test_kept_errors_that_cannot_be_copied() -> None:
+    found = poison.kept(_Uncopyable("text", secret=1))
+    assert type(found) is RuntimeError
+    assert str(found) == "_Uncopyable: text"
+
+
+def test_calls_at_once_go_on_beside_poisoned_arrays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiers.policy, "interpret_runs", 2)
+
+    @task
+    def breaks(y: OutputStore) -> None:
+        raise ValueError("here")
+
+    x, y = cn.arange(5.0), cn.zeros(5)
+    fence()
+    breaks(y)
+    with pytest.raises(ValueError, match="here"):
+        fence()
+    assert at_once.ready(x._store)
+    assert not at_once.ready(y._store)
+    with pytest.raises(RuntimeError, match="ValueError: here"):
+        cn.sort(y).tolist()
+    assert cn.sort(x).tolist() == [0.0, 1.0, 2.0, 3.0, 4.0]
