@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ranks.launch import AS_ROOT, _left, needs_mpi
+from ranks.launch import AS_ROOT, left, needs_mpi
 
 from legate_jit import console
 from legate_jit.cli.terminal import Splitter
@@ -105,7 +105,7 @@ class Session:
         status = os.waitstatus_to_exitcode(os.waitpid(self.process, 0)[1])
         _open.remove(self)
         os.close(self.terminal)
-        assert _left(self.token) == 0
+        assert left(self.token) == 0
         return status
 
 
@@ -206,7 +206,7 @@ def piped(text: str, *words: str, ranks: int = 2) -> subprocess.CompletedProcess
     done = subprocess.run(
         command(*words, ranks=ranks), input=text, capture_output=True, text=True, timeout=BOUND, env=environment(token)
     )  # fmt: skip
-    assert _left(token) == 0
+    assert left(token) == 0
     return done
 
 

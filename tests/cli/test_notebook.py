@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ranks.launch import AS_ROOT, _left, needs_mpi
+from ranks.launch import AS_ROOT, left, needs_mpi
 
 from legate_jit.cli import flags, notebooks
 
@@ -102,7 +102,7 @@ def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     finally:
         client.stop_channels()
         running.shutdown_kernel(now=False)
-    assert _left(token) == 0
+    assert left(token) == 0
 
 
 class Cells:

@@ -13,7 +13,7 @@ import cupynumeric
 from cupynumeric._calls import lazy
 from legate_jit import runtime, tiers
 from legate_jit.backends import interpret
-from legate_jit.ir import choose, layout, needs
+from legate_jit.ir import choose, layout
 from legate_jit.ir.distribute import Distributed, distribute
 from legate_jit.ir.index import Affine
 from legate_jit.ir.layout import Layout
@@ -73,21 +73,14 @@ class Ranked:
 
 
 @pytest.fixture
-def ranked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int, int, int], None]]:
+def ranked(interpreted: Callable[[Any, int, int], None]) -> Callable[[int, int, int], None]:
     """Run every window on so many ranks, with hardly anything too small to be cut (`small`), or to be computed in strips."""
 
     def start(ranks: int, small: int, long: int) -> None:
         Ranked.ranks, Ranked.seen = ranks, 0
-        monkeypatch.setattr(needs, "LONG", long)
-        monkeypatch.setattr(choose, "SMALL", small)
-        monkeypatch.setattr(interpret, "Program", Ranked)
+        interpreted(Ranked, small, long)
 
-    runtime.fence()
-    monkeypatch.setattr(tiers.policy, "target", "reference")
-    programs.forget()
-    yield start
-    runtime.fence()
-    programs.forget()
+    return start
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 3, 4, 7])

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
-from legate_jit import exchange, runtime, tiers
+from legate_jit import exchange
 from legate_jit.backends import interpret
-from legate_jit.ir import choose, index, layout, needs, neighbors
+from legate_jit.ir import index, layout, neighbors
 from legate_jit.ir.distribute import distribute
 from legate_jit.ir.exchanges import Fetch
 from legate_jit.ir.index import Affine
@@ -61,21 +61,14 @@ class Checked:
 
 
 @pytest.fixture
-def checked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int, int], None]]:
+def checked(interpreted: Callable[[Any, int, int], None]) -> Callable[[int, int], None]:
     """Check the windows of programs on so many ranks, with parts computed in strips from so many times their length."""
 
     def start(ranks: int, long: int) -> None:
         Checked.ranks, Checked.fetches = ranks, 0
-        monkeypatch.setattr(needs, "LONG", long)
-        monkeypatch.setattr(choose, "SMALL", 2)
-        monkeypatch.setattr(interpret, "Program", Checked)
+        interpreted(Checked, 2, long)
 
-    runtime.fence()
-    monkeypatch.setattr(tiers.policy, "target", "reference")
-    programs.forget()
-    yield start
-    runtime.fence()
-    programs.forget()
+    return start
 
 
 @pytest.mark.parametrize("ranks", [2, 3, 4, 7, 12])

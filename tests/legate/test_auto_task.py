@@ -32,6 +32,7 @@ from legate.core import (
     types,
 )
 from legate.core.types import ReductionOpKind
+from tests.legate.stores import fence, filled
 
 runtime = get_legate_runtime()
 LIBRARY: Library = runtime.find_or_create_library("test_auto_task")[0]
@@ -47,18 +48,8 @@ def made(body: Callable[[TaskContext], None]) -> AutoTask:
     return runtime.create_auto_task(LIBRARY, registered(body))
 
 
-def filled(shape: tuple[int, ...], value: Any, dtype: Any = types.int64) -> LogicalStore:
-    store = runtime.create_store(dtype, shape=shape)
-    store.fill(value)
-    return store
-
-
 def ranged(n: int) -> LogicalStore:
     return runtime.create_store_from_buffer(types.int64, (n,), np.arange(n), True)
-
-
-def fence() -> None:
-    runtime.issue_execution_fence(block=True)
 
 
 def pieces(n: int = 2) -> Scope:

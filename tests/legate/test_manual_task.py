@@ -11,7 +11,6 @@ import pytest
 
 from legate.core import (
     Library,
-    LogicalStore,
     TaskContext,
     TaskInfo,
     VariantCode,
@@ -21,6 +20,7 @@ from legate.core import (
     types,
 )
 from legate.core.types import ReductionOpKind
+from tests.legate.stores import filled
 
 runtime = get_legate_runtime()
 LIBRARY: Library = runtime.find_or_create_library("test_manual_task")[0]
@@ -30,12 +30,6 @@ def made(body: Callable[[TaskContext], None], shape: Any, lower: Any = None) -> 
     number = LIBRARY.get_new_task_id()
     LIBRARY.register_task(TaskInfo.from_variants(number, body.__name__, [(VariantCode.CPU, body)]))
     return runtime.create_manual_task(LIBRARY, number, shape, lower)
-
-
-def filled(shape: tuple[int, ...], value: Any) -> LogicalStore:
-    store = runtime.create_store(types.int64, shape=shape)
-    store.fill(value)
-    return store
 
 
 def number(ctx: TaskContext) -> None:

@@ -24,21 +24,11 @@ from legate.core import (
     get_legate_runtime,
     get_machine,
     is_running_in_task,
-    types,
 )
 from legate.core.task import ADD, MAX, InputStore, OutputArray, OutputStore, ReductionStore, task
+from tests.legate.stores import fence, filled
 
 runtime = get_legate_runtime()
-
-
-def fence() -> None:
-    runtime.issue_execution_fence(block=True)
-
-
-def filled(shape: tuple[int, ...], value: Any, dtype: Any = types.int64) -> LogicalStore:
-    store = runtime.create_store(dtype, shape=shape)
-    store.fill(value)
-    return store
 
 
 @pytest.fixture

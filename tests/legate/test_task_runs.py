@@ -11,7 +11,6 @@ import pytest
 
 import cupynumeric as cn
 from legate.core import (
-    LogicalStore,
     ParallelPolicy,
     Scope,
     TaskContext,
@@ -23,18 +22,9 @@ from legate.core import (
     types,
 )
 from legate.core.task import ADD, InputArray, InputStore, OutputStore, ReductionStore, task
+from tests.legate.stores import fence, filled
 
 runtime = get_legate_runtime()
-
-
-def fence() -> None:
-    runtime.issue_execution_fence(block=True)
-
-
-def filled(shape: tuple[int, ...], value: Any, dtype: Any = types.int64) -> LogicalStore:
-    store = runtime.create_store(dtype, shape=shape)
-    store.fill(value)
-    return store
 
 
 @pytest.fixture

@@ -90,8 +90,11 @@ def _environment(**changes: str) -> dict[str, str]:
     return os.environ | AS_ROOT | env | changes
 
 
-def job(program: str, ranks: int = 2, *arguments: str, **changes: str) -> Ended:
-    """Run a program's text on `ranks` ranks, with changes to the environment. Fails the test if it does not end in time."""
+def started(
+    program: str, ranks: int = 2, *arguments: str, **changes: str
+) -> tuple[subprocess.Popen[str], str]:
+    """Begin to run a program's text on `ranks` ranks, with changes to the environment: the launcher, which is alone in its
+    session, and the mark of all that belongs to the job (see `processes_of`)."""
     needs_mpi()
     launcher = mpiexec()
     assert launcher is not None
@@ -105,7 +108,6 @@ def job(program: str, ranks: int = 2, *arguments: str, **changes: str) -> Ended:
         "-c",
         textwrap.dedent(program),
     ]
-    start = time.monotonic()
     process = subprocess.Popen(
         [*command, *arguments],
         env=_environment(**changes, **{_MARK: token}),
@@ -115,6 +117,13 @@ def job(program: str, ranks: int = 2, *arguments: str, **changes: str) -> Ended:
         text=True,
         start_new_session=True,
     )
+    return process, token
+
+
+def job(program: str, ranks: int = 2, *arguments: str, **changes: str) -> Ended:
+    """Run a program's text as `started` does, to its end. Fails the test if it does not end in time."""
+    start = time.monotonic()
+    process, token = started(program, ranks, *arguments, **changes)
     try:
         out, err = process.communicate(timeout=BOUND)
     except subprocess.TimeoutExpired:
@@ -122,7 +131,7 @@ def job(program: str, ranks: int = 2, *arguments: str, **changes: str) -> Ended:
         out, err = process.communicate()
         pytest.fail(f"the job did not end in {BOUND:.0f} s\n{out}\n{err}")
     seconds = time.monotonic() - start
-    return Ended(process.returncode, out, err, seconds, _left(token))
+    return Ended(process.returncode, out, err, seconds, left(token))
 
 
 def succeeds(program: str, ranks: int = 2, *arguments: str, **changes: str) -> str:
@@ -145,15 +154,15 @@ def processes_of(token: str) -> list[int]:
     return found
 
 
-def _left(token: str) -> int:
+def left(token: str) -> int:
     """Processes of a job that are still there some seconds after it ended."""
     for _ in range(100):
         if not processes_of(token):
             return 0
         time.sleep(0.05)
-    left = processes_of(token)
+    remaining = processes_of(token)
     _end(token)
-    return len(left)
+    return len(remaining)
 
 
 def _end(token: str) -> None:

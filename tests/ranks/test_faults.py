@@ -181,16 +181,11 @@ def test_an_interrupt_ends_the_job(everybody: bool) -> None:
     """Ctrl-C, which a launcher gets alone, or, from a terminal, with whatever is in its group."""
     import os
     import signal
-    import subprocess
-    import sys
     import time
 
     from ranks import launch
 
-    launch.needs_mpi()
-    launcher = launch.mpiexec()
-    assert launcher is not None
-    program = """if True:
+    program = """
         import os
         import cupynumeric as np
         from legate_jit import runtime
@@ -201,23 +196,14 @@ def test_an_interrupt_ends_the_job(everybody: bool) -> None:
             x = np.sqrt(x + 1)
             runtime.fence()
         """
-    token = f"interrupted-{everybody}"
-    process = subprocess.Popen(
-        [launcher, *launch._options(launcher), "-n", "2", sys.executable, "-c", program],
-        env=launch._environment(**{launch._MARK: token}),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
+    process, token = launch.started(program)
     assert process.stdout is not None
     assert [process.stdout.readline() for _ in range(2)] == ["ready\n"] * 2
     start = time.monotonic()
     (os.killpg if everybody else os.kill)(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=launch.BOUND)
     assert time.monotonic() - start < SOON
-    assert process.returncode != 0 and launch._left(token) == 0
+    assert process.returncode != 0 and launch.left(token) == 0
     causes = [line for line in err.splitlines() if line.startswith("[legate-jit]")]
     assert len(causes) <= 1  # launchers may end the ranks before they have a say
     assert all("KeyboardInterrupt" in cause for cause in causes)
@@ -226,34 +212,22 @@ def test_an_interrupt_ends_the_job(everybody: bool) -> None:
 @slow
 def test_a_launcher_that_is_killed_leaves_nobody() -> None:
     import signal
-    import subprocess
-    import sys
     import time
 
     from ranks import launch
 
-    launch.needs_mpi()
-    launcher = launch.mpiexec()
-    assert launcher is not None
-    program = "import cupynumeric, time; print('ready', flush=True); time.sleep(100)"
-    token = "killed-launcher"
-    process = subprocess.Popen(
-        [launcher, *launch._options(launcher), "-n", "2", sys.executable, "-c", program],
-        env=launch._environment(**{launch._MARK: token}),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == b"ready\n"
+    process, token = launch.started("import cupynumeric, time; print('ready', flush=True); time.sleep(100)")
+    assert process.stdout is not None and process.stderr is not None
+    assert process.stdout.readline() == "ready\n"
     process.send_signal(signal.SIGKILL)
     process.wait()
     for _ in range(150):
         if not launch.processes_of(token):
             break
         time.sleep(0.1)
-    left = launch._left(token)
+    left = launch.left(token)
     process.stdout.close()
+    process.stderr.close()
     assert left == 0
 
 

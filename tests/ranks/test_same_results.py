@@ -100,10 +100,10 @@ def spread(plans: Any) -> bool:
     return any(isinstance(plan, ranks.RanksPlan) for plan in plans)
 
 
-@pytest.mark.parametrize("line", EXACT)
-def test_examples_to_the_bit(
+def compared(
     line: str, count: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
+) -> Iterator[tuple[int, onp.ndarray, onp.ndarray]]:
+    """Results of an example on so many ranks, which have one rank's dtypes, and those of one rank."""
     count(1)
     expected = results(line, monkeypatch)
     for size in COUNTS:
@@ -112,7 +112,15 @@ def test_examples_to_the_bit(
         assert spread(runtime._plans.values())
         for a, b in zip(found, expected, strict=True):
             assert a.dtype == b.dtype
-            onp.testing.assert_array_equal(a, b, err_msg=f"{size} ranks")
+            yield size, a, b
+
+
+@pytest.mark.parametrize("line", EXACT)
+def test_examples_to_the_bit(
+    line: str, count: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for size, found, expected in compared(line, count, monkeypatch):
+        onp.testing.assert_array_equal(found, expected, err_msg=f"{size} ranks")
 
 
 @pytest.mark.parametrize(("line", "chained", "terms", "least"), SUMS)
@@ -124,19 +132,13 @@ def test_examples_that_sum(
     count: Callable[[int], None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    count(1)
-    expected = results(line, monkeypatch)
-    for size in COUNTS:
-        count(size)
-        found = results(line, monkeypatch)
-        assert spread(runtime._plans.values())
-        for a, b in zip(found, expected, strict=True):
-            assert a.dtype == b.dtype
-            if a.dtype.kind in "iu":
-                onp.testing.assert_array_equal(a, b)
-                continue
-            unit = onp.finfo(a.dtype).eps * max(least, float(onp.abs(b).max()))
-            assert float(onp.abs(a - b).max()) <= 4 * math.log2(terms) * chained * unit, f"{size} ranks"
+    for size, found, expected in compared(line, count, monkeypatch):
+        if found.dtype.kind in "iu":
+            onp.testing.assert_array_equal(found, expected)
+            continue
+        unit = onp.finfo(found.dtype).eps * max(least, float(onp.abs(expected).max()))
+        bound = 4 * math.log2(terms) * chained * unit
+        assert float(onp.abs(found - expected).max()) <= bound, f"{size} ranks"
 
 
 def test_the_sharded_example(count: Callable[[int], None]) -> None:
