@@ -335,8 +335,8 @@ def _repeats(op: Op, number: ndarray, sequence: Any) -> bool:
 
 
 def power(left: Any, right: Any) -> Any:
-    """`left ** right`. Small Python exponents of floating arrays become multiplications, roots and reciprocals (within 2 ulp of
-    `pow`); ValueError, as NumPy, for integers to negative integer powers."""
+    """`left ** right`. Small Python exponents of floating arrays become multiplications, roots and reciprocals (within 4 ulp);
+    ValueError, as NumPy, for integers to negative integer powers."""
     if is_foreign(right) or is_foreign(left):
         return NotImplemented
     if isinstance(left, _types()) and type(right) in (int, float):
