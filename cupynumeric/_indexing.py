@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from cupynumeric import _array, _instant
+from cupynumeric import _array, _walking
 from cupynumeric._array import Ours, ndarray, value, wrap
 from cupynumeric._elementwise import is_scalar
 from cupynumeric._elementwise import operand as as_operand
@@ -76,7 +76,7 @@ def affine_of(shape: tuple[int, ...], key: Any) -> Affine:
 
 
 _MISSING = object()
-_walked = _instant.walked
+_walked = _walking.walked
 #: lenses by base (type or lens) and the token of a basic key
 _by_token: dict[Any, Lens | None] = {}
 
@@ -110,10 +110,10 @@ def view_lens(array: ndarray, key: Any) -> Lens | None:
     if lens is not None:
         if lens.type.ndim:
             _remember(array._key, key, lens)
-            _instant.note(array._store.type, lens.type.size)
+            _walking.note(array._store.type, lens.type.size)
         elif token is not None:
             _seen[lens.base] = _seen.get(lens.base, 0) + 1
-            _instant.note(lens.base, 1)
+            _walking.note(lens.base, 1)
     return lens
 
 
@@ -154,10 +154,10 @@ def _picks_few(type_: ArrayType, key: ArrayType) -> bool:
 def getitem(array: ndarray, key: Any) -> Any:
     """`array[key]` for any key."""
     if _seen and _seen.get(array._store.type, 0) > MANY_POSITIONS and _names_element(array, key):
-        found = _instant.element(array, key)
+        found = _walking.element(array, key)
         return _host_view(array)[key] if found is None else found
     if _walked and array._store.type in _walked:
-        found = _instant.getitem(array, key)
+        found = _walking.getitem(array, key)
         if found is not None:
             return found
     if (
@@ -175,7 +175,7 @@ def getitem(array: ndarray, key: Any) -> Any:
     if lens is not None and not lens.type.shape and _is_element(array, key):
         there = array._store.value is None and lens.view is not None
         if there and infer.move_signature(lens.base, lens.view).at_once:  # type: ignore[arg-type]
-            found = _instant.element(array, key)
+            found = _walking.element(array, key)
             if found is not None:
                 return found
         return wrap(runtime.new_store(runtime.read(array._store, lens), lens.type), None, _array.SCALAR)
@@ -231,7 +231,7 @@ def setitem(array: ndarray, key: Any, item: Any) -> None:
     if _seen and _walks(array) and is_scalar(item) and _names_element(array, key):
         _write_element(array, key, item)
         return
-    if _walked and array._store.type in _walked and _instant.setitem(array, key, item):
+    if _walked and array._store.type in _walked and _walking.setitem(array, key, item):
         return
     if _array.refuses_writes(array):
         raise ValueError("assignment destination is read-only")
@@ -255,7 +255,7 @@ def setitem(array: ndarray, key: Any, item: Any) -> None:
 
 def _write_element(array: ndarray, key: Any, item: Any) -> None:
     """Write one element in memory."""
-    if not _array.refuses_writes(array) and _instant.write_element(array, key, item):
+    if not _array.refuses_writes(array) and _walking.write_element(array, key, item):
         return
     from cupynumeric._advanced import mutate
 

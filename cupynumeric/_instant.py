@@ -12,7 +12,6 @@ import functools
 import inspect
 import math
 from collections.abc import Callable
-from sys import getrefcount
 from typing import Any
 
 import numpy as np
@@ -20,24 +19,35 @@ import numpy as np
 from cupynumeric import _array, _elementwise
 from cupynumeric._array import Ours, ndarray
 from cupynumeric._unsettled import Unsettled
-from legate_jit import ground, runtime
+from legate_jit import ground, runtime, tiers
 from legate_jit.ir import dtypes
-from legate_jit.ir.node import ArrayType, Signature
+from legate_jit.ir.node import Signature
 from legate_jit.store import Ground, Grounded, Habit
+from legate_jit.strides import strided
 
 #: elements up to which NumPy is as quick as anything
 LARGEST = 16384
-#: different small slices of arrays of one type after which new ones are instant
-MANY = 10
-#: a slice met so often, within so many different ones, is one that stays the same: it is recorded
-OFTEN, AMONG = 6, 64
+#: arguments in a sequence that are looked at one by one
+AMONG = 64
 
 #: of results, which have memory of their own
 _OWN = Ground(np.empty(0), Habit())
+
+
+class _Looked(Ground):
+    """Of results that have memory of their own and are there because the program looks at such results one by one. Operations
+    on them are counted: when nobody looks any more, the program is in a loop, and that is recorded."""
+
+    __slots__ = ()
+
+
+_LOOKED = _Looked(np.empty(0), Habit())
+_unseen = runtime.unseen
+_changes = tiers.changes
+_PATIENCE = tiers.PATIENCE
 _numpy_array = np.ndarray
 _window = runtime.window
 _PLAIN = frozenset((int, slice, type(None), type(Ellipsis)))
-_GROUNDED = ground.GROUNDED
 
 
 class _Plain(_array.Layout):
@@ -60,7 +70,7 @@ class Instant(_Plain, Unsettled):
         if self._origin is None:
             store, lens = runtime.from_host(np.asarray(self._host)), None
             locked: bool | int = False
-            self._ground.valid = self._ground is _OWN
+            self._ground.valid = self._ground is _OWN or self._ground is _LOOKED
         else:
             parent, key = self._origin
             lens = view_lens(parent, key)
@@ -120,35 +130,49 @@ class Instant(_Plain, Unsettled):
         return len(self._host)
 
     def __getitem__(self, key: Any) -> Any:
-        if not (key.__class__ is int or key.__class__ is slice or _is_plain(key)):
-            return ndarray.__getitem__(self.settle(), key)
+        plain = key.__class__ is int or key.__class__ is slice or is_plain(key)
+        if not plain:
+            index = _index(key)
+            if index is None:
+                return ndarray.__getitem__(self.settle(), key)
+            key = index
         host = self._host if self._ground.valid else _refreshed(self)
         found = host[key]
         if found.__class__ is not _numpy_array:
+            _unseen.count = 0
             return found
+        if not plain:
+            return handed(found)
         r = Instant()
-        if self._ground is _OWN:
-            self._ground = Ground(host, _OWN.habit)
+        if self._ground is _OWN or self._ground is _LOOKED:
+            self._ground = self._ground.__class__(host, _OWN.habit)
         r._host, r._ground, r._home, r._origin = found, self._ground, self._home, (self, key)
         return r
 
     def __setitem__(self, key: Any, item: Any) -> None:
-        other = host_of(item)
-        if other is None or not (key.__class__ is int or key.__class__ is slice or _is_plain(key)):
-            ndarray.__setitem__(self.settle(), key, item)
-            return
-        host = _written(self)
-        if host is None:
+        where = key if key.__class__ is int or key.__class__ is slice or is_plain(key) else _index(key)
+        other = None if where is None and key is not None else _operand(self, item)
+        host = None if other is None else _written(self)
+        if host is None or (self._ground.__class__ is _Looked and _unlooked()):
             ndarray.__setitem__(self.settle(), key, item)
         else:
-            host[key] = _real(other, host)
+            host[where] = _real(other, host)
 
     def copy(self, order: Any = "C") -> Any:
         """A copy."""
-        return made(np.array(self._host if self._ground.valid else _refreshed(self), order=order))
+        host = np.array(self._host if self._ground.valid else _refreshed(self), order=order)
+        return handed(host) if self._ground.__class__ is _Looked else made(host)
+
+    def astype(self, dtype: Any, *args: Any, **kwargs: Any) -> Any:
+        """The elements converted to a dtype."""
+        if self._ground.__class__ is _Looked and not args and not kwargs:
+            host = self._host if self._ground.valid else _refreshed(self)
+            return handed(host.astype(dtype))
+        return ndarray.astype(self.settle(), dtype, *args, **kwargs)
 
     def snapshot(self) -> np.ndarray:
         """The elements, as a read-only NumPy array of their own."""
+        _unseen.count = 0
         host = np.array(self._host if self._ground.valid else _refreshed(self), order="C")
         host.flags.writeable = False
         return host
@@ -163,7 +187,7 @@ class Instant(_Plain, Unsettled):
         }
 
 
-def _is_plain(key: Any) -> bool:
+def is_plain(key: Any) -> bool:
     """Whether a key is a tuple of Python integers, slices, newaxis and ellipsis."""
     if key.__class__ is not tuple:
         return key is None or key is Ellipsis
@@ -183,6 +207,54 @@ def made(host: Any) -> Any:
     return r
 
 
+def handed(host: Any) -> Any:
+    """What NumPy has computed because the program looks at such results one by one, as an array. One of the usual kind where
+    nobody has looked for long, see `tiers.take_back`, and for large results."""
+    if host.__class__ is not _numpy_array:
+        _unseen.count = 0
+        return host
+    count = _unseen.count = _unseen.count + 1
+    if count > _PATIENCE or host.size > LARGEST or _changes.times >= tiers.TIMES:
+        return _of_the_usual_kind(host)
+    r = Instant()
+    r._host, r._ground, r._home, r._origin = host, _LOOKED, None, None
+    return r
+
+
+def _of_the_usual_kind(host: np.ndarray) -> Any:
+    from cupynumeric._convert import from_numpy_tree
+
+    if _unseen.count == _PATIENCE + 1:
+        tiers.take_back()
+    return from_numpy_tree(host)
+
+
+def _unlooked() -> bool:
+    """Count an operation that writes where results are looked at; whether nobody has looked for long."""
+    count = _unseen.count = _unseen.count + 1
+    if count == _PATIENCE + 1:
+        tiers.take_back()
+    return count > _PATIENCE or _changes.times >= tiers.TIMES
+
+
+def _index(key: Any) -> Any:
+    """A key that is one array of ours, small and there, as NumPy's; None for other keys."""
+    if key.__class__ is Instant:
+        host = key._host if key._ground.valid else _refreshed(key)
+    elif key.__class__ is ndarray and key._store.value is None:
+        host = host_of(key)
+    else:
+        return None
+    return host if host is not None and host.ndim else None
+
+
+def _operand(self: Instant, x: Any) -> Any:
+    """`host_of` an operand beside `self`. What waits does not have to be computed for the sake of what is only looked at."""
+    if x.__class__ is ndarray and x._store.value is not None and self._ground.__class__ is _Looked:
+        return None
+    return host_of(x)
+
+
 def _refreshed(view: Instant) -> Any:
     """The host view again, after its store got another value or other memory."""
     parent, key = view._origin
@@ -196,19 +268,25 @@ def _refreshed(view: Instant) -> Any:
             from cupynumeric._convert import host_view
 
             return host_view(parent)[key]
-        host = _through(found, parent)
+        host = through(found, parent)
         view._ground, view._home = found, store
     view._host = host[key]
     return view._host
 
 
-def _through(found: Ground, array: ndarray) -> Any:
+def through(found: Ground, array: ndarray) -> Any:
     """What an array of the usual kind shows of its ground; None when no strides describe it."""
-    if array._lens is None:
+    lens = array._lens
+    if lens is None:
         return found.array
-    from legate_jit.strides import strided
-
-    return strided(found.array, array._lens)
+    views = found.views
+    view = views.get(lens)
+    if view is None:
+        view = strided(found.array, lens)
+        if len(views) >= AMONG:
+            views.clear()
+        views[lens] = view
+    return view
 
 
 def _written(array: Instant) -> Any:
@@ -245,7 +323,7 @@ def host_of(x: Any) -> Any:
             found = ground.of(store)
         if found is None:
             return None
-        return found.array if x._lens is None else _through(found, x)
+        return found.array if x._lens is None else through(found, x)
     if isinstance(x, np.generic) or cls is _numpy_array:
         return x if x.size <= LARGEST and dtypes.is_supported(x.dtype) else None
     return None
@@ -262,168 +340,6 @@ def _real(item: Any, target: np.ndarray) -> Any:
     return item
 
 
-# ---- where instant arrays come from -------------------------------------------------------------------------------
-
-#: types of stores whose new small slices are instant
-walked: set[ArrayType] = set()
-#: different small slices seen of each type; minus infinity for types that have large slices as well
-_novel: dict[ArrayType, float] = {}
-runtime.bounded.append((_novel, 10_000))
-
-
-def note(type_: ArrayType, size: int) -> None:
-    """A view was taken for the first time: of a store of this type, so many elements."""
-    if size > LARGEST:
-        _novel[type_] = -math.inf
-        walked.discard(type_)
-        ground.habit(type_).fixed = True
-        return
-    count = _novel[type_] = _novel.get(type_, 0) + 1
-    if count == MANY:
-        from legate_jit import tiers
-
-        if tiers.may_compute_at_once():
-            _walk(type_)
-
-
-def _walk(type_: ArrayType) -> None:
-    """From now on new small slices of stores of this type are instant, those seen before among them."""
-    from cupynumeric._indexing import _by_token
-
-    for table in (_array._views, _by_token):
-        for key in [k for k in table if k[0] is type_]:
-            del table[key]
-    habit = ground.habit(type_)
-    habit.fixed = False
-    walked.add(type_)
-
-
-def forget() -> None:
-    """Begin anew."""
-    for type_ in walked:
-        ground.habit(type_).fixed = True
-    walked.clear()
-    _novel.clear()
-
-
-def _stays(habit: Habit, array: ndarray, key: Any) -> bool:
-    """Whether this key comes again and again, as all do: then it should be recorded."""
-    cls = key.__class__
-    token: Any = key if cls is int else (key.start, key.stop, key.step) if cls is slice else _token_of(key)
-    if array._lens is not None:
-        token = (token, array._lens)
-    met = habit.met
-    try:
-        count = met[token] = met.get(token, 0) + 1
-    except TypeError:  # a slice bound that does not hash
-        return True
-    habit.total += 1
-    if len(met) > AMONG:
-        met.clear()
-        habit.total = 0
-    if count > OFTEN and habit.total > OFTEN * len(met):
-        habit.fixed = True
-        return True
-    return False
-
-
-def _token_of(key: Any) -> Any:
-    """A key that `_is_plain` in a form that hashes."""
-    if key.__class__ is not tuple:
-        return repr(key)
-    return tuple([(e.start, e.stop, e.step) if e.__class__ is slice else e for e in key])
-
-
-def quick_getitem(array: ndarray, key: Any) -> Any:
-    """`getitem` for an array whose store has its ground: None also where a recorded form may be known."""
-    found = array._store.ground
-    habit = found.habit
-    if habit.fixed or array._locked:
-        return None
-    if key.__class__ is not int and key.__class__ is not slice and not _is_plain(key):
-        return None
-    host = found.array if array._lens is None else _through(found, array)
-    if host is None:
-        return None
-    view = host[key]
-    if view.__class__ is not _numpy_array:
-        return view
-    turn = found.turn = found.turn + 1
-    if view.size > LARGEST or (not turn & 7 and _stays(habit, array, key)):
-        return None
-    r = Instant()
-    r._host, r._ground, r._home, r._origin = view, found, array._store, (array, key)
-    return r
-
-
-def getitem(array: ndarray, key: Any) -> Any:
-    """`array[key]` as an instant view or NumPy's scalar; None if it should be recorded."""
-    if not (key.__class__ is int or key.__class__ is slice or _is_plain(key)) or array._locked:
-        return None
-    store = array._store
-    if not _is_position(array, key) and _stays(ground.habit(store.type), array, key):
-        return None
-    found = ground.of(store)
-    host = None if found is None else _through(found, array)
-    if host is None:
-        return None
-    view = host[key]
-    if view.__class__ is not _numpy_array:
-        return view
-    if view.size > LARGEST:
-        return None
-    r = Instant()
-    r._host, r._ground, r._home, r._origin = view, found, store, (array, key)
-    return r
-
-
-def _is_position(array: ndarray, key: Any) -> bool:
-    """Whether the key is an element of a vector."""
-    return key.__class__ is int and array._type.ndim == 1
-
-
-def quick_setitem(array: ndarray, key: Any, item: Any) -> bool:
-    """`setitem` for an array whose store has its ground: False also where a recorded form may be known."""
-    store = array._store
-    found = store.ground
-    habit = found.habit
-    if habit.fixed or array._locked or array._lens is not None:
-        return False
-    if key.__class__ is not int and key.__class__ is not slice and not _is_plain(key):
-        return False
-    turn = found.turn = found.turn + 1
-    if not turn & 7 and not _is_position(array, key) and _stays(habit, array, key):
-        return False
-    if item.__class__ is not Instant or not item._ground.valid or getrefcount(store.buffer) > _GROUNDED:
-        return write_element(array, key, item)
-    host, other = found.array, item._host
-    if other.dtype is not host.dtype:
-        other = _real(other, host)
-    host[key] = other
-    return True
-
-
-def setitem(array: ndarray, key: Any, item: Any) -> bool:
-    """`array[key] = item` at once; False if it should be recorded."""
-    if not (key.__class__ is int or key.__class__ is slice or _is_plain(key)) or _array.refuses_writes(array):
-        return False
-    if not _is_position(array, key) and _stays(ground.habit(array._store.type), array, key):
-        return False
-    return write_element(array, key, item)
-
-
-def write_element(array: ndarray, key: Any, item: Any) -> bool:
-    """Write what `host_of` knows through the array to its memory; False if that cannot be done here."""
-    if host_of(item) is None:
-        return False
-    found = ground.owned(array._store)
-    host = None if found is None else _through(found, array)
-    if host is None:
-        return False
-    host[key] = _real(host_of(item), host)  # asked again: the item's memory may have moved
-    return True
-
-
 # ---- operators ----------------------------------------------------------------------------------------------------
 
 
@@ -431,17 +347,23 @@ def _binary(name: str, dunder: str) -> Callable[[Instant, Any], Any]:
     function: Any = getattr(np, name)
 
     def method(self: Instant, other: Any) -> Any:
-        host = self._host if self._ground.valid else _refreshed(self)
+        ground = self._ground
+        looked = ground.__class__ is _Looked
+        if looked and _unseen.count > _PATIENCE:
+            return getattr(self.settle(), dunder)(other)
+        host = self._host if ground.valid else _refreshed(self)
         cls = other.__class__
         if cls is float or cls is int:
             second = other
         elif cls is Instant:
             second = other._host if other._ground.valid else _refreshed(other)
         else:
-            second = host_of(other)
+            second = _operand(self, other)
             if second is None:
                 return getattr(self.settle(), dunder)(other)
         out = function(host, second)
+        if looked:
+            return handed(out)
         if out.__class__ is not _numpy_array or out.size > LARGEST:
             return made(out)
         r = Instant()
@@ -456,10 +378,11 @@ def _reflected(name: str, dunder: str) -> Callable[[Instant, Any], Any]:
     function: Any = getattr(np, name)
 
     def method(self: Instant, other: Any) -> Any:
-        first = host_of(other)
+        first = _operand(self, other)
         if first is None:
             return getattr(self.settle(), dunder)(other)
-        return made(function(first, self._host if self._ground.valid else _refreshed(self)))
+        out = function(first, self._host if self._ground.valid else _refreshed(self))
+        return handed(out) if self._ground.__class__ is _Looked else made(out)
 
     method.__name__ = dunder
     return method
@@ -469,9 +392,9 @@ def _in_place(name: str, dunder: str) -> Callable[[Instant, Any], Any]:
     function: Any = getattr(np, name)
 
     def method(self: Instant, other: Any) -> Any:
-        second = host_of(other)
+        second = _operand(self, other)
         host = None if second is None else _written(self)
-        if host is None:
+        if host is None or (self._ground.__class__ is _Looked and _unlooked()):
             return getattr(self.settle(), dunder)(other)
         if other.__class__ is Instant:  # its memory may just have moved
             second = other._host if other._ground.valid else _refreshed(other)
@@ -499,35 +422,58 @@ def _reduction(name: str) -> Callable[..., Any]:
             if isinstance(x, (Ours, _numpy_array)):
                 return getattr(self.settle(), name)(*args, **kwargs)
         host = self._host if self._ground.valid else _refreshed(self)
-        return made(getattr(host, name)(*args, **kwargs))
+        out = getattr(host, name)(*args, **kwargs)
+        return handed(out) if self._ground.__class__ is _Looked else made(out)
 
     method.__name__ = name
     return method
 
 
 def apply(function: np.ufunc, args: tuple[Any, ...]) -> Any:
-    """A ufunc of one result on operands of which one is instant; None if it should be recorded."""
+    """A ufunc of one result on operands of which one is instant or NumPy's scalar; None if it should be recorded."""
+    kind = _kind(args)
     hosts = []
     for x in args:
+        if kind is not Instant and x.__class__ is ndarray and x._store.value is not None:
+            return None
         host = host_of(x)
         if host is None:
             return None
         hosts.append(host)
     try:
-        return made(function(*hosts))
+        out = function(*hosts)
     except TypeError:  # a loop that we have beyond NumPy's, or an error that the recording path words
         return None
+    return handed(out) if kind is _Looked else made(out)
+
+
+def _kind(args: Any) -> Any:
+    """Instant if an array of moving slices is among these, or in a sequence among them; else _Looked if an instant array is."""
+    found: Any = None
+    for x in args:
+        cls = x.__class__
+        if cls is Instant:
+            if x._ground.__class__ is not _Looked:
+                return Instant
+            found = _Looked
+        elif (cls is tuple or cls is list) and len(x) <= AMONG:
+            found = _kind(x) or found
+            if found is Instant:
+                return Instant
+    return found
 
 
 def computed(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """NumPy's `function` on arguments of which one is instant and all are small; None if it should be recorded."""
-    if not (_mentioned(args) or _mentioned(tuple(kwargs.values()))):
+    kinds = (_kind(args), _kind(tuple(kwargs.values())))
+    if kinds == (None, None):
         return None
     if not _WRITES.isdisjoint(kwargs) or len(args) > _writes_at(function):
         return None
+    walking = Instant in kinds
     try:
-        hosts = [_argument(x) for x in args]
-        named = {name: _argument(x) for name, x in kwargs.items()}
+        hosts = [_argument(x, walking) for x in args]
+        named = {name: _argument(x, walking) for name, x in kwargs.items()}
     except _Recorded:
         return None
     done = function(*hosts, **named)
@@ -535,7 +481,8 @@ def computed(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[s
     for x in several:
         if x.__class__ is _numpy_array and x.base is not None:
             return None  # perhaps a view of an argument
-    return made(done) if several is not done else done.__class__(map(made, done))
+    give = made if walking else handed
+    return give(done) if several is not done else done.__class__(map(give, done))
 
 
 #: parameters of NumPy's functions that have them write to an argument
@@ -556,63 +503,93 @@ class _Recorded(Exception):
     """An argument that is not small, or foreign."""
 
 
-def _mentioned(args: Any) -> bool:
-    """Whether an instant array is among these, or in a sequence among them."""
-    for x in args:
-        cls = x.__class__
-        if cls is Instant or ((cls is tuple or cls is list) and len(x) <= AMONG and _mentioned(x)):
-            return True
-    return False
-
-
-def _argument(x: Any) -> Any:
+def _argument(x: Any, walking: bool) -> Any:
     cls = x.__class__
     if cls is tuple or cls is list:
-        return cls([_argument(e) for e in x])
+        return cls([_argument(e, walking) for e in x])
     if x is None or cls is str or cls is type:
         return x
-    host = host_of(x)
+    host = None if not walking and cls is ndarray and x._store.value is not None else host_of(x)
     if host is None:
         raise _Recorded
     return host
 
 
-def at_once(sig: Signature, *operands: Any) -> Any:
-    """An elementwise instruction on operands that are small and there, see `runtime.SHORT`."""
-    done = apply(sig.op.ufunc, operands) if sig.op.ufunc is not None else None
-    if done is None:
-        sig.at_once = False  # nothing NumPy has: it is recorded
-        return _elementwise.call(sig.op, operands)
-    return done
+def at_once(sig: Signature, x: Any, y: Any) -> Any:
+    """An elementwise instruction on two operands that are small and there, see `runtime.SHORT`: arrays of the usual kind, and
+    at most one scalar."""
+    first, second = x, y
+    if x.__class__ is ndarray:
+        store = x._store
+        first = store.ground.array if store.__class__ is Grounded and x._lens is None else host_of(x)
+    if y.__class__ is ndarray:
+        store = y._store
+        second = store.ground.array if store.__class__ is Grounded and y._lens is None else host_of(y)
+    ufunc = sig.op.ufunc
+    if first is None or second is None or ufunc is None:
+        return _recorded_after_all(sig, x, y)
+    try:
+        out = ufunc(first, second)
+    except TypeError:  # a loop that we have beyond NumPy's
+        return _recorded_after_all(sig, x, y)
+    return handed(out) if sig.at_once == tiers.LOOKED else made(out)
 
 
-def element(array: ndarray, key: Any) -> Any:
-    """One element of an array that is there, as NumPy's scalar; None if its memory cannot be looked at."""
-    found = ground.of(array._store)
-    host = None if found is None else _through(found, array)
-    return None if host is None else host[key]
+def at_once_alone(sig: Signature, x: ndarray) -> Any:
+    """The same for one operand."""
+    store = x._store
+    host = store.ground.array if store.__class__ is Grounded and x._lens is None else host_of(x)
+    ufunc = sig.op.ufunc
+    if host is None or ufunc is None:
+        return _recorded_after_all(sig, x)
+    try:
+        out = ufunc(host)
+    except TypeError:
+        return _recorded_after_all(sig, x)
+    return handed(out) if sig.at_once == tiers.LOOKED else made(out)
+
+
+def _recorded_after_all(sig: Signature, *operands: Any) -> Any:
+    """What NumPy has no loop for, or what cannot be looked at: it is recorded from now on."""
+    sig.at_once = 0
+    return _elementwise.call(sig.op, operands)
 
 
 def reduced(function: np.ufunc, array: ndarray, axes: tuple[int, ...], loop: np.dtype) -> Any:
     """A reduction of a small array that is there; None if its memory cannot be looked at."""
-    host = host_of(array)
-    return None if host is None else made(function.reduce(host, axis=axes, dtype=loop))
+    store = array._store
+    host = store.ground.array if store.__class__ is Grounded and array._lens is None else host_of(array)
+    return None if host is None else handed(function.reduce(host, axis=axes, dtype=loop))
+
+
+def _apart(left: ndarray, right: Instant) -> bool:
+    """Whether an instant operand has nothing to do with moving slices, and the other one waits, or is what loops record."""
+    return right._ground.__class__ is _Looked and (
+        left._store.value is not None or _unseen.count > _PATIENCE or _changes.times >= tiers.TIMES
+    )
 
 
 def mixed(op: Any, left: ndarray, right: Instant) -> Any:
     """`left op right` for an array of the usual kind and an instant one."""
-    first = host_of(left)
+    first = None if _apart(left, right) else host_of(left)
     if first is None or op.ufunc is None:
         return _elementwise.operator(op, left, right.settle())
-    return made(op.ufunc(first, right._host if right._ground.valid else _refreshed(right)))
+    out = op.ufunc(first, right._host if right._ground.valid else _refreshed(right))
+    return handed(out) if right._ground.__class__ is _Looked else made(out)
 
 
 def mixed_in_place(op: Any, left: ndarray, right: Instant) -> Any:
     """`left op= right` for an array of the usual kind and an instant one."""
-    if left._type.size > LARGEST or op.ufunc is None or _array.refuses_writes(left):
+    if (
+        left._type.size > LARGEST
+        or op.ufunc is None
+        or _array.refuses_writes(left)
+        or _apart(left, right)
+        or (right._ground.__class__ is _Looked and _unlooked())
+    ):
         return _elementwise.in_place_operator(op, left, right.settle())
     found = ground.owned(left._store)
-    host = None if found is None else _through(found, left)
+    host = None if found is None else through(found, left)
     if host is None:
         return _elementwise.in_place_operator(op, left, right.settle())
     op.ufunc(host, right._host if right._ground.valid else _refreshed(right), out=host)
@@ -632,4 +609,3 @@ for _name in ("sum", "prod", "max", "min", "all", "any", "argmax", "argmin", "me
     setattr(Instant, _name, _reduction(_name))
 _array._at_once = at_once
 _array._mixed[Instant] = mixed, mixed_in_place
-_array._instant_getitem, _array._instant_setitem = quick_getitem, quick_setitem

@@ -29,7 +29,7 @@ def _recorded(sig: Signature, x: ndarray) -> ndarray:
     a = x._store.value
     if a is None:
         if sig.at_once:
-            return _instant.at_once(sig, x)  # type: ignore[no-any-return]
+            return _instant.at_once_alone(sig, x)  # type: ignore[no-any-return]
         a = _enter(x._store)
     w = window
     w.code += (sig, a)

@@ -36,7 +36,8 @@ def of(store: Store) -> Ground | None:
         poison.check(buffer)
     if buffer.owner is not None and (not buffer.owner.flags.writeable or sys.getrefcount(buffer) > _WRAPPED):
         return None
-    ground = Ground(buffer.as_numpy(store.type.shape, store.type.dtype, True), habit(store.type))
+    type_ = store.type
+    ground = Ground(buffer.shown(type_.shape, type_.dtype, True), habit(type_))
     store.ground = ground
     store.__class__ = Grounded
     return ground

@@ -53,6 +53,15 @@ class Counters:
         self.copied_bytes = self.beside = 0
 
 
+class Unseen:
+    """`count`: operations computed at once since the program last looked at a result of any, see `tiers.take_back`."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
 class Window:
     """The open window: the tape, its stores, input buffers and scalars. There is one, `window`; hot paths append to it."""
 
@@ -135,6 +144,7 @@ class Window:
 _BUFFER = OPS["buffer"]
 window = Window()
 counters = Counters()
+unseen = Unseen()
 #: what faces have put off without recording it, to be recorded or done before a fence
 before_fence: list[Callable[[], None]] = []
 _plans: dict[Any, Any] = {}  # what `tiers.plan` returns
@@ -463,6 +473,7 @@ def number(store: Store) -> Any:
     reader = _READERS.get(store.type.dtype)
     if reader is None or store.type.ndim:
         return None
+    unseen.count = 0
     if store.value is not None:
         if window.n <= SHORT:
             _short_read()
@@ -532,15 +543,19 @@ def _computes_at_once_from_here(code: list[Any]) -> bool:
         return False
     from legate_jit import tiers
 
-    return tiers.compute_at_once(recent, pacing.TINY)
+    return tiers.compute_at_once(recent, pacing.TINY, tiers.TINY)
 
 
 def fence() -> None:
     """Return when everything asked for so far has been computed."""
     for settle in before_fence:
         settle()
-    flush()
-    resume()
+    unseen.count = 0
+    w = window
+    if w.n or w.stores or w.marks or bodies.active or _thread_now() != _home:
+        flush()
+    if _suspended:
+        resume()
 
 
 def _take_turns() -> None:

@@ -46,13 +46,14 @@ class Habit:
 class Ground:
     """A settled store's memory as a NumPy array, for what looks into it; `valid` until the store gets another value or memory.
 
-    `habit` and `turn` (which counts uses) are there for the face.
+    `habit`, `turn` (which counts uses) and `views` (of the array, by lens) are there for the face.
     """
 
-    __slots__ = ("array", "habit", "turn", "valid")
+    __slots__ = ("array", "habit", "turn", "valid", "views")
 
     def __init__(self, array: np.ndarray, habit: Habit) -> None:
         self.array, self.habit, self.turn, self.valid = array, habit, 0, True
+        self.views: dict[Lens, Any] = {}
 
 
 class Grounded(Store):

@@ -60,12 +60,35 @@ def may_compute_at_once() -> bool:
     return policy.target == "cpu" and policy.interpret_runs > 0 and getattr(runtime, "world", None) is None
 
 
-def compute_at_once(signatures: Sequence[Signature], most: int) -> bool:
-    """Have the elements, elementwise operations and reductions of a window computed when they are called, if all are small.
+#: why a signature is marked: its results are looked at one by one, which may change; it computes elements of tiny arrays
+LOOKED, TINY = 1, 2
+#: operations computed at once without anybody looking at a result, after which the first kind of marks is taken back: more than
+#: a short window holds, see `runtime.SHORT`
+PATIENCE = 32
+#: how often that happens before such marks are no longer made: a program that goes to and fro has its loops fused
+TIMES = 3
+
+_at_once: list[Signature] = []
+#: of faces: what else follows from the first kind of marks, to be forgotten with them
+taken_back: list[Callable[[], None]] = []
+
+
+@dataclass(slots=True)
+class _Changes:
+    """How often marks were taken back."""
+
+    times: int = 0
+
+
+changes = _Changes()
+
+
+def compute_at_once(signatures: Sequence[Signature], most: int, mark: int = LOOKED) -> bool:
+    """Have the instructions of a window computed when they are called, if all are small and a face knows how.
 
     Returns whether some were not so before.
     """
-    if not may_compute_at_once():
+    if not may_compute_at_once() or (mark == LOOKED and changes.times >= TIMES):
         return False
     done = [sig for sig in signatures if sig.op.kind is not Kind.BUFFER]
     if all(
@@ -73,40 +96,57 @@ def compute_at_once(signatures: Sequence[Signature], most: int) -> bool:
         for sig in done
         for t in (sig.type, *(sig.types if sig.op.kind is not Kind.MOVE else ()))
     ):
-        fresh = [sig for sig in done if not sig.at_once and _is_short(sig)]
+        fresh = [sig for sig in done if not sig.at_once and (mark == LOOKED or _is_short(sig))]
         for sig in fresh:
-            sig.at_once = True
+            sig.at_once = mark
         _at_once.extend(fresh)
         return bool(fresh)
     return False
 
 
 def _is_short(sig: Signature) -> bool:
-    """Whether faces compute such an instruction by themselves."""
+    """Whether an instruction is one operation, reduction or read of an element."""
     return sig.op.kind in (Kind.MAP, Kind.REDUCE) or (sig.op.kind is Kind.MOVE and not sig.type.shape)
-
-
-_at_once: list[Signature] = []
 
 
 def nanoseconds(signatures: Sequence[Signature]) -> float:
     """About what operations cost that are computed one by one when they are called; infinity if one cannot be."""
     total = 0
     for sig in signatures:
-        if sig.op.kind is Kind.BUFFER:
-            continue
-        if sig.op.kind not in (Kind.MAP, Kind.REDUCE) or (sig.op.kind is Kind.MAP and sig.op.ufunc is None):
-            return math.inf
-        total += 600 + max(t.size for t in (sig.type, *sig.types)) * sig.op.cost // 4
+        match sig.op.kind:
+            case Kind.BUFFER:
+                pass
+            case Kind.MAP | Kind.REDUCE:
+                total += 600 + max(t.size for t in (sig.type, *sig.types)) * sig.op.cost // 4
+            case Kind.MOVE | Kind.RESHAPE | Kind.GENERATE:
+                total += 600 + sig.type.size // 4
+            case Kind.UPDATE:
+                region: Any = sig.arg
+                total += 600 + math.prod(region.shape) // 4
+            case _:
+                return math.inf
     return total
 
 
-def record_again() -> None:
-    """Have everything recorded again."""
+def take_back() -> None:
+    """Nobody looks at results one by one any more: what was marked for that is recorded again, and fused."""
+    changes.times += 1
     for sig in _at_once:
-        sig.at_once = False
-    _at_once.clear()
+        if sig.at_once == LOOKED:
+            sig.at_once = 0
+    _at_once[:] = [sig for sig in _at_once if sig.at_once]
     runtime._short_reads.clear()
+    for forget in taken_back:
+        forget()
+
+
+def record_again() -> None:
+    """Have everything recorded again, as at the beginning."""
+    take_back()
+    for sig in _at_once:
+        sig.at_once = 0
+    _at_once.clear()
+    changes.times = runtime.unseen.count = 0
 
 
 class Outputs(NamedTuple):

@@ -10,7 +10,7 @@ import pytest
 
 import cupynumeric
 import legate
-from cupynumeric import _instant
+from cupynumeric import _walking
 from legate_jit import runtime, tiers
 
 
@@ -22,7 +22,7 @@ def as_programs_run() -> Iterator[None]:
     tiers.policy.interpret_runs = 2
     yield
     tiers.policy.interpret_runs = saved
-    _instant.forget()
+    _walking.forget()
     tiers.record_again()
 
 

@@ -201,3 +201,87 @@ def test_results_computed_at_once_do_not_cut_long_windows() -> None:
     for k in range(12):
         expected = expected * 1.5 + k
     numpy.testing.assert_allclose(numpy.asarray(z), expected + numpy.array(x) + numpy.array(y), rtol=1e-13)
+
+
+# ---- marks are taken back -----------------------------------------------------------------------------------------
+
+
+def loop(x: Any, y: Any, steps: int) -> Any:
+    """Many operations that nobody looks at."""
+    for _ in range(steps):
+        x = x * 0.5 + y
+    return x
+
+
+def expected_of_loop(x: Any, y: Any, steps: int) -> Any:
+    return loop(numpy.array(x), numpy.array(y), steps)
+
+
+@pytest.mark.parametrize("n", [10, 2000])
+def test_a_loop_after_results_looked_at_one_by_one_is_recorded_and_fused(n: int) -> None:
+    x, y = there(n), there(n)
+    looked = [fenced(lambda: x * 0.5, 10), fenced(lambda: x + y, 10)]
+    assert all(found.__class__ is not np.ndarray for found in looked)
+    loop(x, y, tiers.PATIENCE)
+    assert tiers.changes.times == 1
+    flushes, values = runtime.counters.flushes, runtime.counters.values
+    z = loop(x, y, 40)
+    assert z.__class__ is np.ndarray and z._store.value is not None
+    assert runtime.counters.flushes == flushes
+    legate.fence()
+    assert runtime.counters.values - values >= 80
+    numpy.testing.assert_allclose(numpy.asarray(z), expected_of_loop(x, y, 40), rtol=1e-13)
+
+
+def test_an_instant_array_at_hand_does_not_keep_a_loop_from_being_fused() -> None:
+    x, y = there(100), there(100)
+    constant = fenced(lambda: x + y, 10)
+    assert constant.__class__ is not np.ndarray
+    legate.fence()
+    z = x
+    for _ in range(10 * tiers.PATIENCE):
+        z = z * 0.5 + constant
+    assert constant.__class__ is np.ndarray
+    expected = numpy.array(x)
+    for _ in range(10 * tiers.PATIENCE):
+        expected = expected * 0.5 + (numpy.array(x) + numpy.array(y))
+    numpy.testing.assert_allclose(numpy.asarray(z), expected, rtol=1e-13)
+
+
+def test_results_looked_at_now_and_then_stay_at_once() -> None:
+    x, y = there(100), there(100)
+    fenced(lambda: x * 0.5, 10)
+    fenced(lambda: x + y, 10)
+    flushes = runtime.counters.flushes
+    for _ in range(50):
+        z = loop(x, y, tiers.PATIENCE // 4)
+        float(z.sum())
+    assert tiers.changes.times == 0
+    assert runtime.counters.flushes - flushes <= runtime.READS + 2  # until the sum is known to be looked at
+
+
+def test_in_place_operations_and_writes_are_counted() -> None:
+    x, y = there(100), there(100)
+    z = fenced(lambda: x + y, 10)
+    w = fenced(lambda: x + y, 1)
+    for k in range(2 * tiers.PATIENCE):
+        z += 1.0
+        w[k] = 0.0
+    assert tiers.changes.times == 1
+    assert z.__class__ is w.__class__ is np.ndarray
+    start = numpy.array(x) + numpy.array(y)
+    numpy.testing.assert_allclose(numpy.asarray(z), start + 2 * tiers.PATIENCE, rtol=1e-13)
+    start[: 2 * tiers.PATIENCE] = 0
+    numpy.testing.assert_array_equal(numpy.asarray(w), start)
+
+
+def test_who_goes_to_and_fro_is_recorded_for_good() -> None:
+    x, y = there(100), there(100)
+    for _ in range(tiers.TIMES):
+        runtime._plans.clear()
+        fenced(lambda: x + y, 10)
+        loop(x + y, y, 2 * tiers.PATIENCE)
+    assert tiers.changes.times == tiers.TIMES
+    runtime._plans.clear()
+    done = fenced(lambda: x + y, 10)
+    assert done.__class__ is np.ndarray

@@ -54,8 +54,8 @@ class Signature:
     `types`: types of the array operands, in order. `mask`: bit k set when operand k is a run-time scalar slot rather than
     an array. `loop`: dtype in which each operand (arrays and scalars) enters the op. `bounds`: inclusive range a Python int
     scalar must lie in, or None. `views`: per array operand the index map through which it is read first (None: whole);
-    `types` are the types after that. `at_once`: whoever records may rather compute it, if its operands are there. Makers cache
-    signatures, so a recorded tape hashes by identity.
+    `types` are the types after that. `at_once`: whoever records may rather compute it, if its operands are there (one of the
+    marks in `tiers`, 0: it is recorded). Makers cache signatures, so a recorded tape hashes by identity.
     """
 
     __slots__ = ("op", "types", "type", "arg", "at_once", "mask", "loop", "nsrc", "bounds", "views")
@@ -74,7 +74,7 @@ class Signature:
         self.op, self.types, self.type, self.arg = op, types, type_, arg
         self.mask, self.loop, self.bounds, self.views = mask, loop, bounds, views
         self.nsrc = len(types)
-        self.at_once = False
+        self.at_once = 0
 
     def __repr__(self) -> str:
         return f"{self.op.name}({', '.join(map(repr, self.types))}) -> {self.type!r}"

@@ -15,7 +15,7 @@ import pytest
 
 import cupynumeric
 import legate
-from cupynumeric import _instant
+from cupynumeric import _instant, _walking
 from legate_jit import runtime, tiers
 
 KEYS = (
@@ -27,12 +27,12 @@ ERRORS = (NameError, ValueError, TypeError, IndexError, OverflowError)
 
 @pytest.fixture(autouse=True)
 def instant_from_the_start() -> Iterator[None]:
-    saved, many = tiers.policy.interpret_runs, _instant.MANY
-    tiers.policy.interpret_runs, _instant.MANY = 2, 3
-    _instant.forget()
+    saved, many = tiers.policy.interpret_runs, _walking.MANY
+    tiers.policy.interpret_runs, _walking.MANY = 2, 3
+    _walking.forget()
     yield
-    tiers.policy.interpret_runs, _instant.MANY = saved, many
-    _instant.forget()
+    tiers.policy.interpret_runs, _walking.MANY = saved, many
+    _walking.forget()
     tiers.record_again()
 
 
@@ -137,11 +137,11 @@ class Loop:
 def test_random_loops(block: int, rank_count: int) -> None:
     instant = 0
     for seed in range(block * 25, block * 25 + 25):
-        _instant.forget()
+        _walking.forget()
         loop = Loop(seed)
         theirs, their_errors = loop.run(numpy, lambda: None, numpy.copy)
         ours, our_errors = loop.run(cupynumeric, legate.fence, numpy.asarray)
-        instant += bool(_instant.walked)
+        instant += bool(_walking.walked)
         text = f"seed {seed}, {loop.n} x {loop.width} of {loop.dtype}:\n" + "\n".join(loop.lines)
         assert our_errors == their_errors, text
         assert len(ours) == len(theirs), text
@@ -160,7 +160,7 @@ def recurrence(np: Any, data: numpy.ndarray) -> Any:
 
 @pytest.mark.one_rank
 def test_moving_slices_are_not_planned() -> None:
-    _instant.MANY = 10
+    _walking.MANY = 10
     data = numpy.random.default_rng(2).random((300, 40))
     plans, values = runtime.counters.plans, runtime.counters.values
     ours = recurrence(cupynumeric, data)
@@ -173,7 +173,7 @@ def test_moving_slices_are_not_planned() -> None:
 @pytest.mark.one_rank
 def test_slices_that_stay_are_recorded() -> None:
     """Sixteen boundary slices of a small array, again and again: each comes to be recorded, and windows repeat."""
-    _instant.MANY = 4
+    _walking.MANY = 4
     p, expected = cupynumeric.ones((20, 20)), numpy.ones((20, 20))
     plans = 0
     for turn in range(400):
@@ -193,7 +193,7 @@ def test_large_slices_are_recorded() -> None:
     x = cupynumeric.ones((40, 40_000))
     for i in range(1, 40):
         x[i] = x[i - 1] + 1.0
-    assert not _instant.walked
+    assert not _walking.walked
     assert float(x[39, 5]) == 40.0
 
 

@@ -16,11 +16,11 @@ from legate_jit.backends import null
 @pytest.fixture(autouse=True)
 def own_policy() -> Iterator[None]:
     policy = tiers.policy
-    saved = policy.target, policy.interpret_work, policy.interpret_runs, policy.plan_work
+    saved = policy.target, policy.interpret_work, policy.interpret_runs, policy.plan_work, policy.brief
     legate.fence()
     runtime._plans.clear()
     yield
-    policy.target, policy.interpret_work, policy.interpret_runs, policy.plan_work = saved
+    policy.target, policy.interpret_work, policy.interpret_runs, policy.plan_work, policy.brief = saved
     runtime._plans.clear()
 
 
@@ -33,6 +33,7 @@ def one_step(x: np.ndarray) -> np.ndarray:
 
 def test_small_windows_are_interpreted_twice() -> None:
     tiers.policy.interpret_runs = 2
+    tiers.policy.brief = 0  # the window is worth compiling
     x = np.array([1.0, 2.0, 4.0])
     before = tiers.counters.interpreted, tiers.counters.promoted
     results = [numpy.asarray(one_step(x)).tolist() for _ in range(5)]
