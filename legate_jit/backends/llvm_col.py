@@ -16,6 +16,7 @@ from legate_jit.backends.llvm_emitter import Emitter
 from legate_jit.backends.llvm_flow import Carried, Flow
 from legate_jit.backends.llvm_memory import Place, load, store
 from legate_jit.backends.llvm_partial import Partial
+from legate_jit.backends.llvm_records import Loads
 from legate_jit.backends.llvm_reduce import Accumulator
 from legate_jit.backends.llvm_scratch import allocate
 from legate_jit.backends.llvm_text import Code, Value, iota, item_size
@@ -38,10 +39,6 @@ class _Iteration:
     position: str
     scalars: dict[int, Value]
     spreads: dict[tuple[int, int], Value] = field(default_factory=dict)
-
-
-def _load_of(iteration: _Iteration, index: str, code: Code, operand: int) -> Value:
-    return load(code, iteration.places[operand], index)
 
 
 def _load_partial(part: Partial, shift: int, code: Code, operand: int) -> Value:
@@ -231,7 +228,7 @@ class ColEmitter(Emitter):
             code = self.flow.code(self.width)
             states = [self._state(n, lambda k: load(code, results[k], index)) for n in numbers]
             for iteration in iterations:
-                loader = functools.partial(_load_of, iteration, index)
+                loader = Loads(iteration.places, index).load
                 states = self._take(iteration, states, index, loader)
             for n in numbers:
                 self._keep(n, states[n], lambda k, v: store(code, results[k], index, v))

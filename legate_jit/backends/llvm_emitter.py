@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from legate_jit.backends.llvm_args import Arguments, Loop, Pointers
 from legate_jit.backends.llvm_flow import Flow
-from legate_jit.backends.llvm_memory import Place, load_scalar
+from legate_jit.backends.llvm_memory import Place, Record, load_scalar
 from legate_jit.backends.llvm_sweep import Sweep
-from legate_jit.backends.llvm_text import Code, Value
+from legate_jit.backends.llvm_text import Code, Value, item_size
 from legate_jit.backends.llvm_values import BODY, ENTRY, Values, lanes, number_of, read_scalar
 from legate_jit.ir.kernel import Kernel
 from legate_jit.ir.ops import OPS
@@ -51,7 +51,16 @@ class Emitter:
             return (self.coordinates[imm],)
         if instr.op == "reduced":
             return self.reduced[imm]
-        return load_scalar(code, instr.dtype, self.pointers.get(imm) or self.arguments.base(imm))
+        lead, shift = self.lead(imm)
+        pointer = self.pointers.get(lead) or self.arguments.base(lead)
+        return load_scalar(
+            code, instr.dtype, code.let(f"getelementptr i8, ptr {pointer}, i64 {shift}") if shift else pointer
+        )
+
+    def lead(self, operand: int) -> tuple[int, int]:
+        """The operand whose pointer moves for `operand`, and how many bytes after it that lies."""
+        what = self.kernel.operands[operand]
+        return (operand, 0) if what.leader < 0 else (what.leader, what.shift * item_size(what.dtype))
 
     def loop(self, number: int, moving: set[int]) -> Loop:
         """Outer loop `number` of the kernel, for the operands in `moving`."""
@@ -63,8 +72,8 @@ class Emitter:
         return Loop(number, self.arguments.extent(number), strides)
 
     def in_memory(self) -> set[int]:
-        """Operands that are arrays (not scratch)."""
-        return {k for k, o in enumerate(self.kernel.operands) if o.mode != "scratch"}
+        """Operands that are arrays (not scratch) and have a pointer of their own."""
+        return {k for k, o in enumerate(self.kernel.operands) if o.mode != "scratch" and o.leader < 0}
 
     def bases(self) -> Pointers:
         """Pointers to the operands' first elements."""
@@ -73,8 +82,14 @@ class Emitter:
     def place(self, operand: int) -> Place:
         """Where an operand is along the inner loop, at the current pointers."""
         what = self.kernel.operands[operand]
-        step = "" if what.strides[-1] == 1 else self.arguments.stride(operand, self.inner)
-        return Place(what.dtype, self.pointers[operand], step, stream=what.stream)
+        lead, shift = self.lead(operand)
+        first = self.pointers[lead]
+        pointer = self.flow.offset(first, str(shift)) if shift else first
+        if what.step:
+            record = Record(first, what.step, what.shift)
+            return Place(what.dtype, pointer, str(what.step * item_size(what.dtype)), record=record)
+        step = "" if what.strides[-1] == 1 else self.arguments.stride(lead, self.inner)
+        return Place(what.dtype, pointer, step, stream=what.stream)
 
     def hoist(self, number: int, level: int) -> None:
         """Compute section `number`'s instrs of `level` here."""

@@ -15,6 +15,15 @@ from legate_jit.backends.llvm_text import (
 )
 
 
+class Record(NamedTuple):
+    """What an element is a field of: records of `step` elements each, without a gap, of which all between the fields that are
+    loaded may be touched. The field lies `shift` elements after `pointer`, at any index."""
+
+    pointer: str
+    step: int
+    shift: int
+
+
 class Place(NamedTuple):
     """Where an operand's elements of a row are: `pointer` to the element of inner index 0, `step` bytes between elements
     ('' = contiguous, aligned to the item size). `padded`: private memory in which whole vectors may be touched."""
@@ -24,6 +33,7 @@ class Place(NamedTuple):
     step: str = ""
     padded: bool = False
     stream: bool = False
+    record: Record | None = None
 
 
 def alignment(dtype: str) -> int:

@@ -23,6 +23,7 @@ from legate_jit.backends.llvm_memory import (
     to_memory,
     weave,
 )
+from legate_jit.backends.llvm_records import Loads
 from legate_jit.backends.llvm_text import Value, iota, item_size, memory_type, part, vector
 
 _BYTES = {"i8": 1, "i16": 2, "i32": 4, "i64": 8, "float": 4, "double": 8}
@@ -155,7 +156,8 @@ class Partial:
 
         def whole() -> list[str]:
             code = self.flow.code(self.code.width)
-            return [r for p in raw.values() for r in load(code, p, self.window)]
+            loads = Loads(raw, self.window)
+            return [r for k in raw for r in loads.load(code, k)]
 
         def short() -> list[str]:
             code = self.flow.code(self.code.width)

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from legate_jit.backends.llvm_flow import Carried, Flow
-from legate_jit.backends.llvm_memory import Place, address, load, store
+from legate_jit.backends.llvm_memory import Place, address, store
 from legate_jit.backends.llvm_partial import Partial
+from legate_jit.backends.llvm_records import Loads
 from legate_jit.backends.llvm_reduce import Accumulator
 from legate_jit.backends.llvm_text import Code, Value, iota, item_size
 from legate_jit.backends.llvm_values import BODY, Values, number_of
@@ -144,7 +145,7 @@ class Sweep:
         for copy in range(count):
             i = self.flow.add(index, copy * self.width)
             width = self.width * self.braid
-            get = self._body(i, width, lambda code, k, i=i: load(code, self.places[k], i), turns=True)  # type: ignore[misc]
+            get = self._body(i, width, Loads(self.places, i).load, turns=True)
             for operand, value in self.section.stores:
                 place = self.places[operand]
                 store(self.flow.code(width), place, i, get(value), stream=stream and place.stream)

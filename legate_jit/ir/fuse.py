@@ -7,11 +7,11 @@ dependence. What to recompute and what to store is decided by counted costs only
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from legate_jit.ir import index
+from legate_jit.ir import index, records
 from legate_jit.ir.index import Affine
 from legate_jit.ir.lower import Reduction
 from legate_jit.ir.node import Node
@@ -413,7 +413,7 @@ class _Grouping:
             if fitted is None or self.better_apart(cluster, fitted[0]):
                 continue
             item, reads = fitted
-            if len(cluster.reads.keys() | dict.fromkeys(reads).keys()) > MAX_READS:
+            if _streams(cluster.reads.keys() | dict.fromkeys(reads).keys()) > MAX_READS:
                 continue
             if reduction is not None:
                 cluster.reduction = reduction
@@ -422,6 +422,15 @@ class _Grouping:
             self.note_reads((r for r, _ in reads), k)
             return True
         return False
+
+
+def _streams(reads: Set[Read]) -> int:
+    """How many reads there are, those of fields of the same records counted once."""
+    found = set()
+    for node, view in reads:
+        field = view.axes and view.axes[-1][2] < 0 and node.shape[-1] <= records.LONGEST
+        found.add((node, view._replace(axes=view.axes[:-1]) if field else view))
+    return len(found)
 
 
 def _fit(

@@ -74,12 +74,20 @@ class Instr(NamedTuple):
 
 class Operand(NamedTuple):
     """An array a kernel reads or writes. mode: 'r', 'w', 'rw' (read and written at the same index only), or
-    'scratch': a row of the inner extent, private to a unit, never in memory visible outside ('row' kernels)."""
+    'scratch': a row of the inner extent, private to a unit, never in memory visible outside ('row' kernels).
+
+    Fields of records. `step`: the stride of the inner loop is so many elements, always; everything between the first and the
+    last element that operands of this leader read may be touched. `leader`: this operand has the strides of that one (which
+    has no leader) and lies `shift` elements after it, less than a record; its own words say the same. Only of operands that
+    are only read."""
 
     dtype: str
     strides: tuple[int, ...]  # stride class per loop
     mode: str
     stream: bool = False  # written with non-temporal stores (inner class 1, never read by this kernel)
+    step: int = 0
+    leader: int = -1
+    shift: int = 0
 
 
 class Reduce(NamedTuple):

@@ -16,6 +16,7 @@ from legate_jit.ir.index import Affine
 from legate_jit.ir.kernel import Instr, Kernel, Operand, Reduce, Section
 from legate_jit.ir.node import Node
 from legate_jit.ir.ops import Kind
+from legate_jit.ir.records import Field, fields
 from legate_jit.ir.steps import Nest, Place
 
 #: elements one work unit of an elementwise kernel should have
@@ -437,6 +438,8 @@ class _Loops:
             mode = ("r" if k in program.read else "") + ("w" if k in program.written else "")
             stream = mode == "w" and kind == "map" and self.streams(r, classes, extents)
             operands.append(Operand(r.dtype, classes, "scratch" if r.node is None else mode, stream))
+        for k, field in self.fields(operands, strides).items():
+            operands[k] = operands[k]._replace(step=field.step, leader=field.leader, shift=field.shift)
         sections = tuple(
             Section(
                 s.level,
@@ -456,6 +459,20 @@ class _Loops:
             sections,
             bool(reduction and reduction.block),
         )
+
+    def fields(self, operands: list[Operand], strides: list[tuple[int, ...]]) -> dict[int, Field]:
+        """Which operands are fields of records."""
+        arrays: dict[tuple[Node | None, tuple[int, ...]], list[int]] = {}
+        for k, (r, o) in enumerate(zip(self.refs, operands, strict=True)):
+            if o.mode == "r" and r.dtype[0] != "c":
+                arrays.setdefault((r.node, strides[k]), []).append(k)
+        found: dict[int, Field] = {}
+        for (_, steps), members in arrays.items():
+            size = dtypes.from_code(operands[members[0]].dtype).itemsize
+            found.update(
+                fields({k: self.refs[k].offset // size for k in members}, [s // size for s in steps])
+            )
+        return found
 
     def streams(self, r: _Ref, classes: tuple[int, ...], extents: list[int]) -> bool:
         """Whether a result is too large to be found in cache again, so that stores should not read it in first."""

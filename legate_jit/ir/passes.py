@@ -15,6 +15,7 @@ from legate_jit.ir.rewrite import Graph
 from legate_jit.ir.schedule import schedule
 from legate_jit.ir.simplify import simplify
 from legate_jit.ir.steps import Schedule
+from legate_jit.ir.unroll import unroll
 
 Observer = Callable[[str, Any], None]
 
@@ -43,7 +44,7 @@ def compile_graph(
     """The schedule of a simplified graph with so many input buffers and scalars of these dtypes; `reorder`: a last pass."""
     graph = split_updates(graph)
     observe("pieces", graph)
-    graph = lower(graph)
+    graph = lower(unroll(graph))
     observe("lowered", graph)
     fused = fuse(graph)
     observe("fused", fused)

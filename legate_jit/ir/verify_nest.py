@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from legate_jit.ir import dtypes
-from legate_jit.ir.kernel import Instr, Kernel
+from legate_jit.ir.kernel import Instr, Kernel, Operand
 from legate_jit.ir.steps import Nest
 from legate_jit.ir.verify import require
 
@@ -38,7 +38,19 @@ def verify_kernel(kernel: Kernel, stage: str) -> None:
         require(len(o.strides) == kernel.ndim, stage, o, "stride classes per loop")
         require(1 not in o.strides[:-1], stage, o, "unit stride outside the inner loop")
         require(o.mode in ("r", "w", "rw", "scratch"), stage, o, "mode")
+        _verify_field(kernel, o, stage)
     _Sections(kernel, stage).check()
+
+
+def _verify_field(kernel: Kernel, o: Operand, stage: str) -> None:
+    leads = o.leader < 0 and o.shift == 0
+    require(o.mode == "r" or (leads and o.step == 0), stage, o, "a field that is not only read")
+    require(o.step == 0 or (o.step > 1 and o.strides[-1] == 2), stage, o, "records of no length")
+    if not leads:
+        require(0 <= o.leader < len(kernel.operands) and o.shift > 0, stage, o, "no leader")
+        lead = kernel.operands[o.leader]
+        like = (lead.strides, lead.dtype, lead.mode, lead.step, lead.leader)
+        require(like == (o.strides, o.dtype, "r", o.step, -1), stage, o, "not a field as its leader is")
 
 
 class _Sections:
@@ -155,6 +167,17 @@ def verify_nest(nest: Nest, nbytes: Sequence[int], stage: str) -> None:
             require(true, stage, place, f"stride class {c} of loop {d} is not true")
         if operand.mode == "scratch":
             continue
+        require(
+            operand.step in (0, place.strides[-1] / item), stage, place, f"not {operand.step} elements a step"
+        )
+        if operand.leader >= 0:
+            lead = nest.places[operand.leader]
+            require(
+                place == lead._replace(offset=lead.offset + operand.shift * item),
+                stage,
+                place,
+                "not beside its leader",
+            )
         if 0 not in nest.extents:
             lo, hi = span(nest.extents, place.strides)
             last = (nest.nblocks - 1) * place.block_stride if kernel.blocked else 0
