@@ -67,8 +67,7 @@ def _gather_kernel(kind: str, code: str, far: bool) -> int:
     """words: x, its rows, indices, their number, block, out, flags per unit, words of a row. An index out of range sets the
     unit's flag. `far`: x does not fit in the cache."""
     f = Loops()
-    x, n, indices, size = f.pointer(0), f.word(1), f.pointer(2), f.word(3)
-    block, out, flags, width = f.word(4), f.pointer(5), f.pointer(6), f.word(7)
+    x, n, indices, size, block, out, flags, width = f.words("pnpnnppn")
     last = f.add(size, "-1")
     row = (kind, x, "1") if kind else ("i64", x, width)
     with f.loop("%lo", "%hi") as unit:
@@ -124,13 +123,7 @@ def _scatter_kernel(kind: str, code: str, single: bool, far: bool) -> int:
     """words: y, its size, indices, their number, values, spare memory. `single`: one value for all indices. `far`: y does not fit
     in the cache."""
     f = Loops()
-    y, n, indices, size, values, spare = (
-        f.pointer(0),
-        f.word(1),
-        f.pointer(2),
-        f.word(3),
-        *map(f.pointer, (4, 5)),
-    )
+    y, n, indices, size, values, spare = f.words("pnpnpp")
     last = f.add(size, "-1")
     one = f.load(kind, values, "0") if single else ""
     with f.loop("0", size) as i:
@@ -180,7 +173,7 @@ def _counting_kernel(owners: int) -> int:
     """words: numbers, how many, lowest number of each owner, result: how many are not below the lowest of each owner but the
     first."""
     f = Loops()
-    numbers, size, lowest, counts = f.pointer(0), f.word(1), f.pointer(2), f.pointer(3)
+    numbers, size, lowest, counts = f.words("pnpp")
     bounds = [f.load("i64", lowest, str(k)) for k in range(1, owners)]
     found = [f.variable("i64", "0") for _ in bounds]
     with f.loop("0", size) as i:
@@ -197,11 +190,7 @@ def _counting_kernel(owners: int) -> int:
 def _apart_kernel(owners: int, narrow: bool, kind: str) -> int:
     """words: numbers, how many, lowest number of each owner, where each owner's begin (counted on), results, values, results."""
     f = Loops()
-    numbers, size, lowest, places, out, values, moved = (
-        f.pointer(0),
-        f.word(1),
-        *map(f.pointer, (2, 3, 4, 5, 6)),
-    )
+    numbers, size, lowest, places, out, values, moved = f.words("pnppppp")
     bounds = [f.load("i64", lowest, str(k)) for k in range(1, owners)]
     with f.loop("0", size) as i:
         number = f.load("i64", numbers, i)
@@ -255,7 +244,7 @@ def apart(
 def _coordinate_kernel() -> int:
     """words: positions, their number, block, elements between neighbors of the axis, extent of the axis, out."""
     f = Loops()
-    positions, size, block = f.pointer(0), f.word(1), f.word(2)
+    positions, size, block = f.words("pnn")
     step, extent = (f.let(f"trunc i64 {f.word(k)} to i32") for k in (3, 4))
     out = f.pointer(5)
     with f.loop("%lo", "%hi") as unit:

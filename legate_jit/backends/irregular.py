@@ -101,7 +101,7 @@ def _widened(f: Loops, code: str, value: str) -> str:
 def _extent_kernel(code: str) -> int:
     """words: x, size, block, least per unit, greatest per unit. NaN spreads."""
     f, kind = Loops(), element_type(code)
-    x, size, block, low, high = f.pointer(0), f.word(1), f.word(2), f.pointer(3), f.pointer(4)
+    x, size, block, low, high = f.words("pnnpp")
     with f.loop("%lo", "%hi") as unit:
         first, stop = block_of(f, unit, size, block)
         start = f.load(kind, x, first)
@@ -144,15 +144,7 @@ _TABLES = 4
 def _count_kernel(code: str, weighted: bool) -> int:
     """words: x, size, block, tables, bins, flags per unit, weights. A value outside [0, bins) sets the unit's flag."""
     f, kind = Loops(), element_type(code)
-    x, size, block, tables, bins, flags = (
-        f.pointer(0),
-        f.word(1),
-        f.word(2),
-        f.pointer(3),
-        f.word(4),
-        f.pointer(5),
-    )
-    weights = f.pointer(6)
+    x, size, block, tables, bins, flags, weights = f.words("pnnpnpp")
     with f.loop("%lo", "%hi") as unit:
         first, stop = block_of(f, unit, size, block)
         row = f.times(f.times(unit, bins), str(_TABLES))
@@ -228,14 +220,7 @@ def count(x: np.ndarray, minlength: int, weights: np.ndarray | None = None) -> n
 def _histogram_kernel(code: str) -> int:
     """words: x, size, block, tables, bins, edges, bits of bins / (last - first)."""
     f, kind = Loops(), element_type(code)
-    x, size, block, tables, bins, edges = (
-        f.pointer(0),
-        f.word(1),
-        f.word(2),
-        f.pointer(3),
-        f.word(4),
-        f.pointer(5),
-    )
+    x, size, block, tables, bins, edges = f.words("pnnpnp")
     scale = f.number(6, kind)
     first_edge, last_edge = f.load(kind, edges, "0"), f.load(kind, edges, bins)
     top = f.let(f"sub i64 {bins}, 1")
@@ -297,15 +282,7 @@ _ABREAST = 8
 def _search_kernel(code: str, right: bool) -> int:
     """words: sorted numbers, how many (> 0), needles, how many, block, positions, position of a NaN needle."""
     f, kind = Loops(), element_type(code)
-    table, n, needles, size, block, out = (
-        f.pointer(0),
-        f.word(1),
-        f.pointer(2),
-        f.word(3),
-        f.word(4),
-        f.pointer(5),
-    )
-    nan_place = f.word(6)
+    table, n, needles, size, block, out, nan_place = f.words("pnpnnpn")
 
     def before(element: str, needle: str) -> str:
         """Whether the element stands before where the needle belongs."""
@@ -372,7 +349,7 @@ def search(table: np.ndarray, needles: np.ndarray, side: str, out: np.ndarray) -
 def _block_sum_kernel(code: str) -> int:
     """words: x, size, block, sums per unit."""
     f, kind = Loops(), element_type(code)
-    x, size, block, sums = f.pointer(0), f.word(1), f.word(2), f.pointer(3)
+    x, size, block, sums = f.words("pnnp")
     add, zero = ("fadd reassoc", "0.0") if code[0] == "f" else ("add", "0")
     with f.loop("%lo", "%hi") as unit:
         first, stop = block_of(f, unit, size, block)
@@ -387,7 +364,7 @@ def _block_sum_kernel(code: str) -> int:
 def _running_kernel(code: str) -> int:
     """words: x, size, block, starts per unit, out."""
     f, kind = Loops(), element_type(code)
-    x, size, block, starts, out = f.pointer(0), f.word(1), f.word(2), f.pointer(3), f.pointer(4)
+    x, size, block, starts, out = f.words("pnnpp")
     add = "fadd" if code[0] == "f" else "add"
     with f.loop("%lo", "%hi") as unit:
         first, stop = block_of(f, unit, size, block)
@@ -440,7 +417,7 @@ def running_sum(x: np.ndarray, out: np.ndarray) -> bool:
 def _mask_count_kernel() -> int:
     """words: mask, size, block, counts per unit."""
     f = Loops()
-    mask, size, block, counts = f.pointer(0), f.word(1), f.word(2), f.pointer(3)
+    mask, size, block, counts = f.words("pnnp")
     with f.loop("%lo", "%hi") as unit:
         first, stop = block_of(f, unit, size, block)
         total = f.variable("i64", "0")
@@ -455,8 +432,7 @@ def _mask_count_kernel() -> int:
 def _compress_kernel(code: str, positions: bool) -> int:
     """words: x, mask, size, block, starts per unit, out. With `positions` the index itself is written."""
     f, kind = Loops(), "i64" if positions else element_type(code)
-    x, mask, size, block = f.pointer(0), f.pointer(1), f.word(2), f.word(3)
-    starts, out = f.pointer(4), f.pointer(5)
+    x, mask, size, block, starts, out = f.words("ppnnpp")
     with f.loop("%lo", "%hi") as unit:
         first, stop = block_of(f, unit, size, block)
         at = f.variable("i64", f.load("i64", starts, unit))

@@ -7,7 +7,6 @@ registers and one byte in memory; float16 is its bits (`i16`) and only ever conv
 
 from __future__ import annotations
 
-import math
 import struct
 from collections.abc import Callable
 
@@ -299,8 +298,3 @@ def iota(width: int, element: str) -> str:
     if width == 1:
         return "0"
     return "<" + ", ".join(f"{element} {i}" for i in range(width)) + ">"
-
-
-def is_power_of_two(value: int) -> bool:
-    """Whether `value` is 1, 2, 4, ..."""
-    return value > 0 and math.log2(value).is_integer()

@@ -78,6 +78,10 @@ class Loops:
         """Word k of the argument block, as an address."""
         return self.let(f"inttoptr i64 {self.word(k)} to ptr")
 
+    def words(self, kinds: str) -> tuple[str, ...]:
+        """The first words of the argument block, one for each letter: `p` as an address, `n` as i64."""
+        return tuple([self.pointer(k) if kind == "p" else self.word(k) for k, kind in enumerate(kinds)])
+
     def number(self, k: int, kind: str) -> str:
         """Word k of the argument block as the floating-point number (double) whose bits it holds, as `kind`."""
         bits = self.let(f"bitcast i64 {self.word(k)} to double")

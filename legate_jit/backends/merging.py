@@ -37,8 +37,7 @@ def _merge_kernel(code: str, places: bool) -> int:
     """words: a, its size, b, its size, block of the result, out; with `places` also an int64 beside each element of a and b, and
     where those go. No NaN; equal elements of a come first."""
     f, kind = Loops(), element_type(code)
-    a, na, b, nb, block, out = f.pointer(0), f.word(1), f.pointer(2), f.word(3), f.word(4), f.pointer(5)
-    beside_a, beside_b, beside_out = (f.pointer(k) for k in (6, 7, 8))
+    a, na, b, nb, block, out, beside_a, beside_b, beside_out = f.words("pnpnnpppp")
     total = f.add(na, nb)
 
     def stream(first: str, stop: str) -> _Stream:

@@ -31,8 +31,7 @@ def _kernel(code: str) -> int:
     f, kind = Loops(), element_type(code)
     lanes = native.vector_bytes() // item_bytes(code)
     vector = f"<{lanes} x {kind}>"
-    x, taps, count = f.pointer(0), f.pointer(1), f.word(2)
-    out, size, block = f.pointer(3), f.word(4), f.word(5)
+    x, taps, count, out, size, block = f.words("ppnpnn")
 
     def products(i: str, type_: str, places: list[int]) -> None:
         """Results i + place, of `type_` each."""

@@ -15,7 +15,7 @@ import numpy as np
 from legate_jit.ir import dtypes
 from legate_jit.ir.index import Affine
 from legate_jit.ir.node import ArrayType, Signature, array_type
-from legate_jit.ir.ops import OPS, Kind, Op
+from legate_jit.ir.ops import OPS, Op
 
 Operand = ArrayType | type
 Casting = Literal["no", "equiv", "safe", "same_kind", "unsafe"]
@@ -226,8 +226,3 @@ def normalize_axis(axis: Any, ndim: int) -> int:
     if not -ndim <= k < ndim:
         raise np.exceptions.AxisError(k, ndim)
     return k % ndim
-
-
-def is_leaf(kind: Kind) -> bool:
-    """Whether nodes of `kind` have no computation of their own."""
-    return kind in (Kind.BUFFER, Kind.SCALAR, Kind.CONST)

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from sys import _getframe
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from legate.core._auto_task import AutoTask
 from legate.core._compiled import prepared
@@ -30,11 +30,6 @@ from legate_jit import hosting, runtime, tasks
 from legate_jit.bodies import active, running
 from legate_jit.hosting import attachments
 from legate_jit.tasks import TaskSpec
-
-if TYPE_CHECKING:
-    from types import FunctionType
-
-    UserFunction = Callable[..., None] | FunctionType
 
 __all__ = ["PyTask"]
 
