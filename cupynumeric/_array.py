@@ -324,6 +324,11 @@ def result(sig: Signature, *srcs: int, scalars: Sequence[Any] = ()) -> ndarray:
     )
 
 
+def scalar_name(array: ndarray) -> str:
+    """The class of NumPy's scalar in place of which an array is, as NumPy's messages name it."""
+    return f"'numpy.{array._type.dtype.type.__name__}'"
+
+
 def refuses_writes(array: ndarray) -> bool:
     """Whether writing through the array is refused. A scalar becomes an array when it is written to on purpose (`out=`)."""
     if array._locked == SCALAR:

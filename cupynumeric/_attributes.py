@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-import operator
 from typing import Any, ClassVar
 
 import numpy as np
 
 import cupynumeric
 from cupynumeric._advanced import fitting_scalar, mutate
-from cupynumeric._array import Ours, ndarray, wrap
-from cupynumeric._convert import by_numpy, from_numpy, host_view
+from cupynumeric._array import SCALAR, Ours, ndarray, wrap
+from cupynumeric._convert import by_numpy, from_numpy, host_view, integers
 from cupynumeric._shape import contiguity, named_view, reshape_in_place, strides_of, swapaxes, viewed
 from legate_jit import runtime, together
 from legate_jit.ir import dtypes, index
@@ -23,7 +22,10 @@ from legate_jit.store import Bitcast, Part, extend
 def part(array: ndarray, name: str) -> ndarray:
     """The real or imaginary part: views of complex arrays; of real ones the array itself, or read-only zeros."""
     if array.dtype.kind == "c":
-        return named_view(array, name, lambda: Part(name))
+        found = named_view(array, name, lambda: Part(name))
+        if array._locked == SCALAR and not array.shape:
+            found._locked = SCALAR
+        return found
     if name == "real":
         return wrap(array._store, array._lens, array._locked)
     zeros = cupynumeric.zeros(array.shape, array.dtype)
@@ -119,7 +121,7 @@ def resize(array: ndarray, *new_shape: Any) -> None:
     if not new_shape or new_shape == (None,):
         return
     given: Any = new_shape[0] if len(new_shape) == 1 else new_shape
-    dims = tuple(given) if hasattr(given, "__iter__") else (operator.index(given),)
+    dims = integers(given)
     if any(n < 0 for n in dims):
         raise ValueError("negative dimensions not allowed")
     if math.prod(dims) == array.size:

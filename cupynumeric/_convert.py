@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import functools
 import inspect
+import operator
+import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
 
-from cupynumeric._array import Ours, ndarray, refuses_writes, value, wrap
+from cupynumeric._array import SCALAR, Ours, ndarray, refuses_writes, value, wrap
+from cupynumeric._caller import user_level
 from cupynumeric._instant import Instant
 from legate_jit import runtime
 from legate_jit.ir import dtypes
@@ -76,12 +79,14 @@ _PLAIN = frozenset((int, float, bool, complex, str, type(None), np.ndarray))
 
 
 def to_numpy_tree(x: Any) -> Any:
-    """`x` with every array of ours, at any depth of lists, tuples and dicts, replaced by its host view."""
+    """`x` with every array of ours, at any depth of lists, tuples and dicts, replaced by its host view, or
+    the scalar that NumPy has in its place."""
     cls = x.__class__
     if cls in _PLAIN:
         return x
     if isinstance(x, Ours):
-        return host_view(x)
+        host = host_view(x)
+        return host[()] if not host.ndim and x._locked == SCALAR else host
     if cls is tuple:
         return tuple([to_numpy_tree(e) for e in x])
     if cls is list:
@@ -134,6 +139,13 @@ def lift(x: Any) -> ndarray:
     if not isinstance(lifted, Ours):
         raise Foreign
     return lifted
+
+
+def integers(given: Any) -> tuple[int, ...]:
+    """An integer or a sequence of integers (a shape, axes, counts) as a tuple; TypeError for anything else."""
+    if hasattr(given, "__iter__") and getattr(given, "ndim", True):
+        return tuple([operator.index(n) for n in given])
+    return (operator.index(given),)
 
 
 def dispatches(x: Any) -> bool:
@@ -252,6 +264,21 @@ def to_host(array: Any, dtype: Any = None, copy: bool | None = None) -> np.ndarr
             raise ValueError("Unable to avoid copy while creating an array as requested.")
         return host.astype(dtype)
     return host.copy() if copy else host
+
+
+def real_number(array: ndarray) -> Any:
+    """What `float()` and `int()` convert; of complex scalars the real part, with NumPy's warning."""
+    found = number(array)
+    if (
+        found.__class__ is np.ndarray
+        and found.dtype.kind == "c"
+        and array._locked == SCALAR
+        and not found.ndim
+    ):
+        text = "Casting complex values to real discards the imaginary part"
+        warnings.warn(text, np.exceptions.ComplexWarning, stacklevel=user_level())
+        return found[()].real
+    return found
 
 
 def number(array: ndarray) -> Any:

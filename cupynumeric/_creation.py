@@ -5,7 +5,6 @@ Dtypes that graphs cannot hold (strings, objects, datetimes, long doubles, struc
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,6 +20,7 @@ from cupynumeric._convert import (
     from_numpy,
     holds_ours,
     host_view,
+    integers,
     lift,
     to_numpy_tree,
 )
@@ -44,15 +44,9 @@ def check_device(device: Any) -> None:
 def shape_of(shape: Any, dtype: Any = np.int8) -> tuple[int, ...]:
     """A shape argument as a tuple of non-negative ints; NumPy's errors, also for arrays of `dtype` that cannot exist."""
     try:
-        dims = (
-            tuple([operator.index(n) for n in shape])
-            if hasattr(shape, "__iter__")
-            else (operator.index(shape),)
-        )
+        dims = integers(shape)
     except TypeError:
-        dims = ()
-        if not isinstance(shape, Ours):
-            dims = np.empty(shape, dtype).shape  # raises NumPy's error
+        dims = np.empty(to_numpy_tree(shape), dtype).shape  # raises NumPy's error
     for n in dims:
         if n < 0 or n > 1 << 40:
             np.empty(dims, dtype)  # raises NumPy's error

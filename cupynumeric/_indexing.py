@@ -172,13 +172,14 @@ def getitem(array: ndarray, key: Any) -> Any:
             return masked.getitem(array, key)
         return _room("_advanced").getitem(array, key)
     lens = view_lens(array, key)
-    if lens is not None and not lens.type.shape and _is_element(array, key):
-        there = array._store.value is None and lens.view is not None
-        if there and infer.move_signature(lens.base, lens.view).at_once:  # type: ignore[arg-type]
+    shown = array._store.type if lens is None else lens.type
+    if not shown.shape and _is_element(array, key):
+        there = lens is not None and array._store.value is None and lens.view is not None
+        if there and infer.move_signature(lens.base, lens.view).at_once:  # type: ignore[arg-type,union-attr]
             found = _walking.element(array, key)
             if found is not None:
                 return found
-        return wrap(runtime.new_store(runtime.read(array._store, lens), lens.type), None, _array.SCALAR)
+        return wrap(runtime.new_store(runtime.read(array._store, lens), shown), None, _array.SCALAR)
     return wrap(array._store, lens, array._locked)
 
 
@@ -201,7 +202,7 @@ def _host_view(view: ndarray) -> np.ndarray:
 def _is_element(array: ndarray, key: Any) -> bool:
     """Whether a basic key names one element: NumPy then gives a scalar, not a view."""
     if not array.ndim:
-        return False
+        return isinstance(key, tuple) and not key
     elements = key if isinstance(key, tuple) else (key,)
     # Of a key with a 0-d result: so it has no slices and no newaxis.
     return all(e is not Ellipsis for e in elements)
@@ -233,6 +234,8 @@ def setitem(array: ndarray, key: Any, item: Any) -> None:
         return
     if _walked and array._store.type in _walked and _walking.setitem(array, key, item):
         return
+    if array._locked == _array.SCALAR and not array._type.shape:
+        raise TypeError(f"{_array.scalar_name(array)} object does not support item assignment")
     if _array.refuses_writes(array):
         raise ValueError("assignment destination is read-only")
     if key.__class__ is ndarray or not is_basic(key):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from cupynumeric._array import Ours, ndarray, value, wrap
-from cupynumeric._convert import Foreign, by_numpy, drop_in, host_view, lift
+from cupynumeric._convert import Foreign, by_numpy, drop_in, host_view, integers, lift
 from cupynumeric._creation import undefined
 from cupynumeric._elementwise import is_scalar
 from cupynumeric._indexing import reshaped
@@ -423,8 +423,7 @@ def dsplit(ary: Any, indices_or_sections: Any) -> Any:
 @drop_in
 def tile(A: Any, reps: Any) -> Any:
     """The array repeated along each axis."""
-    times = tuple(reps) if hasattr(reps, "__iter__") else (reps,)
-    times = tuple(operator.index(t) for t in times)
+    times = integers(reps)
     x = lift(A)
     n = max(x.ndim, len(times))
     shape = (1,) * (n - x.ndim) + x.shape
@@ -474,8 +473,7 @@ def repeat(a: Any, repeats: Any, axis: Any = None) -> Any:
 def resize(a: Any, new_shape: Any) -> Any:
     """A new array of a shape, filled with repeated copies of `a`."""
     x = ravel_array(lift(a))
-    given = (new_shape,) if isinstance(new_shape, (int, np.integer)) else tuple(new_shape)
-    shape = tuple(operator.index(n) for n in given)
+    shape = integers(new_shape)
     if any(n < 0 for n in shape):
         raise ValueError("all elements of `new_shape` must be non-negative")
     size = math.prod(shape)

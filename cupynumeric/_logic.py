@@ -158,7 +158,9 @@ def iscomplex(x: Any) -> Any:
         return _ufunc.not_equal(_elementwise.call(OPS["imag"], (a,)), 0)
     from cupynumeric._creation import full
 
-    return full(a.shape, False, dtypes.BOOL)
+    none = full(a.shape, False, dtypes.BOOL)
+    none._locked = not a.shape and SCALAR
+    return none
 
 
 def isreal(x: Any) -> Any:

@@ -5,6 +5,7 @@ Everything that hands bytes out (`data`, `ctypes`, `tobytes`, the buffer protoco
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy
@@ -38,6 +39,11 @@ def _is_scalar(array: Any) -> bool:
     return not array._type.shape and array._locked == np._array.SCALAR
 
 
+def _own(array: Any) -> Any:
+    """What a method that writes to its array writes to: NumPy's scalars do such things to an array of their own."""
+    return np._shape.fresh_copy(array) if _is_scalar(array) else array
+
+
 class ArrayMethods:
     """What `ndarray` can do beyond operators and basic indexing."""
 
@@ -63,15 +69,17 @@ class ArrayMethods:
         return np._convert.host_view(self).tolist()
 
     def __float__(self) -> float:
-        return float(np._convert.number(self))
+        return float(np._convert.real_number(self))
 
     def __int__(self) -> int:
-        return int(np._convert.number(self))
+        return int(np._convert.real_number(self))
 
     def __complex__(self) -> complex:
         return complex(np._convert.number(self))
 
     def __index__(self) -> Any:
+        if self.dtype.kind not in "iu" and _is_scalar(self):
+            raise TypeError(f"{np._array.scalar_name(self)} object cannot be interpreted as an integer")
         return np._convert.host_view(self).__index__()
 
     def __bool__(self) -> bool:
@@ -98,19 +106,31 @@ class ArrayMethods:
             raise TypeError("type numpy.ndarray doesn't define __round__ method")
         return round(np._convert.host_view(self)[()], ndigits)
 
+    def __trunc__(self) -> int:
+        if not _is_scalar(self) or self.dtype != float:
+            name = np._array.scalar_name(self)[1:-1] if _is_scalar(self) else "numpy.ndarray"
+            raise TypeError(f"type {name} doesn't define __trunc__ method")
+        return math.trunc(float(self))
+
     def __copy__(self) -> Any:
-        return np._shape.fresh_copy(self, "K")
+        return self.copy("K")
 
     def __deepcopy__(self, memo: Any) -> Any:
-        return np._shape.fresh_copy(self, "K")
+        return self.copy("K")
 
     def __reduce__(self) -> Any:
+        if _is_scalar(self):
+            return np._convert.host_view(self)[()].__reduce__()
         return np._protocols.unpickle, (np._convert.host_view(self).copy(),)
 
     def __contains__(self, item: Any) -> bool:
+        if _is_scalar(self):
+            raise TypeError(f"argument of type {np._array.scalar_name(self)} is not iterable")
         return bool(np._convert.host_view(self).__contains__(np._convert.to_numpy_tree(item)))
 
     def __delitem__(self, key: Any) -> None:
+        if _is_scalar(self):
+            raise TypeError(f"{np._array.scalar_name(self)} object does not support item deletion")
         raise ValueError("cannot delete array elements")
 
     def __buffer__(self, flags: int) -> memoryview:
@@ -179,6 +199,8 @@ class ArrayMethods:
 
     @real.setter
     def real(self, item: Any) -> None:
+        if _is_scalar(self):
+            raise AttributeError("attribute 'real' of 'numpy.generic' objects is not writable")
         np._attributes.part(self, "real")[...] = item
 
     @property
@@ -188,6 +210,8 @@ class ArrayMethods:
 
     @imag.setter
     def imag(self, item: Any) -> None:
+        if _is_scalar(self):
+            raise AttributeError("attribute 'imag' of 'numpy.generic' objects is not writable")
         np._attributes.set_imag(self, item)
 
     @property
@@ -286,7 +310,10 @@ class ArrayMethods:
 
     def copy(self, order: Any = "C") -> Any:
         """A copy; costs nothing until one of the two is changed."""
-        return np._shape.fresh_copy(self, order)
+        made = np._shape.fresh_copy(self, order)
+        if _is_scalar(self):
+            made._locked = np._array.SCALAR
+        return made
 
     def astype(
         self, dtype: Any, order: Any = "K", casting: Any = "unsafe", subok: bool = True, copy: bool = True
@@ -296,7 +323,7 @@ class ArrayMethods:
 
     def fill(self, value: Any) -> None:
         """Write one scalar everywhere."""
-        np._attributes.fill(self, value)
+        np._attributes.fill(_own(self), value)
 
     def take(self, indices: Any, axis: Any = None, out: Any = None, mode: str = "raise") -> Any:
         """Elements at indices; see `numpy.take`."""
@@ -304,7 +331,7 @@ class ArrayMethods:
 
     def put(self, indices: Any, values: Any, mode: str = "raise") -> None:
         """`flat[indices] = values`; see `numpy.put`."""
-        np.put(self, indices, values, mode)
+        np.put(_own(self), indices, values, mode)
 
     def choose(self, *choices: Any, out: Any = None, mode: str = "raise") -> Any:
         """Elements of `choices` picked by this array of indices."""

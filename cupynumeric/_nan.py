@@ -234,7 +234,9 @@ def _nan_variance(
     keep = options["keepdims"] is not NO_VALUE and bool(options["keepdims"])
     count = _reductions.sum(valid, options["axis"], dtypes.INT64, keepdims=keep)
     enough = _ufunc.greater(_ufunc.subtract(count, ddof), 0)
-    return deliver(_elementwise.call(OPS["where"], (enough, done, done.dtype.type(np.nan))), out)
+    found = _elementwise.call(OPS["where"], (enough, done, done.dtype.type(np.nan)))
+    found._locked = done._locked  # a scalar where that is one
+    return deliver(found, out)
 
 
 def nanvar(

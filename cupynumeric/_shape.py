@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from cupynumeric._array import ndarray, value, wrap
-from cupynumeric._convert import Foreign, drop_in, lift
+from cupynumeric._convert import Foreign, drop_in, integers, lift
 from cupynumeric._indexing import getitem, reshaped
 from legate_jit import runtime
 from legate_jit.ir import index, infer
@@ -92,10 +92,12 @@ def order_of(order: Any) -> str:
 
 def full_shape(size: int, shape: Any) -> tuple[int, ...]:
     """A shape argument with -1 resolved; ValueError as NumPy."""
-    dims = (
-        tuple([operator.index(n) for n in shape]) if hasattr(shape, "__iter__") else (operator.index(shape),)
-    )
-    if any(n is True or n is False for n in (shape if hasattr(shape, "__iter__") else (shape,))):
+    dims = integers(shape)
+    if (
+        shape is True
+        or shape is False
+        or (shape.__class__ in (tuple, list) and any(n is True or n is False for n in shape))
+    ):
         raise TypeError("an integer is required")
     unknown = [k for k, n in enumerate(dims) if n < 0]
     known = 1
@@ -331,7 +333,7 @@ def _each(arys: tuple[Any, ...], change: Any) -> Any:
 def broadcast_to(array: Any, shape: Any, subok: bool = False) -> Any:
     """A read-only view of `array` with `shape`, extents of 1 repeated."""
     x = lift(array)
-    to = tuple([operator.index(n) for n in shape]) if hasattr(shape, "__iter__") else (operator.index(shape),)
+    to = integers(shape)
     if any(n < 0 for n in to):
         raise ValueError("all elements of broadcast shape must be non-negative")
     if not to and x.shape:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +11,7 @@ import numpy as np
 from cupynumeric import _together
 from cupynumeric._array import Ours, ndarray
 from cupynumeric._calls import hosted, lazy, lift, lift_all, on_host, wrapped
-from cupynumeric._convert import host_view
+from cupynumeric._convert import host_view, integers
 from legate_jit import irregular, runtime
 from legate_jit.ir import dtypes, infer
 
@@ -214,7 +213,7 @@ def _partitioning(name: str, a: Any, kth: Any, axis: Any, kind: Any, order: Any)
         x, axis = x.reshape(-1), -1
     axis = infer.normalize_axis(axis, x.ndim)
     n = x.shape[axis]
-    places = tuple(operator.index(k) for k in (kth if np.iterable(kth) else (kth,)))
+    places = integers(kth)
     for k in places:
         if not -n <= k < n:
             raise ValueError(f"kth(={k + n if k < 0 else k}) out of bounds ({n})")

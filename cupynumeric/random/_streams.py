@@ -251,8 +251,7 @@ def default_rng(seed: Any = None) -> Any:
         return seed
     if isinstance(seed, CounterBits):
         return CounterGenerator(seed)
-    if isinstance(seed, Ours):
-        seed = host_view(seed)
+    seed = to_numpy_tree(seed)
     if runtime.world is None or seed is not None:
         made = _generator(np.random.default_rng(seed).bit_generator)
         if isinstance(seed, (np.random.BitGenerator, np.random.Generator)) and runtime.world is not None:
