@@ -20,6 +20,7 @@ from cupynumeric import _fallback, _replay
 from cupynumeric import _files as _files
 from cupynumeric import _flat as _flat
 from cupynumeric import _json as _json
+from cupynumeric import _native as _native
 from cupynumeric import _protocols as _protocols
 from cupynumeric import _shape as _shape
 from cupynumeric._advanced import *  # noqa: F403

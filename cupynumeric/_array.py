@@ -221,13 +221,13 @@ class ndarray(Layout, metaclass=_Class):
                         if b.__class__ is slice:
                             lens = _views.get((self._key, a.start, a.stop, a.step, b.start, b.stop, b.step))
                         elif b.__class__ is int:
-                            lens = _views.get((self._key, a.start, a.stop, a.step, b))
+                            lens = _views.get((self._key, a.start, a.stop, a.step, b, _ROW))
                     elif b.__class__ is slice and a.__class__ is int:
                         lens = _views.get((self._key, a, _ROW, b.start, b.stop, b.step))
             elif key.__class__ is slice:
                 lens = _views.get((self._key, key.start, key.stop, key.step))
             elif key.__class__ is int:
-                lens = _views.get((self._key, key))
+                lens = _views.get((self._key, key, _ROW))
         except TypeError:  # a slice bound that does not hash: the general path judges it
             lens = None
         if lens is None:
@@ -248,13 +248,13 @@ class ndarray(Layout, metaclass=_Class):
                         if b.__class__ is slice:
                             lens = _views.get((self._key, a.start, a.stop, a.step, b.start, b.stop, b.step))
                         elif b.__class__ is int:
-                            lens = _views.get((self._key, a.start, a.stop, a.step, b))
+                            lens = _views.get((self._key, a.start, a.stop, a.step, b, _ROW))
                     elif b.__class__ is slice and a.__class__ is int:
                         lens = _views.get((self._key, a, _ROW, b.start, b.stop, b.step))
             elif key.__class__ is slice:
                 lens = _views.get((self._key, key.start, key.stop, key.step))
             elif key.__class__ is int:
-                lens = _views.get((self._key, key))
+                lens = _views.get((self._key, key, _ROW))
         except TypeError:
             lens = None
         if lens is None or self._locked:
@@ -288,7 +288,7 @@ _new: Callable[[type[ndarray]], ndarray] = object.__new__
 _elementwise._PLAIN.add(ndarray)
 _elementwise._ndarray = ndarray
 
-#: views by base (type or lens) and the parts of a key of slices and integers; `_indexing.remember` fills it
+#: views by base (type or lens) and the parts of a key of slices and integers; `_indexing._remember` fills it
 _views: dict[Any, Lens] = {}
 #: `_locked` of results that are immutable scalars in NumPy: `s += 1` makes a new one, and other names for the old one keep it
 SCALAR = 2
@@ -298,7 +298,8 @@ _instant_getitem: Callable[[ndarray, Any], Any] = lambda array, key: None  # noq
 _instant_setitem: Callable[[ndarray, Any, Any], bool] = lambda array, key, value: False  # noqa: E731
 #: carries out an instruction on operands whose values are there; `_instant`'s own
 _at_once: Callable[..., Any] = NotImplemented
-_ROW = "row"  # tells (int, slice) from (slice, int) in a key
+_ROW = "row"  # follows an integer in such a key, if that is a tuple
+_NEW = "new"  # stands for None in it
 
 
 # `_indexing` puts its own functions here: the two modules need each other.

@@ -119,20 +119,17 @@ def view_lens(array: ndarray, key: Any) -> Lens | None:
 
 def _remember(base: Any, key: Any, lens: Lens) -> None:
     """Let the fast path of `ndarray.__getitem__` find this view (0-d results are copies, so they stay out)."""
-    views, row = _array._views, _array._ROW
-    match key:
-        case slice() if _hashable(key):
-            views[base, key.start, key.stop, key.step] = lens
-        case int() if type(key) is int:
-            views[base, key] = lens
-        case (slice() as a, slice() as b) if _hashable(a) and _hashable(b):
-            views[base, a.start, a.stop, a.step, b.start, b.stop, b.step] = lens
-        case (slice() as a, int() as b) if _hashable(a) and type(b) is int:
-            views[base, a.start, a.stop, a.step, b] = lens
-        case (int() as a, slice() as b) if _hashable(b) and type(a) is int:
-            views[base, a, row, b.start, b.stop, b.step] = lens
-        case _:
-            pass
+    parts: list[Any] = []
+    for e in key if key.__class__ is tuple else (key,):
+        if e.__class__ is slice and _hashable(e):
+            parts += (e.start, e.stop, e.step)
+        elif e.__class__ is int:
+            parts += (e, _array._ROW)
+        elif e is None or e is Ellipsis:
+            parts.append(_array._NEW if e is None else e)
+        else:
+            return
+    _array._views[base, *parts] = lens
 
 
 def _hashable(s: slice) -> bool:

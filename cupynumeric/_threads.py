@@ -17,6 +17,7 @@ from collections.abc import Callable
 from types import FunctionType, ModuleType
 from typing import Any
 
+from legate_jit import recording
 from legate_jit.bodies import active, thread
 from legate_jit.locking import lock, when_shared
 
@@ -127,6 +128,7 @@ def _guard() -> None:
     from cupynumeric._array import ndarray
     from cupynumeric._ufunc import ufunc
 
+    recording.remove()
     for name in _PUBLIC:
         importlib.import_module(name)
     inner = [

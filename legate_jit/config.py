@@ -10,6 +10,7 @@ Knows names and their values, not what they do.
 | LEGATE_JIT_DUMP_FILE | a path | where dumps and debug lines go instead of standard error |
 | LEGATE_JIT_VERIFY | 0, 1 | check the result of every compiler pass |
 | LEGATE_JIT_TIER0 | 0, 1 | interpret small windows the first times they are seen (default 1) |
+| LEGATE_JIT_RECORD | native, python | who records operators: machine code once there is any, or Python (default native) |
 | LEGATE_JIT_OVERLAP | 0, 1 | a window that was full may run while the program records the next one (default 1) |
 | LEGATE_JIT_VIRTUAL_RANKS | 1..8 | deal arrays out to so many ranks that are threads of this process: for trying programs |
 | LEGATE_JIT_DEALT_FROM | a number | of several ranks, each has all of an array of fewer elements (default 262144) |
@@ -50,6 +51,7 @@ class Config:
     dump_file: str = ""
     verify: bool = False
     tier0: bool = True
+    record: str = "native"
     overlap: bool = True
     virtual_ranks: int = 1
     dealt_from: int = DEALT_FROM
@@ -98,6 +100,7 @@ def from_environment(environment: Mapping[str, str]) -> Config:
         dump_file=environment.get("LEGATE_JIT_DUMP_FILE", ""),
         verify=_choice(environment, "LEGATE_JIT_VERIFY", ("0", "1")) == "1",
         tier0=_choice(environment, "LEGATE_JIT_TIER0", ("1", "0")) == "1",
+        record=_choice(environment, "LEGATE_JIT_RECORD", ("native", "python")),
         overlap=_choice(environment, "LEGATE_JIT_OVERLAP", ("1", "0")) == "1",
         virtual_ranks=int(_choice(environment, "LEGATE_JIT_VIRTUAL_RANKS", VIRTUAL)),
         dealt_from=_count(environment, "LEGATE_JIT_DEALT_FROM", DEALT_FROM),

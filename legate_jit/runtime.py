@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from legate_jit import bodies, locking, pacing, poison, waiting
+from legate_jit import bodies, locking, pacing, poison, recording, waiting
 from legate_jit.backends import memory
 from legate_jit.backends.memory import Buffer
 from legate_jit.config import config
@@ -403,6 +403,7 @@ def _compiled(key: Any) -> Runnable:
 
     runnable = Runnable(compile_window(*key), cpu)
     locking.compiler_is_loaded()
+    recording.install()
     return runnable
 
 

@@ -24,6 +24,7 @@ from typing import Any
 
 from legate_jit.backends import native
 from legate_jit.backends.forkjoin import BLOCK_HEADER, SYMBOLS, Field, block_bytes, program_text
+from legate_jit.backends.objects import METH_FASTCALL, MethodDef, keep_forever
 
 __all__ = [
     "MAX_THREADS",
@@ -45,7 +46,6 @@ RECORD_WORDS = 8
 MAX_THREADS = 1024
 
 _DEFAULT_SPIN = 50.0  # microseconds: longer than the interpreter takes between two programs of a loop
-_METH_FASTCALL = 0x80
 
 run_program: Callable[[int, int, int, int, int], None]
 """run_program(program, first, last, table, release_gil): run launches first..last-1 in order, each complete
@@ -71,23 +71,6 @@ The interpreter's lock is released meanwhile. Until then no other program runs o
 
 call_kernel: Callable[[int, int, int, int, int], None]
 """call_kernel(kernel, lo, hi, args, table): one call, on this thread, keeping the interpreter's lock."""
-
-
-class _MethodDef(ctypes.Structure):
-    """CPython's PyMethodDef."""
-
-    _fields_ = (
-        ("name", ctypes.c_char_p),
-        ("meth", ctypes.c_void_p),
-        ("flags", ctypes.c_int),
-        ("doc", ctypes.c_char_p),
-    )
-
-
-def _keep_forever(thing: object) -> None:
-    """Native threads run in, and read, these objects until the process ends, after the interpreter has torn
-    down its modules."""
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
 
 
 def _available_processors() -> int:
@@ -151,7 +134,7 @@ class _Pool:
     def __init__(self, settings: _Settings) -> None:
         self.settings = settings
         code = native.compile_ir(program_text(native.host_triple()), SYMBOLS)
-        _keep_forever(code)
+        keep_forever(code)
         self._code = code
         self._current = ctypes.c_void_p.from_address(code.address("pool"))
         self._retire = ctypes.PYFUNCTYPE(None, ctypes.c_void_p)(code.address("retire"))
@@ -177,8 +160,8 @@ class _Pool:
 
     def method(self, symbol: str) -> Any:
         """The exported function as a builtin-function object."""
-        definition = _MethodDef(symbol.encode(), self._code.address(symbol), _METH_FASTCALL, None)
-        _keep_forever(definition)
+        definition = MethodDef(symbol.encode(), self._code.address(symbol), METH_FASTCALL, None)
+        keep_forever(definition)
         create = ctypes.pythonapi.PyCFunction_NewEx
         create.restype = ctypes.py_object
         create.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p]
@@ -235,7 +218,7 @@ class _Pool:
                 del self._blocks[position]
                 return address
         memory = (ctypes.c_char * (size + BLOCK_HEADER))()
-        _keep_forever(memory)
+        keep_forever(memory)
         return (ctypes.addressof(memory) + 63) & ~63
 
     def _word(self, offset: int) -> ctypes.c_int64:

@@ -1,0 +1,547 @@
+"""Operators of arrays as methods that record: the LLVM IR texts of `backends.recorder`, in its abbreviations.
+
+Duty: for an instruction met before, operands' numbers, a result's new store, and one append to the window. It must not know
+which operation a method stands for: each has its own table of signatures.
+"""
+
+from typing import Final
+
+__all__ = ["COMMON_TEXT", "OPERATORS_TEXT"]
+
+COMMON_TEXT: Final = """
+; The number of a store's value in the open window.
+define internal ptr @number(ptr %store) {
+  %value = get %store Store.value
+  %none = icmp eq ptr %value, @_Py_NoneStruct
+  br i1 %none, label %settled, label %recorded
+settled:
+  %enter = the enter
+  %entered = call ptr @PyObject_CallOneArg(ptr %enter, ptr %store)
+  ret ptr %entered
+recorded:
+  call void @Py_IncRef(ptr %value)
+  ret ptr %value
+}
+
+; What a table holds for a key, or null.
+define internal ptr @lookup(ptr %table, ptr %key) {
+  %found = call ptr @PyDict_GetItemWithError(ptr %table, ptr %key)
+  %none = icmp eq ptr %found, null
+  br i1 %none, label %out, label %keep
+keep:
+  call void @Py_IncRef(ptr %found)
+  br label %out
+out:
+  ret ptr %found
+}
+
+; What a table holds for a pair of keys, or null.
+define internal ptr @known(ptr %table, ptr %first, ptr %second) {
+  %key = call ptr (i64, ...) @PyTuple_Pack(i64 2, ptr %first, ptr %second)
+  %failed = icmp eq ptr %key, null
+  br i1 %failed, label %none, label %look
+look:
+  %found = call ptr @lookup(ptr %table, ptr %key)
+  call void @Py_DecRef(ptr %key)
+  ret ptr %found
+none:
+  ret ptr null
+}
+
+; Whether a scalar of that class may be an operand: the signature sets no bounds, or it is an int within them.
+define internal i1 @fits(ptr %sig, ptr %scalar, ptr %class) {
+  %bounds = get %sig Signature.bounds
+  %free = icmp eq ptr %bounds, @_Py_NoneStruct
+  br i1 %free, label %yes, label %bounded
+bounded:
+  %integer = icmp eq ptr %class, @PyLong_Type
+  br i1 %integer, label %low, label %no
+low:
+  %least.at = getelementptr i8, ptr %bounds, i64 <items>
+  %least = load ptr, ptr %least.at
+  %above = call i32 @PyObject_RichCompareBool(ptr %least, ptr %scalar, i32 1)
+  %far = icmp ne i32 %above, 1
+  br i1 %far, label %no, label %high
+high:
+  %most.at = getelementptr i8, ptr %bounds, i64 <items+8>
+  %most = load ptr, ptr %most.at
+  %below = call i32 @PyObject_RichCompareBool(ptr %scalar, ptr %most, i32 1)
+  %fitting = icmp eq i32 %below, 1
+  ret i1 %fitting
+yes:
+  ret i1 true
+no:
+  ret i1 false
+}
+
+; An array of the signature's type on a store without a value.
+define internal ptr @fresh(ptr %sig) {
+  %store.class = the store
+  %store = call ptr @PyType_GenericAlloc(ptr %store.class, i64 0)
+  %no.store = icmp eq ptr %store, null
+  br i1 %no.store, label %fail, label %stored
+stored:
+  %class = the array
+  %array = call ptr @PyType_GenericAlloc(ptr %class, i64 0)
+  %no.array = icmp eq ptr %array, null
+  br i1 %no.array, label %drop, label %both
+both:
+  %type = get %sig Signature.type
+  call void @Py_IncRef(ptr %type)
+  call void @Py_IncRef(ptr %type)
+  call void @Py_IncRef(ptr %type)
+  call void @Py_IncRef(ptr @_Py_NoneStruct)
+  call void @Py_IncRef(ptr @_Py_NoneStruct)
+  put %store Store.type %type
+  put %store Store.buffer @_Py_NoneStruct
+  put %array Array._store %store
+  put %array Array._lens @_Py_NoneStruct
+  put %array Array._type %type
+  put %array Array._key %type
+  %shape = get %type ArrayType.shape
+  %ndim = call i64 @PyTuple_Size(ptr %shape)
+  %scalar = the scalar
+  %false = the false
+  %single = icmp eq i64 %ndim, 0
+  %locked = select i1 %single, ptr %scalar, ptr %false
+  call void @Py_IncRef(ptr %locked)
+  put %array Array._locked %locked
+  ret ptr %array
+drop:
+  call void @Py_DecRef(ptr %store)
+  br label %fail
+fail:
+  ret ptr null
+}
+
+; Appends `items` to the tape, and the scalar if there is one, as `count` values. The last of them becomes the value of `target`,
+; or, if that is null, of the store of `made`. False with an error set. Takes over the reference to `items`.
+define internal i1 @append(ptr %items, ptr %scalar, i64 %count, ptr %target, ptr %made) {
+  %w = the window
+  %n = get %w Window.n
+  %before = call i64 @PyLong_AsLongLong(ptr %n)
+  %after = add i64 %before, %count
+  %last = sub i64 %after, 1
+  %n1 = call ptr @PyLong_FromLongLong(i64 %after)
+  %v = call ptr @PyLong_FromLongLong(i64 %last)
+  %code = get %w Window.code
+  ; nothing is called back from here on
+  %longer = call ptr @PySequence_InPlaceConcat(ptr %code, ptr %items)
+  %failed = icmp eq ptr %longer, null
+  br i1 %failed, label %fail, label %taken
+taken:
+  call void @Py_DecRef(ptr %longer)
+  %unscaled = icmp eq ptr %scalar, null
+  br i1 %unscaled, label %value, label %scaled
+scaled:
+  %scalars = get %w Window.scalars
+  %ok.scalar = call i32 @PyList_Append(ptr %scalars, ptr %scalar)
+  br label %value
+value:
+  %new = icmp eq ptr %target, null
+  br i1 %new, label %hold, label %rebind
+hold:
+  %store = get %made Array._store
+  put %store Store.value %v
+  %stores = get %w Window.stores
+  %ok.store = call i32 @PyList_Append(ptr %stores, ptr %store)
+  br label %count.up
+rebind:
+  %old = get %target Store.value
+  put %target Store.value %v
+  call void @Py_DecRef(ptr %old)
+  br label %count.up
+count.up:
+  %n.old = get %w Window.n
+  put %w Window.n %n1
+  call void @Py_DecRef(ptr %n.old)
+  call void @Py_DecRef(ptr %items)
+  %limit.object = get %w Window.limit
+  %limit = call i64 @PyLong_AsLongLong(ptr %limit.object)
+  %over = icmp sgt i64 %last, %limit
+  br i1 %over, label %end, label %good
+end:
+  %full = the full
+  %done = call ptr @PyObject_CallNoArgs(ptr %full)
+  %broken = icmp eq ptr %done, null
+  br i1 %broken, label %bad, label %flushed
+flushed:
+  call void @Py_DecRef(ptr %done)
+  br label %good
+good:
+  ret i1 true
+fail:
+  call void @Py_DecRef(ptr %n1)
+  call void @Py_DecRef(ptr %v)
+  call void @Py_DecRef(ptr %items)
+  br label %bad
+bad:
+  ret i1 false
+}
+
+; Leaves an operator to the Python method.
+define internal ptr @python(ptr %own, ptr %self, ptr %other) {
+  call void @PyErr_Clear()
+  %function.at = getelementptr ptr, ptr %own, i64 1
+  %function = load ptr, ptr %function.at
+  %one = icmp eq ptr %other, null
+  br i1 %one, label %alone, label %both
+alone:
+  %r1 = call ptr @PyObject_CallOneArg(ptr %function, ptr %self)
+  ret ptr %r1
+both:
+  %r2 = call ptr (ptr, ...) @PyObject_CallFunctionObjArgs(ptr %function, ptr %self, ptr %other, ptr null)
+  ret ptr %r2
+}
+
+; The new array that an instruction makes of one or two values (`b` may be null) and a scalar or null. Takes over sig, a and b.
+define internal ptr @made(ptr %sig, ptr %a, ptr %b, ptr %scalar) {
+  %array = call ptr @fresh(ptr %sig)
+  %single = icmp eq ptr %b, null
+  br i1 %single, label %one, label %two
+one:
+  %items1 = call ptr (i64, ...) @PyTuple_Pack(i64 2, ptr %sig, ptr %a)
+  br label %packed
+two:
+  %items2 = call ptr (i64, ...) @PyTuple_Pack(i64 3, ptr %sig, ptr %a, ptr %b)
+  call void @Py_DecRef(ptr %b)
+  br label %packed
+packed:
+  %items = phi ptr [%items1, %one], [%items2, %two]
+  call void @Py_DecRef(ptr %a)
+  call void @Py_DecRef(ptr %sig)
+  %no.array = icmp eq ptr %array, null
+  %no.items = icmp eq ptr %items, null
+  %none = or i1 %no.array, %no.items
+  br i1 %none, label %fail, label %ready
+ready:
+  %ok = call i1 @append(ptr %items, ptr %scalar, i64 1, ptr null, ptr %array)
+  br i1 %ok, label %out, label %drop
+out:
+  ret ptr %array
+drop:
+  call void @Py_DecRef(ptr %array)
+  ret ptr null
+fail:
+  call void @drop(ptr %array)
+  call void @drop(ptr %items)
+  ret ptr null
+}
+
+define internal void @drop(ptr %object) {
+  %none = icmp eq ptr %object, null
+  br i1 %none, label %out, label %some
+some:
+  call void @Py_DecRef(ptr %object)
+  ret void
+out:
+  ret void
+}
+
+define internal i1 @at_once(ptr %sig) {
+  %flag = get %sig Signature.at_once
+  %true = call i32 @PyObject_IsTrue(ptr %flag)
+  %yes = icmp ne i32 %true, 0
+  ret i1 %yes
+}
+"""
+
+OPERATORS_TEXT: Final = """
+; left op right: two arrays, or an array and a scalar of a class met before.
+define internal ptr @binary(ptr %self, ptr %other, ptr %own) {
+  %class = the array
+  %self.class.at = getelementptr i8, ptr %self, i64 <type>
+  %self.class = load ptr, ptr %self.class.at
+  %usual = icmp eq ptr %self.class, %class
+  br i1 %usual, label %ours, label %slow
+ours:
+  %table = load ptr, ptr %own
+  %key = get %self Array._key
+  %other.class.at = getelementptr i8, ptr %other, i64 <type>
+  %other.class = load ptr, ptr %other.class.at
+  %arrays = icmp eq ptr %other.class, %class
+  %x = get %self Array._store
+  %x.value = get %x Store.value
+  %x.settled = icmp eq ptr %x.value, @_Py_NoneStruct
+  br i1 %arrays, label %both, label %scaled
+both:
+  %other.key = get %other Array._key
+  %sig2 = call ptr @known(ptr %table, ptr %key, ptr %other.key)
+  %new2 = icmp eq ptr %sig2, null
+  br i1 %new2, label %slow, label %met
+met:
+  %y = get %other Array._store
+  br i1 %x.settled, label %first, label %number
+first:
+  %y.value = get %y Store.value
+  %y.settled = icmp eq ptr %y.value, @_Py_NoneStruct
+  br i1 %y.settled, label %whether, label %number
+whether:
+  %direct2 = call i1 @at_once(ptr %sig2)
+  br i1 %direct2, label %slow2, label %number
+number:
+  %a2 = call ptr @number(ptr %x)
+  %lost = icmp eq ptr %a2, null
+  br i1 %lost, label %fail2, label %second
+second:
+  %b2 = call ptr @number(ptr %y)
+  %lost2 = icmp eq ptr %b2, null
+  br i1 %lost2, label %give, label %pair
+pair:
+  %r2 = call ptr @made(ptr %sig2, ptr %a2, ptr %b2, ptr null)
+  ret ptr %r2
+give:
+  call void @Py_DecRef(ptr %a2)
+  br label %fail2
+fail2:
+  call void @Py_DecRef(ptr %sig2)
+  ret ptr null
+slow2:
+  call void @Py_DecRef(ptr %sig2)
+  br label %slow
+scaled:
+  %sig1 = call ptr @known(ptr %table, ptr %key, ptr %other.class)
+  %new1 = icmp eq ptr %sig1, null
+  br i1 %new1, label %slow, label %check
+check:
+  %fits = call i1 @fits(ptr %sig1, ptr %other, ptr %other.class)
+  br i1 %fits, label %fitting, label %slow1
+fitting:
+  br i1 %x.settled, label %ask, label %take
+ask:
+  %direct1 = call i1 @at_once(ptr %sig1)
+  br i1 %direct1, label %slow1, label %take
+take:
+  %a1 = call ptr @number(ptr %x)
+  %lost1 = icmp eq ptr %a1, null
+  br i1 %lost1, label %fail, label %single
+single:
+  %r1 = call ptr @made(ptr %sig1, ptr %a1, ptr null, ptr %other)
+  ret ptr %r1
+slow:
+  %done = call ptr @python(ptr %own, ptr %self, ptr %other)
+  ret ptr %done
+slow1:
+  call void @Py_DecRef(ptr %sig1)
+  br label %slow
+fail:
+  call void @Py_DecRef(ptr %sig1)
+  ret ptr null
+}
+
+; scalar op array: the table has the scalar's class first.
+define internal ptr @reflected(ptr %self, ptr %other, ptr %own) {
+  %class = the array
+  %self.class.at = getelementptr i8, ptr %self, i64 <type>
+  %self.class = load ptr, ptr %self.class.at
+  %usual = icmp eq ptr %self.class, %class
+  br i1 %usual, label %ours, label %slow
+ours:
+  %table = load ptr, ptr %own
+  %key = get %self Array._key
+  %other.class.at = getelementptr i8, ptr %other, i64 <type>
+  %other.class = load ptr, ptr %other.class.at
+  %sig = call ptr @known(ptr %table, ptr %other.class, ptr %key)
+  %new = icmp eq ptr %sig, null
+  br i1 %new, label %slow, label %check
+check:
+  %fits = call i1 @fits(ptr %sig, ptr %other, ptr %other.class)
+  br i1 %fits, label %fitting, label %pass
+fitting:
+  %x = get %self Array._store
+  %value = get %x Store.value
+  %settled = icmp eq ptr %value, @_Py_NoneStruct
+  br i1 %settled, label %ask, label %take
+ask:
+  %direct = call i1 @at_once(ptr %sig)
+  br i1 %direct, label %pass, label %take
+take:
+  %a = call ptr @number(ptr %x)
+  %lost = icmp eq ptr %a, null
+  br i1 %lost, label %lose, label %record
+record:
+  %r = call ptr @made(ptr %sig, ptr %a, ptr null, ptr %other)
+  ret ptr %r
+slow:
+  %done = call ptr @python(ptr %own, ptr %self, ptr %other)
+  ret ptr %done
+pass:
+  call void @Py_DecRef(ptr %sig)
+  br label %slow
+lose:
+  call void @Py_DecRef(ptr %sig)
+  ret ptr null
+}
+
+define internal ptr @unary(ptr %self, ptr %own) {
+  %class = the array
+  %self.class.at = getelementptr i8, ptr %self, i64 <type>
+  %self.class = load ptr, ptr %self.class.at
+  %usual = icmp eq ptr %self.class, %class
+  br i1 %usual, label %ours, label %slow
+ours:
+  %table = load ptr, ptr %own
+  %key = get %self Array._key
+  %key1 = call ptr (i64, ...) @PyTuple_Pack(i64 1, ptr %key)
+  %failed = icmp eq ptr %key1, null
+  br i1 %failed, label %fail, label %look
+look:
+  %sig = call ptr @lookup(ptr %table, ptr %key1)
+  call void @Py_DecRef(ptr %key1)
+  %new = icmp eq ptr %sig, null
+  br i1 %new, label %slow, label %met
+met:
+  %x = get %self Array._store
+  %value = get %x Store.value
+  %settled = icmp eq ptr %value, @_Py_NoneStruct
+  br i1 %settled, label %ask, label %take
+ask:
+  %direct = call i1 @at_once(ptr %sig)
+  br i1 %direct, label %pass, label %take
+take:
+  %a = call ptr @number(ptr %x)
+  %lost = icmp eq ptr %a, null
+  br i1 %lost, label %lose, label %record
+record:
+  %r = call ptr @made(ptr %sig, ptr %a, ptr null, ptr null)
+  ret ptr %r
+slow:
+  %done = call ptr @python(ptr %own, ptr %self, ptr null)
+  ret ptr %done
+pass:
+  call void @Py_DecRef(ptr %sig)
+  br label %slow
+lose:
+  call void @Py_DecRef(ptr %sig)
+  ret ptr null
+fail:
+  ret ptr null
+}
+
+; left op= right, of a whole array or of a view that one signature updates.
+define internal ptr @in_place(ptr %self, ptr %other, ptr %own) {
+  %class = the array
+  %self.class.at = getelementptr i8, ptr %self, i64 <type>
+  %self.class = load ptr, ptr %self.class.at
+  %usual = icmp eq ptr %self.class, %class
+  br i1 %usual, label %ours, label %slow
+ours:
+  %false = the false
+  %locked = get %self Array._locked
+  %open = icmp eq ptr %locked, %false
+  br i1 %open, label %writable, label %slow
+writable:
+  %table = load ptr, ptr %own
+  %key = get %self Array._key
+  %other.class.at = getelementptr i8, ptr %other, i64 <type>
+  %other.class = load ptr, ptr %other.class.at
+  %arrays = icmp eq ptr %other.class, %class
+  br i1 %arrays, label %keyed, label %lookup
+keyed:
+  %other.key = get %other Array._key
+  br label %lookup
+lookup:
+  %second = phi ptr [%other.class, %writable], [%other.key, %keyed]
+  %sig = call ptr @known(ptr %table, ptr %key, ptr %second)
+  %new = icmp eq ptr %sig, null
+  br i1 %new, label %slow, label %met
+met:
+  br i1 %arrays, label %shown, label %check
+check:
+  %integer = icmp eq ptr %other.class, @PyLong_Type
+  %float = icmp eq ptr %other.class, @PyFloat_Type
+  %number = or i1 %integer, %float
+  br i1 %number, label %bounds, label %pass
+bounds:
+  %fits = call i1 @fits(ptr %sig, ptr %other, ptr %other.class)
+  br i1 %fits, label %shown, label %pass
+shown:
+  %sig.type = get %sig Signature.type
+  %self.type = get %self Array._type
+  %lens = get %self Array._lens
+  %whole = icmp eq ptr %lens, @_Py_NoneStruct
+  br i1 %whole, label %same, label %part
+same:
+  %equal = icmp eq ptr %sig.type, %self.type
+  br i1 %equal, label %go, label %pass
+part:
+  %updates = get %lens Lens.update_signatures
+  %update = call ptr @lookup(ptr %updates, ptr %sig.type)
+  %strange = icmp eq ptr %update, null
+  br i1 %strange, label %pass, label %compare
+compare:
+  %sig.dtype = get %sig.type ArrayType.dtype
+  %self.dtype = get %self.type ArrayType.dtype
+  %like = icmp eq ptr %sig.dtype, %self.dtype
+  br i1 %like, label %go, label %unlike
+unlike:
+  call void @Py_DecRef(ptr %update)
+  br label %pass
+go:
+  %change = phi ptr [null, %same], [%update, %compare]
+  %store = get %self Array._store
+  br i1 %arrays, label %operand, label %target
+operand:
+  %y = get %other Array._store
+  %y.number = call ptr @number(ptr %y)
+  %lost1 = icmp eq ptr %y.number, null
+  br i1 %lost1, label %lose, label %target
+target:
+  %b = phi ptr [null, %go], [%y.number, %operand]
+  %scalar = phi ptr [%other, %go], [null, %operand]
+  %a = call ptr @number(ptr %store)
+  %lost2 = icmp eq ptr %a, null
+  br i1 %lost2, label %give, label %put
+put:
+  %w = the window
+  %n = get %w Window.n
+  %single = icmp eq ptr %b, null
+  br i1 %whole, label %whole.items, label %part.items
+whole.items:
+  br i1 %single, label %w1, label %w2
+w1:
+  %iw1 = call ptr (i64, ...) @PyTuple_Pack(i64 2, ptr %sig, ptr %a)
+  br label %append
+w2:
+  %iw2 = call ptr (i64, ...) @PyTuple_Pack(i64 3, ptr %sig, ptr %a, ptr %b)
+  br label %append
+part.items:
+  br i1 %single, label %p1, label %p2
+p1:
+  %ip1 = call ptr (i64, ...) @PyTuple_Pack(i64 5, ptr %sig, ptr %a, ptr %change, ptr %a, ptr %n)
+  br label %append
+p2:
+  %ip2 = call ptr (i64, ...) @PyTuple_Pack(i64 6, ptr %sig, ptr %a, ptr %b, ptr %change, ptr %a, ptr %n)
+  br label %append
+append:
+  %items = phi ptr [%iw1, %w1], [%iw2, %w2], [%ip1, %p1], [%ip2, %p2]
+  %count = phi i64 [1, %w1], [1, %w2], [2, %p1], [2, %p2]
+  call void @Py_DecRef(ptr %a)
+  call void @drop(ptr %b)
+  call void @drop(ptr %change)
+  call void @Py_DecRef(ptr %sig)
+  %no.items = icmp eq ptr %items, null
+  br i1 %no.items, label %fail, label %ready
+ready:
+  %ok = call i1 @append(ptr %items, ptr %scalar, i64 %count, ptr %store, ptr null)
+  br i1 %ok, label %out, label %fail
+out:
+  call void @Py_IncRef(ptr %self)
+  ret ptr %self
+slow:
+  %done = call ptr @python(ptr %own, ptr %self, ptr %other)
+  ret ptr %done
+pass:
+  call void @Py_DecRef(ptr %sig)
+  br label %slow
+give:
+  call void @drop(ptr %b)
+  br label %lose
+lose:
+  call void @drop(ptr %change)
+  call void @Py_DecRef(ptr %sig)
+  ret ptr null
+fail:
+  ret ptr null
+}
+"""

@@ -1,0 +1,103 @@
+"""Recording by machine code: methods of arrays that append to the window without the interpreter.
+
+Duty: once LLVM is there anyway, replace the hot methods of a class by the machine code of `backends.recorder`, and put the
+Python methods back when a second thread starts (they are what takes the lock). The Python methods stay the definition: machine
+code calls them for everything but the usual case, and appends what they would have appended.
+It must not know which operations there are: a face says so with `offer`. LEGATE_JIT_RECORD=python keeps the Python methods.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from legate_jit import locking
+from legate_jit.config import config
+
+
+class Method(NamedTuple):
+    """A method to be replaced: `name` in the class, of a form in `backends.recorder.FORMS`; `table`: where it looks up what
+    was met before."""
+
+    form: str
+    name: str
+    table: dict[Any, Any]
+
+
+class Offer(NamedTuple):
+    """What a face offers: `cls`, whose `methods` may be replaced; `classes`, by the names the texts use; `things` of
+    `backends.recorder.ENVIRONMENT`, by name."""
+
+    cls: type
+    methods: Sequence[Method]
+    classes: dict[str, type]
+    things: dict[str, Any]
+
+
+_offers: list[Offer] = []
+_replaced: list[tuple[type, str, Callable[..., Any]]] = []
+_installed: list[Any] = []  # machine code that is never unloaded: arrays' methods may be running
+
+
+def offer(what: Offer) -> None:
+    """Let these methods be replaced, by the next `install`."""
+    _offers.append(what)
+
+
+def install() -> None:
+    """Replace the methods offered. Call where machine code has been compiled: loading LLVM for this alone would not pay."""
+    while _offers:
+        what = _offers.pop(0)
+        if config.record == "native" and not locking.is_shared():
+            _replace(what)
+
+
+def remove() -> None:
+    """Put the Python methods back, for good."""
+    _offers.clear()
+    while _replaced:
+        cls, name, method = _replaced.pop()
+        setattr(cls, name, method)
+
+
+def active() -> bool:
+    """Whether machine code records."""
+    return bool(_replaced)
+
+
+def _replace(what: Offer) -> None:
+    from legate_jit.backends import native, objects, recorder
+
+    if not objects.known():
+        return
+
+    def offset(place: str) -> int:
+        name, _, slot = place.partition(".")
+        return objects.offset(what.classes[name], slot)
+
+    names = [(method.form, method.name) for method in what.methods]
+    text = recorder.program_text(native.host_triple(), names, offset)
+    owned = [f"own_{form}_{name}" for form, name in names]
+    symbols = [recorder.symbol(form, name) for form, name in names]
+    code = native.compile_ir(text, ("environment", *owned, *symbols), level=2, optimize=1)
+    _installed.append(code)
+    objects.keep_forever(code)
+    _fill(code.address("environment"), [what.things[name] for name in recorder.ENVIRONMENT])
+    for method, own, entry in zip(what.methods, owned, symbols, strict=True):
+        python = vars(what.cls)[method.name]
+        _fill(code.address(own), [method.table, python])
+        flags = objects.METH_FASTCALL if method.form == "setitem" else objects.METH_O
+        if method.form == "unary":
+            flags = objects.METH_NOARGS
+        _replaced.append((what.cls, method.name, python))
+        setattr(what.cls, method.name, objects.method(what.cls, method.name, code.address(entry), flags))
+
+
+def _fill(address: int, things: list[Any]) -> None:
+    """Put references to objects, which live as long as the process does, into a table of machine code."""
+    from legate_jit.backends import objects
+
+    for k, thing in enumerate(things):
+        objects.keep_forever(thing)
+        ctypes.c_void_p.from_address(address + 8 * k).value = id(thing)
