@@ -98,6 +98,8 @@ class Comm:
         self.deadline: float | None = None
         #: called before arrays are exchanged, with what for (or nothing): here the ranks may agree that they all do so
         self.meeting: Callable[..., None] | None = None
+        #: what prepared messages of this rank's node travel through (a `shared.Node`), if some do
+        self.node: Any = None
         #: prepared messages under way that need tending while the rank waits for something else
         self.tended: list[Any] = []
         self._tree = Tree(size)

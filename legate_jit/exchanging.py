@@ -23,7 +23,7 @@ from legate_jit.execute import array_of
 from legate_jit.ir.exchanges import Combine, Fetch, neutral
 from legate_jit.ir.neighbors import Between
 from legate_jit.ir.node import ArrayType
-from legate_jit.ir.steps import Argument, Call
+from legate_jit.ir.steps import Argument, Call, Step
 from legate_jit.staging import ADDRESSES, Memory, Staged, array_at, contiguous
 from legate_jit.trees import combining, gathering
 
@@ -55,25 +55,50 @@ def combined(what: Combine, type_: ArrayType, rank: int, ranks: int) -> tuple[in
 # ---- bound steps -------------------------------------------------------------------------------------------------
 
 
-def bind() -> Callable[[Call], Any]:
-    """For the steps of one plan, in order: something with `run(buffers, scalars)` for a step that is run so, else None."""
-    groups: dict[int, _Begin] = {}
+def bind(steps: Sequence[Step] = (), comm: Comm | None = None) -> Callable[[Call], Any]:
+    """For the steps of one plan, in order: something with `run(buffers, scalars)` for a step that is run so, what native programs
+    do for it, else None. comm: through which the plan will always be run, if that is known."""
+    groups: dict[int, Any] = {}
 
     def bound(step: Call) -> Any:
         what = dict(step.spec.options).get("what")
         if step.spec.name == "begin":
-            begin = _Begin(step)
-            for fetch in begin.fetches:
-                groups[fetch.number] = begin
+            fetches = dict(step.spec.options)["fetches"]
+            begin = (comm and _inlined(step, steps, comm)) or _Begin(step)
+            for k, fetch in enumerate(fetches):
+                groups[fetch.number] = begin, k
             return begin
         if isinstance(what, Fetch):
-            group = groups.get(what.number)
-            return _Fetch(step) if group is None else _Finish(step, group)
+            begin, k = groups.get(what.number, (None, 0))
+            if begin is None:
+                return _Fetch(step)
+            return _Finish(step, begin, k) if isinstance(begin, _Begin) else begin.finish(k)
         if isinstance(what, Combine):
             return _Combine(step, what)
         return None
 
     return bound
+
+
+def _inlined(step: Call, steps: Sequence[Step], comm: Comm) -> Any:
+    """The first half of some fetches as native programs have it, or None."""
+    if comm.node is None:
+        return None
+    from legate_jit.inline import inlined  # here: others need no native code for messages
+
+    begin = _Begin(step)
+    results: dict[int, int] = {}
+    for other in steps:
+        what = dict(other.spec.options).get("what") if isinstance(other, Call) else None
+        if isinstance(what, Fetch):
+            assert isinstance(other, Call)
+            results[what.number] = other.results[0][0]
+    (argument,) = step.arguments
+    staged = begin.made(comm)
+    found = inlined(staged, argument, [results.get(f.number) for f in begin.fetches])
+    if found is None:
+        begin.keep(comm, staged)
+    return found
 
 
 class _Begin:
@@ -97,7 +122,7 @@ class _Begin:
             comm.meeting()
         if comm is not self._comm:
             self._prepare(comm)
-        staged = self._free.pop() if self._free else self._made(comm)
+        staged = self._free.pop() if self._free else self.made(comm)
         comm.traffic.collectives += 1
         staged.start(buffers[self._argument.storage].addr, self.finishes)
         self.staged = staged
@@ -108,7 +133,13 @@ class _Begin:
         key = (first.source, tuple(f.wanted for f in self.fetches), self._argument)
         self._free = comm.staged(key)
 
-    def _made(self, comm: Comm) -> Staged:
+    def keep(self, comm: Comm, staged: Staged) -> None:
+        """Have this prepared for the first run."""
+        self._prepare(comm)
+        self._free.append(staged)
+
+    def made(self, comm: Comm) -> Staged:
+        """The fetches, prepared."""
         a = self._argument
         return Staged(
             comm,
@@ -132,11 +163,10 @@ class _Finish:
 
     __slots__ = ("_begin", "_number", "_result")
 
-    def __init__(self, step: Call, begin: _Begin) -> None:
+    def __init__(self, step: Call, begin: _Begin, number: int) -> None:
         ((self._result, _),) = step.results
-        self._begin = begin
+        self._begin, self._number = begin, number
         begin.finishes += 1
-        self._number = begin.fetches.index(dict(step.spec.options)["what"])
 
     def run(self, buffers: Sequence[Buffer], scalars: Sequence[Any]) -> None:
         """Wait for what the others send, and put the box together."""

@@ -1,7 +1,8 @@
 """The only interpreter of Steps: turns a schedule into argument blocks and native programs once, then runs it many times.
 
-Consecutive launches become one native program, so that replaying a window costs one call. An interrupted run stops between two
-segments and can be resumed; nothing is lost.
+Consecutive launches become one native program, so that replaying a window costs one call; calls that native code carries out
+(`Inlined`) are records of it like launches. An interrupted run stops between two segments, or where such a call waits, and can be
+resumed; nothing is lost.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import struct
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -18,6 +20,7 @@ from legate_jit import config
 from legate_jit.backends import library, memory, threads
 from legate_jit.backends.base import Target
 from legate_jit.backends.memory import Buffer
+from legate_jit.backends.threads import ENDED
 from legate_jit.ir.kernel import operand_word, scalar_word
 from legate_jit.ir.steps import Argument, Call, Launch, Schedule, Task
 
@@ -54,7 +57,26 @@ class _Progress:
 progress = _Progress()
 
 
-#: what runs a call in a way of its own (`run(buffers, scalars)`), or None for one that the library runs
+class Inlined:
+    """A call that native programs carry out, as records between those of launches."""
+
+    def record(self, stop: int, code: int) -> tuple[int, int]:
+        """The code and the arguments of the record, which are kept here. Where it has to wait for long it writes `code` to the
+        address `stop`, else 0, and is run again after `wait`."""
+        raise NotImplementedError
+
+    def renew(self) -> None:
+        """A run begins: the last one may not have come to its end."""
+
+    def before(self) -> None:
+        """The program that it belongs to is about to run."""
+
+    def wait(self) -> None:
+        """Return when the record, which has stopped, may go on."""
+        raise NotImplementedError
+
+
+#: what runs a call in a way of its own (`run(buffers, scalars)`, or an `Inlined`), or None for one that the library runs
 Bind = Callable[[Call], Any]
 
 
@@ -62,6 +84,37 @@ class _Segment(NamedTuple):
     first: int
     last: int
     release: int
+
+
+class _Exchanging:
+    """A segment with inlined calls: launches first..last-1, after which the last record marks the end. Where a run stopped is in
+    memory of its own, which native code writes, so that no signal comes between a record and the note that it was run."""
+
+    __slots__ = ("_calls", "_first", "_last", "_runnable", "_stop")
+
+    def __init__(
+        self, runnable: Runnable, first: int, last: int, calls: dict[int, Inlined], stop: Any
+    ) -> None:
+        self._runnable, self._first, self._last, self._calls = runnable, first, last, calls
+        self._stop = stop  # 0 at first, then the code of the call that stopped it, and ENDED
+
+    def renew(self) -> None:
+        """A run begins."""
+        self._stop[0] = 0
+        for call in self._calls.values():
+            call.renew()
+
+    def run(self, buffers: Sequence[Buffer], scalars: Sequence[Any]) -> None:
+        """Run to the end, or go on."""
+        r, stop, at = self._runnable, self._stop, self._first
+        if not stop[0]:
+            for call in self._calls.values():
+                call.before()
+        while stop[0] != ENDED:
+            if stop[0]:
+                at = self._first + stop[0] - 1
+                self._calls[at].wait()
+            threads.run_program(r._program, at, self._last, r._table_addr, 1)
 
 
 def _records(launches: Iterable[Launch]) -> Iterator[list[Launch]]:
@@ -92,7 +145,9 @@ class Runnable:
         "_table",
         "_table_addr",
         "_words",
+        "_going",
         "calls",
+        "exchanging",
         "flow",
         "items",
         "launches",
@@ -123,7 +178,9 @@ class Runnable:
         self.calls = len(schedule.steps) - self.launches
         self.work = 0  # simple operations of the launches
         self._keep: list[Any] = []
-        self.items: list[Any] = []  # _Segment, Task, Call, or what a call was bound to
+        self.items: list[Any] = []  # _Segment, _Exchanging, Task, Call, or what a call was bound to
+        self.exchanging: list[_Exchanging] = []
+        self._going: Any = None  # where there are such segments, a weak reference to the last run
         self._build(target)
         self.flow: Any = self._dataflow() if any(isinstance(s, Task) for s in schedule.steps) else None
         task = self.items[0] if len(self.items) == 1 else None
@@ -152,34 +209,56 @@ class Runnable:
         return Flow(groups, self.schedule)
 
     def _build(self, target: Target) -> None:
-        records = list(_records(s for s in self.schedule.steps if isinstance(s, Launch)))
-        program = (ctypes.c_int64 * (8 * max(len(records), 1)))()
+        steps, bind = self.schedule.steps, self._bind
+        records = _records(s for s in steps if isinstance(s, Launch))
+        bound = [bind(s) if bind is not None and isinstance(s, Call) else None for s in steps]
+        inlined = sum(isinstance(b, Inlined) for b in bound)
+        program = (ctypes.c_int64 * (8 * max(sum(isinstance(s, Launch) for s in steps) + 2 * inlined, 1)))()
         self._keep.append(program)
         number, start, work = 0, 0, 0
-        for step in self.schedule.steps:
+        calls: dict[int, Inlined] = {}
+        for step, call in zip(steps, bound, strict=True):
             if isinstance(step, Launch):
                 if step.joined:
                     continue  # in the record of its chain
-                record = records[number]
+                record = next(records)
                 program[8 * number : 8 * number + 4] = [*self._record(record, target)]
                 number += 1
                 work += sum(s.nest.units * s.nest.work for s in record)
                 if work > SEGMENT_WORK:
-                    start, work = self._close(start, number, work)
+                    start = number = self._close(program, start, number, work, calls)
+                    work, calls = 0, {}
+            elif isinstance(call, Inlined):
+                calls[number] = call
+                number += 1
             else:
-                start, work = self._close(start, number, work)
-                bound = self._bind(step) if self._bind is not None and isinstance(step, Call) else None
-                self.items.append(step if bound is None else bound)
-        self._close(start, number, work)
+                start = number = self._close(program, start, number, work, calls)
+                work, calls = 0, {}
+                self.items.append(step if call is None else call)
+        self._close(program, start, number, work, calls)
         self._program = ctypes.addressof(program)
         only = self.items[0] if len(self.items) == 1 else None
         self._only = only if isinstance(only, _Segment) and not only.release else None
 
-    def _close(self, first: int, last: int, work: int) -> tuple[int, int]:
-        if first < last:
+    def _close(self, program: Any, first: int, last: int, work: int, calls: dict[int, Inlined]) -> int:
+        """End a segment before record number `last`; the number of the next record."""
+        if first == last:
+            return last
+        self.work += work
+        if not calls:
             self.items.append(_Segment(first, last, int(work > RELEASE_WORK)))
-            self.work += work
-        return last, 0
+            return last
+        stop = (ctypes.c_int64 * 1)()
+        address = ctypes.addressof(stop)
+        self._keep.append(stop)
+        for at, call in calls.items():
+            program[8 * at : 8 * at + 5] = [*call.record(address, at - first + 1), 1, 1, address]
+        end = (ctypes.c_int64 * 1)(address)
+        self._keep.append(end)
+        program[8 * last : 8 * last + 4] = [threads.mark(), ctypes.addressof(end), 1, 1]
+        self.exchanging.append(_Exchanging(self, first, last + 1, calls, stop))
+        self.items.append(self.exchanging[-1])
+        return last + 1
 
     def _record(self, record: list[Launch], target: Target) -> list[int]:
         """What the native program runs for a launch or a chain of them: code, arguments, units, and units taken at a time."""
@@ -254,7 +333,20 @@ class Runnable:
 
     def execution(self, buffers: list[Buffer], scalars: list[Any], hold: bool = False) -> Execution:
         """A run that can be interrupted and resumed."""
-        return Execution(self, buffers, scalars, hold)
+        made = Execution(self, buffers, scalars, hold)
+        if self.exchanging:
+            self._renew(made)
+        return made
+
+    def _renew(self, made: Execution) -> None:
+        """A run of segments that keep where they are: one that was interrupted and is still wanted is finished first, as it would
+        have been."""
+        last = self._going and self._going()
+        if last is not None and not last.finished:
+            last.run()
+        for segment in self.exchanging:
+            segment.renew()
+        self._going = weakref.ref(made)
 
     def write_table(self, buffers: list[Buffer], scalars: list[Any]) -> None:
         """Fill the table with addresses and scalar bits."""
@@ -301,7 +393,17 @@ def _points() -> Any:
 class Execution:
     """One run of a Runnable: a position among its segments, and the buffers in use. `hold`: see `dataflow.FlowRun`."""
 
-    __slots__ = ("_begun", "_flow", "beside", "buffers", "hold", "position", "runnable", "scalars")
+    __slots__ = (
+        "__weakref__",
+        "_begun",
+        "_flow",
+        "beside",
+        "buffers",
+        "hold",
+        "position",
+        "runnable",
+        "scalars",
+    )
 
     def __init__(
         self, runnable: Runnable, buffers: list[Buffer], scalars: list[Any], hold: bool = False

@@ -28,16 +28,15 @@ class MpiComm(Comm):
         super().__init__(self.mpi.Get_rank(), self.mpi.Get_size())
         limit = self.mpi.Get_attr(MPI.TAG_UB)
         self.last_tag = min(int(limit), (1 << 30) - 1) if limit else (1 << 15) - 1
-        self._node: Node | None = None
         self._agreements = 0
 
     def share(self, limit: int) -> Node:
         """Send prepared messages of at most so many bytes to ranks of this node through shared memory from now on. Collective;
         before any message is prepared."""
         together = self.mpi.Split_type(MPI.COMM_TYPE_SHARED)
-        self._node = Node(self, together.allgather, limit)
+        node = self.node = Node(self, together.allgather, limit)
         together.Free()
-        return self._node
+        return node
 
     def start_send(self, memory: np.ndarray, peer: int, tag: int) -> Request:
         """MPI_Isend."""
@@ -51,14 +50,14 @@ class MpiComm(Comm):
 
     def prepare_send(self, memory: np.ndarray, peer: int, tag: int) -> Any:
         """MPI_Send_init, or a slot in shared memory."""
-        node = self._node
+        node = self.node
         if node is not None and (tag != AGREE or self._agreements > _FEW) and node.takes(memory, peer):
             return node.send(memory, peer, tag)
         return self.mpi.Send_init([memory, MPI.BYTE], peer, tag)
 
     def prepare_receive(self, memory: np.ndarray, peer: int, tag: int) -> Any:
         """MPI_Recv_init, or a slot in shared memory."""
-        node = self._node
+        node = self.node
         if node is not None and (tag != AGREE or self._agreements > _FEW) and node.takes(memory, peer):
             return node.receive(memory, peer, tag)
         return self.mpi.Recv_init([memory, MPI.BYTE], peer, tag)

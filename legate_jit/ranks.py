@@ -107,6 +107,10 @@ class World:
         else:
             run_ranks(self.size, lambda comm: self._as(comm, program))
 
+    def through(self, rank: int) -> Comm | None:
+        """The communication through which this rank runs everything; None: a new one each time."""
+        return self.comm
+
     def share(self, nbytes: int) -> int:
         """What this process keeps of an array of so many bytes that is dealt out."""
         return nbytes if self.comm is None else -(-nbytes // self.size)
@@ -346,7 +350,8 @@ class RanksPlan:
             # virtual ranks look into one memory of what is whole everywhere: nobody may overwrite it
             free = [not (shared and how.is_replicated) for how in window.layouts]
             local, schedule = window.on(rank, free)
-            self._runnables[rank] = Runnable(schedule, target, exchanging.bind())
+            bind = exchanging.bind(schedule.steps, world.through(rank))
+            self._runnables[rank] = Runnable(schedule, target, bind)
         graph = window.graph
         after = launches_before(graph)
         #: for each result, and each launch by its scalar slot, the launches it is computed from: one bit for each, at its slot

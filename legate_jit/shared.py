@@ -16,7 +16,6 @@ import ctypes
 import mmap
 import os
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -98,13 +97,13 @@ class _Segment:
 class _End:
     """One end of a channel: what it needs to call native code."""
 
-    __slots__ = ("_keep", "_record", "block", "done", "handle", "record")
+    __slots__ = ("_keep", "_record", "block", "done", "handle", "record", "words")
 
     def __init__(
         self, base: int, stride: int, sends: bool, patience: tuple[int, int], keep: _Segment
     ) -> None:
         code = channel.code()
-        words = (ctypes.c_int64 * Word.COUNT)()
+        words = (ctypes.c_int64 * channel.block_words(SLOTS))()
         sent, taken = base + channel.SENT, base + channel.TAKEN
         words[Word.OTHERS], words[Word.OWN] = (taken, sent) if sends else (sent, taken)
         words[Word.AHEAD] = SLOTS if sends else 0
@@ -112,13 +111,20 @@ class _End:
         words[Word.SPIN], words[Word.YIELD] = patience
         #: address of the block
         self.block = ctypes.addressof(words)
-        #: [0]: messages handled
-        self.done = memoryview(words).cast("B").cast("q")[Word.DONE : Word.DONE + 1]
+        #: the words, and of them [0]: messages handled
+        self.words = memoryview(words).cast("B").cast("q")
+        self.done = self.words[Word.DONE : Word.DONE + 1]
         #: address of `put` or `take`
         self.handle = code.address("put" if sends else "take")
         self._record = (ctypes.c_int64 * threads.RECORD_WORDS)(code.address("wait"), self.block, 1, 1)
         self.record = ctypes.addressof(self._record)
         self._keep = keep, code
+
+    def is_ready(self) -> bool:
+        """Whether there is a free slot, or a message."""
+        words = self.words
+        others = ctypes.c_int32.from_address(words[Word.OTHERS]).value
+        return bool((others + words[Word.AHEAD] - words[Word.DONE]) & 0xFFFFFFFF)
 
     def wait(self, comm: Comm, peer: int, looks: int) -> None:
         """Until there may be something to do; looks: how often this was called for the same. Messages of MPI that are under way
@@ -137,13 +143,12 @@ class _End:
 class _Line:
     """The messages with one tag from or to one other rank."""
 
-    __slots__ = ("begun", "comm", "end", "expected", "peer")
+    __slots__ = ("comm", "end", "expected", "peer")
 
     def __init__(self, comm: Comm, peer: int, end: _End) -> None:
         self.comm, self.peer, self.end = comm, peer, end
-        #: how many have been expected so far, and those that may not be there, in order
-        self.begun = 0
-        self.expected: deque[Expected] = deque()
+        #: who expects message k, at k modulo SLOTS: they are kept, because their memory is written
+        self.expected: list[Any] = [None] * SLOTS
 
     def put(self, message: Sent) -> None:
         """Wait for a free slot and send."""
@@ -156,23 +161,45 @@ class _Line:
             looks += 1
         comm.awaited = -1
 
+    def room(self) -> None:
+        """Wait for a free slot."""
+        comm, end, looks = self.comm, self.end, 0
+        comm.since, comm.awaited = time.monotonic(), self.peer
+        while not end.is_ready():
+            end.wait(comm, self.peer, looks)
+            looks += 1
+        comm.awaited = -1
+
+    def expect(self, message: Expected) -> int:
+        """Expect a message, and its number. What was expected so long ago that the sender needs its slot is waited for first."""
+        words = self.end.words
+        number = words[Word.BEGUN]
+        if number - words[Word.DONE] >= SLOTS:
+            self.arrive(number - SLOTS)
+        k = number % SLOTS
+        self.expected[k] = message
+        words[Word.RING + 2 * k], words[Word.RING + 2 * k + 1] = message.address, message.nbytes
+        words[Word.BEGUN] = number + 1
+        return number
+
+    def arrive(self, number: int) -> None:
+        """Take the messages up to one out, and say meanwhile whom this rank waits for."""
+        self.comm.since, self.comm.awaited = time.monotonic(), self.peer
+        self.take(number, True)
+        self.comm.awaited = -1
+
     def take(self, number: int, wait: bool) -> bool:
         """Take the messages up to one out, each to where it is expected. Whether that one is there."""
-        end, done, expected, looks = self.end, self.end.done, self.expected, 0
+        end, done, looks = self.end, self.end.done, 0
         while done[0] <= number:
-            head = expected[0]
-            if head.number < done[0]:  # taken: an interruption may have come right after the call below
-                expected.popleft()
-                continue
-            threads.call_kernel(end.handle, head.nbytes, 0, end.block, head.address)
-            if done[0] <= head.number:
+            before = done[0]
+            threads.call_kernel(end.handle, 0, 0, end.block, 0)
+            if done[0] == before:
                 if not wait:
                     self.comm.tend()
                     return False
                 end.wait(self.comm, self.peer, looks)
                 looks += 1
-        while expected and expected[0].number < done[0]:
-            expected.popleft()
         return True
 
 
@@ -214,16 +241,8 @@ class Expected:
         self.address, self.nbytes = int(memory.__array_interface__["data"][0]), memory.nbytes
 
     def Start(self) -> None:
-        """Expect it. What was expected so long ago that the sender needs its slot is waited for first."""
-        line = self.line
-        number = line.begun
-        if number - line.end.done[0] >= SLOTS:
-            line.comm.since, line.comm.awaited = time.monotonic(), line.peer
-            line.take(number - SLOTS, True)
-            line.comm.awaited = -1
-        self.number = number
-        line.expected.append(self)
-        line.begun = number + 1
+        """Expect it."""
+        self.number = self.line.expect(self)
 
     def Wait(self) -> None:
         """Until it is there."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from legate_jit.exchange import Pattern, extents, routes, volume
+from legate_jit.exchange import Part, Pattern, extents, routes, volume
 
 if TYPE_CHECKING:
     from legate_jit.comm import Comm, Request
@@ -26,6 +26,9 @@ ADDRESSES = 16
 _TAG = 5
 
 Pair = tuple[np.ndarray, np.ndarray]  # to, from
+Packed = tuple[
+    np.ndarray, tuple[slice, ...]
+]  # a piece of a message's memory, and where that lies in an array
 
 
 class Memory(NamedTuple):
@@ -70,29 +73,30 @@ class Staged:
         self.comm, self.dtype, self.memory = comm, dtype, memory
         self.shapes = [extents(p.wanted(comm.rank)) for p in patterns]
         ways = [routes(comm.rank, p) for p in patterns]
-        self._kept = [way.kept for way in ways]
-        self._packing: list[tuple[np.ndarray, tuple[slice, ...]]] = []
-        self._unpacking: list[list[tuple[np.ndarray, tuple[slice, ...]]]] = [[] for _ in patterns]
-        leaving: dict[int, list[tuple[int, Any]]] = {}
-        arriving: dict[int, list[tuple[int, Any]]] = {}
+        #: for each fetch what of the array itself goes where in the result, or None; then, with the piece of a message's memory
+        #: that holds it, what goes where in each result, and what is sent in each message
+        self.kept = [way.kept for way in ways]
+        self.arriving: list[list[Packed]] = [[] for _ in patterns]
+        self.leaving: list[list[Packed]] = []
+        leaving: dict[int, list[tuple[int, Part]]] = {}
+        arriving: dict[int, list[tuple[int, Part]]] = {}
         for k, way in enumerate(ways):
             for part in way.sends:
                 leaving.setdefault(part.peer, []).append((k, part))
             for part in way.receives:
                 arriving.setdefault(part.peer, []).append((k, part))
-        self._sends = [
-            _Message(peer, flat := self._divided(parts, None), comm.prepare_send(_raw(flat), peer, _TAG))
-            for peer, parts in sorted(leaving.items())
-        ]
-        self._receives = [
-            _Message(
-                peer,
-                flat := self._divided(parts, self._unpacking),
-                comm.prepare_receive(_raw(flat), peer, _TAG),
-            )
-            for peer, parts in sorted(arriving.items())
-        ]
-        every = [m.prepared for m in (*self._sends, *self._receives)]
+        self.sends = []
+        for peer, parts in sorted(leaving.items()):
+            flat, packed = self._divided(parts)
+            self.leaving.append([view for _, view in packed])
+            self.sends.append(_Message(peer, flat, comm.prepare_send(_raw(flat), peer, _TAG)))
+        self.receives = []
+        for peer, parts in sorted(arriving.items()):
+            flat, packed = self._divided(parts)
+            for k, view in packed:
+                self.arriving[k].append(view)
+            self.receives.append(_Message(peer, flat, comm.prepare_receive(_raw(flat), peer, _TAG)))
+        every = [m.prepared for m in (*self.sends, *self.receives)]
         self._tended = [m for m in every if comm.is_tended(m)]
         self._from: dict[int, tuple[list[Pair], np.ndarray]] = {}
         self._into: list[dict[tuple[int, int], list[Pair]]] = [{} for _ in patterns]
@@ -103,16 +107,15 @@ class Staged:
         #: fetches that are not finished
         self.left = 0
 
-    def _divided(self, parts: Sequence[tuple[int, Any]], into: Any) -> np.ndarray:
-        """Memory for the parts of one message, which are noted in the order of fetches."""
+    def _divided(self, parts: Sequence[tuple[int, Part]]) -> tuple[np.ndarray, list[tuple[int, Packed]]]:
+        """Memory for the parts of one message, in the order of fetches, and which fetch's part each piece of it is."""
         flat = np.empty(sum(volume(tuple((0, n) for n in p.shape)) for _, p in parts), self.dtype)
-        at = 0
+        at, packed = 0, []
         for k, part in parts:
             size = volume(tuple((0, n) for n in part.shape))
-            view = flat[at : at + size].reshape(part.shape)
-            (self._packing if into is None else into[k]).append((view, part.at))
+            packed.append((k, (flat[at : at + size].reshape(part.shape), part.at)))
             at += size
-        return flat
+        return flat, packed
 
     def start(self, address: int, finishes: int) -> None:
         """Begin all fetches of the array that lies at an address, which must not be changed until so many of them have been
@@ -125,11 +128,11 @@ class Staged:
         self._at, self.left = address, finishes
         if self._tended:
             comm.tended += self._tended
-        self._receiving = [(comm.begin(m.prepared), m.peer) for m in self._receives]
+        self._receiving = [(comm.begin(m.prepared), m.peer) for m in self.receives]
         for to, part in pairs:
             to[...] = part
-        self._sending = [(comm.begin(m.prepared), m.peer) for m in self._sends]
-        for m in self._sends:
+        self._sending = [(comm.begin(m.prepared), m.peer) for m in self.sends]
+        for m in self.sends:
             comm.traffic.add(m.memory.nbytes)
 
     def finish(self, k: int, address: int) -> None:
@@ -155,14 +158,17 @@ class Staged:
         array = array_at(address, self.memory, self.dtype)
         if len(self._from) >= ADDRESSES:
             self._from.clear()
-        found = self._from[address] = [(view, array[at]) for view, at in self._packing], array
+        found = self._from[address] = (
+            [(view, array[at]) for parts in self.leaving for view, at in parts],
+            array,
+        )
         return found
 
     def _look_into(self, k: int, address: int) -> list[Pair]:
         assert self._array is not None
         out = array_at(address, contiguous(self.shapes[k], self.dtype.itemsize), self.dtype)
-        pairs = [(out[at], view) for view, at in self._unpacking[k]]
-        kept = self._kept[k]
+        pairs = [(out[at], view) for view, at in self.arriving[k]]
+        kept = self.kept[k]
         if kept is not None:
             here, there = kept
             pairs.append((out[there], self._array[here]))
@@ -173,7 +179,7 @@ class Staged:
 
     def __del__(self) -> None:
         if not self.left:
-            for m in (*self._sends, *self._receives):
+            for m in (*self.sends, *self.receives):
                 self.comm.forget(m.prepared)
 
 

@@ -1,12 +1,15 @@
 """Channels in memory that two processes share, as LLVM IR text: numbered slots, handed over by counters.
 
 Duty: the machine code that copies a message into a slot or out of one, and that waits for the other end. It must not know
-ranks, what messages hold, or where the memory comes from.
+ranks, what messages hold (`packing` does), or where the memory comes from.
 
 The sender alone writes the counter SENT, how many messages it has put into slots; the receiver alone TAKEN, how many it has
 copied out; message k lies in slot k modulo their number. A counter is stored after the copy it tells of (release) and loaded
 before the copy that relies on it (acquire), so a slot is never read half written, nor written while it is read. Counters wrap;
 the number of slots is a power of two.
+
+A receiver notes the memory of the messages that it expects, oldest first, in a ring of as many entries as there are slots: a
+message is always taken out to where it is expected, whoever asks for it.
 
 Who waits looks at the other's counter for a while, then gives its processor away between looks, then sleeps on the counter
 (futex). Sleepers count themselves first and then look once more; whoever stores a counter looks for sleepers afterwards, both
@@ -20,10 +23,20 @@ import functools
 import os
 import sys
 
-from legate_jit.backends import native
+from legate_jit.backends import native, packing
 from legate_jit.backends.forkjoin import FUTEX_CALLS, LINE, pausing
 
-__all__ = ["LINE", "SENT", "SLOTS", "TAKEN", "Word", "channel_bytes", "code", "is_supported"]
+__all__ = [
+    "LINE",
+    "SENT",
+    "SLOTS",
+    "TAKEN",
+    "Word",
+    "block_words",
+    "channel_bytes",
+    "code",
+    "is_supported",
+]
 
 #: byte offsets in a channel: the counters, each with the number of those who sleep on it a line later, and the slots
 SENT, TAKEN, SLOTS = 0, 2 * LINE, 4 * LINE
@@ -36,11 +49,16 @@ class Word:
 
     OTHERS: address of the counter that the other end writes; OWN: of this end's. AHEAD: how many messages this end may be
     ahead of it, the number of slots or 0. SLOT: address of slot 0; STRIDE: bytes from slot to slot. DONE: messages handled so
-    far. SPIN, YIELD: after so many nanoseconds of a wait it gives way, and sleeps.
+    far. SPIN, YIELD: after so many nanoseconds of a wait it gives way, and sleeps. BEGUN: messages expected so far; RING: address
+    and bytes of the memory for message k at RING + 2 * (k modulo the number of slots).
     """
 
-    OTHERS, OWN, AHEAD, SLOT, STRIDE, MASK, DONE, SPIN, YIELD = range(9)
-    COUNT = 9
+    OTHERS, OWN, AHEAD, SLOT, STRIDE, MASK, DONE, SPIN, YIELD, BEGUN, RING = range(11)
+
+
+def block_words(slots: int) -> int:
+    """Words of the block of one end."""
+    return Word.RING + 2 * slots
 
 
 def channel_bytes(slots: int, stride: int) -> int:
@@ -55,22 +73,21 @@ def is_supported() -> bool:
 
 @functools.cache
 def code() -> native.NativeCode:
-    """`put`, `take` and `wait`, which are called as kernels are.
+    """What is called as kernels are: the functions below, and those of `packing`.
 
-    put(n, -, block, memory), take(n, -, block, memory): copy a message of n bytes from memory into the next slot, or out of
-    it; DONE counts it. Nothing is done if there is no free slot, or no message. wait(-, -, block, longest): return when
-    that has changed, or after a sleep of at most so many nanoseconds.
+    put(n, -, block, memory): copy a message of n bytes from memory into the next slot; DONE counts it. Nothing is done if there
+    is no free slot. take(-, -, block, -): copy the next message to where it is expected, the same way, if one is expected and
+    there. wait(-, -, block, longest): return when that has changed, or after a sleep of at most so many nanoseconds.
     """
     triple = native.host_triple()
     architecture = triple.partition("-")[0]
     declare, pause = pausing(architecture)
-    put, take = _handle("put", "%slot, ptr %memory"), _handle("take", "%memory, ptr %slot")
-    text = f'target triple = "{triple}"\n{declare}\n{_TEXT}{put}{take}'
+    text = f'target triple = "{triple}"\n{declare}\n{_TEXT}{packing.text()}'
     marks = {"PAUSE": pause, "FUTEX": str(FUTEX_CALLS[architecture]), "LINE": str(LINE)}
     marks |= {name: str(8 * k) for name, k in vars(Word).items() if name.isupper()}
     for name, value in marks.items():
         text = text.replace(f"<{name}>", value)
-    return native.compile_ir(text, ("put", "take", "wait"))
+    return native.compile_ir(text, ("put", "take", "wait", *packing.SYMBOLS))
 
 
 _TEXT = """
@@ -153,17 +170,9 @@ awake:
 out:
   ret void
 }
-"""
 
-
-def _handle(name: str, direction: str) -> str:
-    """`put` or `take`: from where to where a message is copied."""
-    return f"""
-define void @{name}(i64 %n, i64 %hi, ptr %block, ptr %memory) {{
-entry:
-  %can = call i1 @ready(ptr %block)
-  br i1 %can, label %copy, label %out
-copy:
+; The slot of this end's next message.
+define internal ptr @slot(ptr %block) alwaysinline {
   %dq = getelementptr i8, ptr %block, i64 <DONE>
   %done = load i64, ptr %dq
   %mq = getelementptr i8, ptr %block, i64 <MASK>
@@ -175,7 +184,13 @@ copy:
   %lq = getelementptr i8, ptr %block, i64 <SLOT>
   %slots = load ptr, ptr %lq
   %slot = getelementptr i8, ptr %slots, i64 %offset
-  call void @llvm.memcpy.p0.p0.i64(ptr {direction}, i64 %n, i1 false)
+  ret ptr %slot
+}
+
+; The next message has been put in or taken out: tell the other end.
+define internal void @hand_over(ptr %block) {
+  %dq = getelementptr i8, ptr %block, i64 <DONE>
+  %done = load i64, ptr %dq
   %done1 = add i64 %done, 1
   store i64 %done1, ptr %dq
   %wq = getelementptr i8, ptr %block, i64 <OWN>
@@ -191,5 +206,51 @@ wake:
   br label %out
 out:
   ret void
-}}
+}
+
+define void @put(i64 %n, i64 %hi, ptr %block, ptr %memory) {
+  %can = call i1 @ready(ptr %block)
+  br i1 %can, label %copy, label %out
+copy:
+  %slot = call ptr @slot(ptr %block)
+  call void @llvm.memcpy.p0.p0.i64(ptr %slot, ptr %memory, i64 %n, i1 false)
+  call void @hand_over(ptr %block)
+  br label %out
+out:
+  ret void
+}
+
+define void @take(i64 %lo, i64 %hi, ptr %block, ptr %table) {
+  %dq = getelementptr i8, ptr %block, i64 <DONE>
+  %done = load i64, ptr %dq
+  %bq = getelementptr i8, ptr %block, i64 <BEGUN>
+  %begun = load i64, ptr %bq
+  %expected = icmp ne i64 %done, %begun
+  br i1 %expected, label %ask, label %out
+ask:
+  %can = call i1 @ready(ptr %block)
+  br i1 %can, label %copy, label %out
+copy:
+  %slot = call ptr @slot(ptr %block)
+  %entry = call ptr @entry(ptr %block, i64 %done)
+  %memory = load ptr, ptr %entry
+  %nq = getelementptr i8, ptr %entry, i64 8
+  %n = load i64, ptr %nq
+  call void @llvm.memcpy.p0.p0.i64(ptr %memory, ptr %slot, i64 %n, i1 false)
+  call void @hand_over(ptr %block)
+  br label %out
+out:
+  ret void
+}
+
+; Where the memory of message k is noted.
+define internal ptr @entry(ptr %block, i64 %k) alwaysinline {
+  %mq = getelementptr i8, ptr %block, i64 <MASK>
+  %mask = load i64, ptr %mq
+  %number = and i64 %k, %mask
+  %offset = shl i64 %number, 4
+  %ring = getelementptr i8, ptr %block, i64 <RING>
+  %entry = getelementptr i8, ptr %ring, i64 %offset
+  ret ptr %entry
+}
 """

@@ -134,6 +134,13 @@ out:
   ret void
 }
 
+; Of a record that ends a program: say so in the stop word (see `threads`) whose address is its argument.
+define void @mark(i64 %lo, i64 %hi, ptr %block, ptr %table) {
+  %stop = load ptr, ptr %block
+  store i64 -1, ptr %stop
+  ret void
+}
+
 ; Launches in order, on a thread of that index in the pool; a null pool means that everything runs here. The words:
 ; program, first, last and table.
 define internal void @launches(ptr %pool, ptr %words, i64 %index) uwtable {
@@ -171,7 +178,14 @@ choose:
   br i1 %serial, label %here, label %fork
 here:
   call void %fn(i64 0, i64 %units, ptr %args, ptr %table)
-  br label %next
+  %q4 = getelementptr i64, ptr %record, i64 4
+  %stop = load ptr, ptr %q4
+  %plain = icmp eq ptr %stop, null
+  br i1 %plain, label %next, label %ask
+ask:
+  %stopped = load i64, ptr %stop
+  %go = icmp eq i64 %stopped, 0
+  br i1 %go, label %next, label %out
 fork:
   call void @parallel(ptr %pool, ptr %fn, ptr %args, i64 %units, i64 %chunk, ptr %table, i64 %index)
   br label %next

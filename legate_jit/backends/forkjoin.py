@@ -90,6 +90,7 @@ SYMBOLS = (
     "finish_program",
     "call_kernel",
     "chain",
+    "mark",
     "pause_many",
     "retire",
 )

@@ -4,9 +4,9 @@ Duty: install the machine code of `forkjoin` in the process, size its pool, and 
 at exit. It must not know what kernels compute, who plans programs, or NumPy.
 
 A *program* is an array of launch records, eight int64 words each: [kernel address, argument block address,
-units, chunk units, four reserved]. A kernel is `void kernel(i64 lo, i64 hi, ptr args, ptr table)` and
-computes units lo..hi-1, independently of how 0..units-1 is cut. `run_program`, `begin_program`, `finish_program` and
-`call_kernel` are built on first access, because that loads LLVM: reach them as `threads.run_program`.
+units, chunk units, address of a stop word or 0, three reserved]. A kernel is `void kernel(i64 lo, i64 hi, ptr args,
+ptr table)` and computes units lo..hi-1, independently of how 0..units-1 is cut. `run_program`, `begin_program`,
+`finish_program` and `call_kernel` are built on first access, because that loads LLVM: reach them as `threads.run_program`.
 
 Threads: LEGATE_JIT_THREADS, else what the function given to `ask_for_threads` says, else the processors this
 process may use. LEGATE_JIT_SPIN is how many microseconds an idle thread looks for work before it sleeps (default
@@ -27,6 +27,7 @@ from legate_jit.backends.forkjoin import BLOCK_HEADER, SYMBOLS, Field, block_byt
 from legate_jit.backends.objects import METH_FASTCALL, MethodDef, keep_forever
 
 __all__ = [
+    "ENDED",
     "MAX_THREADS",
     "RECORD_WORDS",
     "ask_for_threads",
@@ -34,6 +35,7 @@ __all__ = [
     "call_kernel",
     "finish_program",
     "get_threads",
+    "mark",
     "run_program",
     "set_spin",
     "set_threads",
@@ -45,6 +47,9 @@ RECORD_WORDS = 8
 
 MAX_THREADS = 1024
 
+ENDED = -1
+"""What the stop word of a program says when all of it has been run."""
+
 _DEFAULT_SPIN = 50.0  # microseconds: longer than the interpreter takes between two programs of a loop
 
 run_program: Callable[[int, int, int, int, int], None]
@@ -52,8 +57,9 @@ run_program: Callable[[int, int, int, int, int], None]
 before the next.
 
 A launch runs on the calling thread if it has one chunk, else on the pool; a launch without units or without a
-kernel is skipped. `table` is passed to every kernel. The interpreter's lock is released iff `release_gil` is
-not 0. While another thread uses the pool, everything runs on the calling thread. Addresses are not checked.
+kernel is skipped. A launch of one chunk after which its stop word is not 0 is the last one that is run. `table` is passed to
+every kernel. The interpreter's lock is released iff `release_gil` is not 0. While another thread uses the pool, everything runs
+on the calling thread. Addresses are not checked.
 TypeError or OverflowError for arguments that are not five 64-bit integers.
 """
 
@@ -278,6 +284,11 @@ def set_spin(microseconds: float | None) -> None:
 def chain() -> int:
     """Address of the kernel that runs the launches of a chain, band by band."""
     return _pool().address("chain")
+
+
+def mark() -> int:
+    """Address of the kernel that writes ENDED into the stop word whose address is its argument."""
+    return _pool().address("mark")
 
 
 def __getattr__(name: str) -> Any:
