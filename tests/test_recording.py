@@ -92,6 +92,27 @@ assert (numpy.asarray(z)[1] == -3).all() and (numpy.asarray(z)[0] == 1).all()
     _run("-c", text)
 
 
+def test_tapes_that_remember_lines() -> None:
+    """What several ranks and debugging record on: a list with an addition of its own."""
+    text = """
+from legate_jit.places import Tape, TracedWindow
+assert native
+for traced in (False, True):  # what was met before is recorded by machine code
+    runtime.fence()
+    if traced:
+        runtime.window.__class__ = TracedWindow
+        runtime.window.clear()
+    y = x[1:] + x[:-1]
+    y[2:5] = 3.0
+    y -= 1.0
+    z = -y
+code = runtime.window.code
+assert isinstance(code, Tape) and code.marks and code.place(len(code) - 1) == ("<string>", code.line), code.marks
+assert float(z[3, 3]) == -2.0
+"""
+    _run("-c", BEGIN + text.replace("code.line", str((BEGIN + text).split("    z = -y")[0].count("\n") + 1)))
+
+
 def test_offsets_are_looked_up() -> None:
     """What machine code reads without asking lies where this interpreter says; other attributes are refused."""
     assert objects.known()

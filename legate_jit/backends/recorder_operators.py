@@ -125,8 +125,8 @@ define internal i1 @append(ptr %items, ptr %scalar, i64 %count, ptr %target, ptr
   %n1 = call ptr @PyLong_FromLongLong(i64 %after)
   %v = call ptr @PyLong_FromLongLong(i64 %last)
   %code = get %w Window.code
-  ; nothing is called back from here on
-  %longer = call ptr @PySequence_InPlaceConcat(ptr %code, ptr %items)
+  ; nothing is called back from here on, but the addition of a tape of another class, before it changes anything
+  %longer = call ptr @PyNumber_InPlaceAdd(ptr %code, ptr %items)
   %failed = icmp eq ptr %longer, null
   br i1 %failed, label %fail, label %taken
 taken:
