@@ -134,7 +134,7 @@ class ArrayMethods:
         raise ValueError("cannot delete array elements")
 
     def __buffer__(self, flags: int) -> memoryview:
-        return memoryview(np._convert.host_view(self))
+        return np._protocols.buffer(self)  # type: ignore[no-any-return]
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         return np._protocols.array_ufunc(ufunc, method, inputs, kwargs)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import threading
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 import cupynumeric
 from cupynumeric import _elementwise, _fallback
 from cupynumeric._array import Ours, ndarray, wrap
+from cupynumeric._caller import user_frame
 from cupynumeric._convert import adopt, by_numpy, host_view, to_numpy_tree
 from legate_jit import runtime
 from legate_jit.ir import dtypes
@@ -98,12 +100,42 @@ def _our_function(func: Any) -> Any:
 # ---- memory interfaces --------------------------------------------------------------------------------------------
 
 
+#: by thread, the last error of its reads through a buffer, and which call in the program that was
+_unheard: dict[int, tuple[tuple[int, int], BaseException]] = {}
+
+
+def buffer(array: ndarray) -> memoryview:
+    """`__buffer__`, which Python asks for since 3.12: a read-only snapshot.
+
+    NumPy tries it first, takes any error (Ctrl-C as well) for "no buffer", and asks the same array for its interface next; what
+    failed may have been one part of what all ranks do, so it must not be tried again but be raised there.
+    """
+    if _unheard:
+        _unheard.pop(threading.get_ident(), None)
+    try:
+        host = host_view(array)
+    except BaseException as error:
+        _unheard[threading.get_ident()] = _call(), error
+        raise
+    return memoryview(host)  # type: ignore[arg-type]
+
+
+def _call() -> tuple[int, int]:
+    """The call that is running in the program, as long as it runs."""
+    frame = user_frame()
+    return id(frame), frame.f_lasti
+
+
 def array_interface(array: ndarray) -> dict[str, Any]:
     """`__array_interface__` of a read-only snapshot.
 
     The data is an object with a buffer, not an address: consumers (NumPy is one) then keep the snapshot alive, where an
     address would have them keep `array`, which gives its memory back when it is written to.
     """
+    if _unheard:
+        call, error = _unheard.pop(threading.get_ident(), (None, None))
+        if error is not None and call == _call():
+            raise error
     host = host_view(array)
     whole: Any = host if host.flags.c_contiguous else runtime.host(array._store)
     whole = whole.reshape(-1).view(np.uint8)

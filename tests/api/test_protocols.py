@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import copy
 import pickle
+import sys
 from typing import Any
 
 import numpy
 import pytest
 from api.compare import check, same, settled
+from faults.child import succeeds
 
 import cupynumeric as np
+from legate_jit import runtime
 
 # ---- NumPy's functions on our arrays -------------------------------------------------------------------------------
 
@@ -132,6 +135,81 @@ def test_buffers() -> None:
     described = x[:, 1].__array_interface__
     assert described["shape"] == (2,)
     assert described["strides"] == (6,)
+    if sys.version_info >= (3, 12):
+        for view in (memoryview(x), memoryview(x[:, ::-1].T)):  # type: ignore[arg-type]
+            assert view.readonly
+            same(numpy.asarray(view), settled(x if view.shape == (2, 3) else x[:, ::-1].T))
+
+
+READS = [
+    numpy.asarray,
+    numpy.array,
+    lambda x: numpy.asarray([x, x])[1],
+    lambda x: numpy.empty(5) * 0 + numpy.asarray(x),
+    lambda x: numpy.asarray(x.data),
+    lambda x: memoryview(x) if sys.version_info >= (3, 12) else numpy.asarray(x),
+    lambda x: numpy.asarray(x[::-1])[::-1],
+]
+
+
+@pytest.mark.parametrize("read", READS)
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError("the first word"), MemoryError])
+def test_a_read_that_fails_is_not_tried_again(read: Any, error: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NumPy does not raise the errors of buffers but asks for something else: Ctrl-C would be lost, and ranks would exchange more
+    than the others."""
+    tries = []
+    host = runtime.host
+
+    def fails(store: Any) -> numpy.ndarray:
+        tries.append(store)
+        if len(tries) == 1:
+            raise error
+        return host(store)
+
+    monkeypatch.setattr(runtime, "host", fails)
+    for _ in range(2):
+        x = np.arange(5.0) + 1
+        tries.clear()
+        with pytest.raises(error if isinstance(error, type) else type(error)):
+            read(x)
+        assert len(tries) == 1
+        assert numpy.array_equal(read(x), [1, 2, 3, 4, 5])
+        assert numpy.array_equal(np.asarray(x.__array_interface__["data"]).view("f8"), [1, 2, 3, 4, 5])
+
+
+@pytest.mark.one_rank
+def test_a_read_that_fails_in_a_program_of_several_threads() -> None:
+    """There, methods are replaced by others; an error of one thread is not another's."""
+    succeeds("""
+        import threading
+        import cupynumeric as np, numpy
+        from legate_jit import runtime
+        host, failing = runtime.host, set()
+        def fails(store):
+            me = threading.get_ident()
+            if me in failing:
+                failing.discard(me)
+                raise KeyboardInterrupt
+            return host(store)
+        runtime.host = fails
+        errors = []
+        def work():
+            for turn in range(60):
+                x = np.arange(50_000.0) + turn
+                if turn % 3 == 0:
+                    failing.add(threading.get_ident())
+                    try:
+                        numpy.asarray(x)
+                        errors.append(f"{turn}: not raised")
+                    except KeyboardInterrupt:
+                        pass
+                if not numpy.array_equal(numpy.asarray(x), numpy.arange(50_000.0) + turn):
+                    errors.append(f"{turn}: wrong")
+        threads = [threading.Thread(target=work) for _ in range(3)]
+        for t in threads: t.start()
+        for t in threads: t.join()
+        assert not errors, errors[:5]
+    """)
 
 
 def test_dlpack() -> None:
