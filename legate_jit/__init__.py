@@ -1,3 +1,7 @@
 """legate-jit: a lazy dataflow compiler behind the `cupynumeric` and `legate` faces."""
 
+from legate_jit import interpreter
+
 __version__ = "0.1.0"
+
+interpreter.check()

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
-from legate_jit import runtime
+from legate_jit import interpreter, runtime
 from legate_jit.comm import Comm
 from legate_jit.ir.choose import SMALL
 from legate_jit.ir.dealing import is_dealt
@@ -108,7 +108,7 @@ def _unwanted_refcount() -> int:
     return counts[0]
 
 
-_UNWANTED = _unwanted_refcount()
+_UNWANTED = interpreter.references(_unwanted_refcount)
 
 
 def _scalars_text(scalars: Sequence[Any]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 
-from legate_jit import poison, runtime
+from legate_jit import interpreter, poison, runtime
 from legate_jit.backends import memory
 from legate_jit.ir import dtypes
 from legate_jit.ir.node import ArrayType, array_type
@@ -74,7 +74,7 @@ def _wrapped_refcount() -> int:
     return sys.getrefcount(buffer)
 
 
-_WRAPPED = _wrapped_refcount()
+_WRAPPED = interpreter.references(_wrapped_refcount)
 
 
 def _grounded_refcount() -> int:
@@ -85,4 +85,4 @@ def _grounded_refcount() -> int:
 
 
 #: the same in the calls of those who ask for themselves
-GROUNDED = _grounded_refcount()
+GROUNDED = interpreter.references(_grounded_refcount)

@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary, ref
 
 import numpy as np
 
-from legate_jit import bodies, locking, poison, runtime
+from legate_jit import bodies, interpreter, locking, poison, runtime
 from legate_jit.backends import memory
 from legate_jit.backends.memory import Buffer
 from legate_jit.ir import dtypes
@@ -54,7 +54,7 @@ def _mapped_refcount() -> int:
     return count
 
 
-_MAPPED = _mapped_refcount()
+_MAPPED = interpreter.references(_mapped_refcount)
 
 
 def kept(interface: dict[str, Any], array: np.ndarray) -> dict[str, Any]:
@@ -166,7 +166,7 @@ def _alone_refcount() -> int:
     return sys.getrefcount(attachment._buffer)
 
 
-_ALONE = _alone_refcount()
+_ALONE = interpreter.references(_alone_refcount)
 
 
 def _forgotten_refcount() -> int:
@@ -177,7 +177,7 @@ def _forgotten_refcount() -> int:
     return sys.getrefcount(attachment.store) * bool(table)
 
 
-_FORGOTTEN = _forgotten_refcount()
+_FORGOTTEN = interpreter.references(_forgotten_refcount)
 
 
 def settle() -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from legate_jit import ranks, runtime, together
+from legate_jit import interpreter, ranks, runtime, together
 from legate_jit.backends import memory
 from legate_jit.backends.memory import Buffer
 from legate_jit.collectives import gathers, indices, messages, selections
@@ -310,7 +310,7 @@ def _nobody_else() -> int:
     return _references(store)
 
 
-_ALONE = _nobody_else()
+_ALONE = interpreter.references(_nobody_else)
 
 
 def _owned(store: Store) -> dict[int, Buffer]:

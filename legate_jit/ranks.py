@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from legate_jit import exchanging, failures, poison, tiers
+from legate_jit import exchanging, failures, interpreter, poison, tiers
 from legate_jit.backends import cpu, memory
 from legate_jit.backends.memory import Buffer
 from legate_jit.collectives.messages import all_gather, joined
@@ -490,7 +490,7 @@ def _nobody_else() -> int:
     return _references(dealt, 0)
 
 
-_ALONE = _nobody_else()
+_ALONE = interpreter.references(_nobody_else)
 
 
 def _others(dealt: Dealt, rank: int) -> int:

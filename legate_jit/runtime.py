@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from legate_jit import bodies, locking, pacing, poison, recording, waiting
+from legate_jit import bodies, interpreter, locking, pacing, poison, recording, waiting
 from legate_jit.backends import memory
 from legate_jit.backends.memory import Buffer
 from legate_jit.config import config
@@ -266,7 +266,7 @@ def _dead_refcount() -> int:
     raise AssertionError
 
 
-_DEAD = _dead_refcount()
+_DEAD = interpreter.references(_dead_refcount)
 
 
 def _sole_refcount() -> int:
@@ -276,7 +276,7 @@ def _sole_refcount() -> int:
     return counts[0]
 
 
-_SOLE = _sole_refcount()
+_SOLE = interpreter.references(_sole_refcount)
 
 
 def mark(then: Callable[[], None]) -> None:
@@ -454,7 +454,7 @@ def _held_refcount() -> int:
     return sys.getrefcount(store.buffer)
 
 
-_HELD = _held_refcount()
+_HELD = interpreter.references(_held_refcount)
 
 
 _READERS = {

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from legate_jit import locking, poison
+from legate_jit import interpreter, locking, poison
 from legate_jit.backends import memory, threads
 from legate_jit.backends.memory import Buffer
 from legate_jit.config import config
@@ -80,7 +80,7 @@ def _others(buffers: Sequence[Any], k: int) -> int:
     return sys.getrefcount(buffers[k]) - inside
 
 
-_NOBODY = _others([object()], 0)
+_NOBODY = interpreter.references(lambda: _others([object()], 0))
 
 
 def complete() -> None:
