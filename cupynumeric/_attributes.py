@@ -36,7 +36,7 @@ def part(array: ndarray, name: str) -> ndarray:
 def set_imag(array: ndarray, item: Any) -> None:
     """`array.imag = item`."""
     if array.dtype.kind != "c":
-        raise TypeError("array does not have imaginary part to set")
+        np.empty(0, array.dtype).imag = 0  # raises, in the words of the NumPy that is installed
     part(array, "imag")[...] = item
 
 

@@ -9,11 +9,13 @@ import textwrap
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+#: since Python 3.12 every fork of a process with threads is told on stderr
+FORKS = {"PYTHONWARNINGS": "ignore:This process:DeprecationWarning"}
 
 
 def environment(**changes: str | None) -> dict[str, str]:
     """This process's environment with this checkout importable, and changes (None removes)."""
-    env = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "2"}
+    env = os.environ | FORKS | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "2"}
     for name, value in changes.items():
         env.pop(name, None)
         if value is not None:

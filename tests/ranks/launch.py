@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from faults.child import FORKS
 
 ROOT = Path(__file__).resolve().parents[2]
 #: seconds in which a job must have ended by itself, whatever happens to it
@@ -87,7 +88,7 @@ def _environment(**changes: str) -> dict[str, str]:
         "OMP_NUM_THREADS": "1",
         "PYTHONUNBUFFERED": "",  # lines of the ranks stay whole
     }
-    return os.environ | AS_ROOT | env | changes
+    return os.environ | AS_ROOT | FORKS | env | changes
 
 
 def started(
