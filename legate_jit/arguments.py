@@ -244,7 +244,7 @@ class _Line:
                 continue
             flag = _BY_NAME.get(name)
             if flag is None:
-                raise ArgumentError(f"Unknown argument: {word}")
+                raise ArgumentError(f"Unknown argument: {word}{_alike(name)}")
             self.values[flag.key] = convert(flag, text if equals else self.operand(flag))
 
     def operand(self, flag: Flag) -> str:
@@ -358,6 +358,15 @@ def parse(text: str, environment: Mapping[str, str]) -> Arguments:
 
 def _joined(levels: str, level: str) -> str:
     return f"{levels},{level}" if levels else level
+
+
+def _alike(name: str) -> str:
+    """The flag that an unknown one may have been meant for, as a question; nothing if there is none."""
+    import difflib
+
+    words = {known.lstrip("-"): known for known in _BY_NAME}
+    found = difflib.get_close_matches(name.lstrip("-"), words, 1, 0.75)
+    return f"; did you mean {words[found[0]]}?" if found else ""
 
 
 _METAVARS = {"MIB": "INT"}

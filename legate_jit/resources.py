@@ -163,10 +163,7 @@ def _answer(wanted: str) -> NoReturn:
 
 
 def _give_up(message: str) -> NoReturn:
-    from legate_jit import arguments
-
-    rule = "== LEGATE ERROR:"
-    sys.stderr.write(f"{rule}\n{rule} {message}\n{rule}\n{arguments.usage()}")
+    sys.stderr.write(f"== LEGATE ERROR: {message} (LEGATE_CONFIG=--help lists the flags)\n")
     raise SystemExit(1)
 
 
