@@ -6,6 +6,8 @@ messages between ranks of a node may travel through memory that they share (`sha
 
 from __future__ import annotations
 
+import contextlib
+import os
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,22 @@ __all__ = ["MpiComm"]
 
 #: agreements by messages of MPI, before they travel through shared memory: programs that need few do not load a compiler for them
 _FEW = 20
+#: files of MPICH's that ranks of a node share
+_NAMED = "/dev/shm/mpich_shm_"
+
+
+def _forget_names() -> None:
+    """Take the name from the memory that MPICH shares between the ranks of a node, which all of them have by now: jobs that are
+    killed would leave it, and the memory, in /dev/shm. What this process has mapped is no other job's."""
+    try:
+        with open("/proc/self/maps", encoding="utf-8", errors="replace") as file:
+            mapped = {line.rstrip("\n").partition(_NAMED)[2] for line in file if _NAMED in line}
+    except OSError:
+        return
+    for name in mapped:
+        if name and " " not in name:  # not "... (deleted)"
+            with contextlib.suppress(OSError):  # another rank was first
+                os.unlink(_NAMED + name)
 
 
 class MpiComm(Comm):
@@ -35,6 +53,7 @@ class MpiComm(Comm):
         before any message is prepared."""
         together = self.mpi.Split_type(MPI.COMM_TYPE_SHARED)
         node = self.node = Node(self, together.allgather, limit)
+        _forget_names()
         together.Free()
         return node
 
