@@ -1,13 +1,15 @@
 """The user's line: the first frame outside this package and NumPy, which warnings and reports name.
 
-NumPy's warnings about values ("divide by zero encountered in divide") name the line that called NumPy. Where that is a line of
-this package, an entry of ours, the last of the interpreter's warning filters, issues the warning again for the user's line.
+NumPy's warnings ("divide by zero encountered in divide", "Polyfit may be poorly conditioned") name the line that called
+NumPy. Where that is a line of this package, an entry of ours among the interpreter's warning filters issues the warning again for
+the user's line.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+import threading
 import warnings
 from types import FrameType
 from typing import Any
@@ -36,32 +38,66 @@ def user_level() -> int:
     return level
 
 
-#: parts of the texts of warnings that NumPy issues for the line that called it
-_KNOWN = (" encountered in ", "Mean of empty slice", "Degrees of freedom <= 0", "All-NaN ")
+def warn(text: str, category: type[Warning]) -> None:
+    """Issue a warning that names the user's line."""
+    warnings.warn(text, category, stacklevel=user_level())
 
 
-class _Text:
-    """The message of a warning filter that takes those warnings, and keeps the text for the module's part."""
+def warn_of_lost_parts(source: np.dtype, target: np.dtype) -> None:
+    """NumPy's warning where elements of one dtype are converted to another that has no imaginary part."""
+    if source.kind == "c" and target.kind not in "cb":
+        warn("Casting complex values to real discards the imaginary part", np.exceptions.ComplexWarning)
 
-    seen = ""
+
+class _Entry(threading.local):
+    """A warning filter that takes the warnings which name a line of this package, and issues them again for the user's.
+
+    Filters are asked for the text, the module and the category of a warning, in one order by C and in another by Python. Whoever
+    is asked last knows all three, and answers for all.
+    """
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.module: str | None = None
+        self.category: type[Warning] | None = None
 
     def match(self, text: str) -> bool:
-        """Called with the warning's text."""
-        self.seen = text if any(part in text for part in _KNOWN) else ""
-        return bool(self.seen)
+        """The text's part of the filter, which is asked first."""
+        self.text, self.module, self.category = text, None, None
+        return True
 
-
-class _Module:
-    """The module of a warning filter that takes warnings naming this package's lines, and issues them again."""
-
-    def match(self, module: str) -> bool:
-        """Called with the name of the module that the warning names; whether the filter applies."""
-        if not _text.seen or module.partition(".")[0] not in ("cupynumeric", "legate_jit"):
+    def takes(self) -> bool:
+        """Whether the filter applies, as far as is known."""
+        if self.module is None or self.category is None:
+            return True
+        if self.module.partition(".")[0] not in ("cupynumeric", "legate_jit"):
             return False
-        warnings.warn(_text.seen, RuntimeWarning, stacklevel=user_level())
+        warnings.warn(self.text, self.category, stacklevel=user_level())
         return True
 
 
-_text = _Text()
+class _Module:
+    """The module's part of the filter."""
+
+    def match(self, module: str) -> bool:
+        """Called with the name of the module that the warning names."""
+        _entry.module = module
+        return _entry.takes()
+
+
+class _Any(type):
+    def __subclasscheck__(cls, category: type) -> bool:
+        _entry.category = category
+        return _entry.takes()
+
+
+class _Category(metaclass=_Any):
+    """The category's part of the filter."""
+
+
+_entry = _Entry()
 _filters: Any = warnings.filters
-_filters.append(("ignore", _text, RuntimeWarning, _Module(), 0))  # last: what programs set comes first
+# Before those that are there (the interpreter's own hide deprecations elsewhere than in the program): the warning goes
+# through them when it is issued again. What programs set later comes before this.
+FILTER: Any = ("ignore", _entry, _Category, _Module(), 0)
+_filters.insert(0, FILTER)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import operator
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +14,7 @@ import numpy as np
 
 from cupynumeric import _elementwise, _ufunc
 from cupynumeric._array import ndarray
-from cupynumeric._caller import user_level
+from cupynumeric._caller import warn
 from cupynumeric._calls import cast, lift
 from cupynumeric._creation import empty, zeros
 from cupynumeric._factored import lies_in_parts
@@ -90,7 +89,7 @@ def polyfit(
     solution, residuals, rank, values = linalg.lstsq(left, y, rcond)
     found = lift((np.asarray(solution).T / scale).T)
     if int(rank) != count and not full:
-        warnings.warn("Polyfit may be poorly conditioned", np.exceptions.RankWarning, stacklevel=user_level())
+        warn("Polyfit may be poorly conditioned", np.exceptions.RankWarning)
     if full:
         return found, residuals, rank, values, rcond
     if not cov:

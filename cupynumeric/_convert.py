@@ -9,14 +9,13 @@ from __future__ import annotations
 import functools
 import inspect
 import operator
-import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
 
 from cupynumeric._array import SCALAR, Ours, ndarray, refuses_writes, value, wrap
-from cupynumeric._caller import user_level
+from cupynumeric._caller import warn_of_lost_parts
 from cupynumeric._instant import Instant
 from legate_jit import runtime
 from legate_jit.ir import dtypes
@@ -275,8 +274,7 @@ def real_number(array: ndarray) -> Any:
         and array._locked == SCALAR
         and not found.ndim
     ):
-        text = "Casting complex values to real discards the imaginary part"
-        warnings.warn(text, np.exceptions.ComplexWarning, stacklevel=user_level())
+        warn_of_lost_parts(found.dtype, np.dtype(float))
         return found[()].real
     return found
 

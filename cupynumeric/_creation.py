@@ -135,7 +135,7 @@ def full(
     dims = shape_of(shape, type_)
     if isinstance(given, np.ndarray) and given.ndim == 0:
         probe = np.empty(1, type_)
-        probe[...] = fill_value  # raises NumPy's error for values that do not fit
+        np.copyto(probe, to_numpy_tree(fill_value), casting="unsafe")  # raises NumPy's errors
         return _ordered(dims, order, lambda s: filled(s, probe[0], type_))
     made = _ordered(dims, order, lambda s: undefined(s, type_))
     made[...] = given
@@ -495,7 +495,7 @@ def fromiter(iter: Any, dtype: Any, count: int = -1, *, like: Any = None) -> Any
     return array(np.fromiter(iter, dtype, count))
 
 
-def fromstring(string: Any, dtype: Any = float, count: int = -1, *, sep: str, like: Any = None) -> Any:
+def fromstring(string: Any, dtype: Any = float, count: int = -1, *, sep: str = "", like: Any = None) -> Any:
     """A one-dimensional array from text; see `numpy.fromstring`."""
     return array(np.fromstring(string, dtype, count, sep=sep))
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cupynumeric._caller import warn_of_lost_parts
 from legate_jit import runtime
 from legate_jit.ir import dtypes, index, infer
 from legate_jit.ir.node import Signature
@@ -154,6 +155,10 @@ def call(
         sig = signature(op, operands, dtype, casting)
     except infer.Unsupported:
         return _by_numpy(op, operands, out, where, dtype, casting)
+    if dtype is not None:
+        for x, loop in zip(operands, sig.loop, strict=False):
+            if isinstance(x, _types()):
+                warn_of_lost_parts(x.dtype, loop)
     if sig.bounds is not None and op.name == "where":
         operands = tuple([_wrapped(x, sig) if x.__class__ is int else x for x in operands])
     elif sig.bounds is not None:

@@ -11,14 +11,13 @@ import importlib
 import sys
 import traceback
 import types
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from cupynumeric._array import Ours
-from cupynumeric._caller import user_frame, user_level
+from cupynumeric._caller import user_frame, warn
 from cupynumeric._convert import by_numpy
 from cupynumeric.settings import settings
 
@@ -39,7 +38,7 @@ def warn_fallback(name: str) -> None:
         message += f"\n\nStack trace:\n{stack}"
     else:
         message += _HINT
-    warnings.warn(message, RuntimeWarning, stacklevel=user_level())
+    warn(message, RuntimeWarning)
 
 
 def run(function: Callable[..., Any], name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

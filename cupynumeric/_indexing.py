@@ -15,6 +15,7 @@ import numpy as np
 
 from cupynumeric import _array, _walking
 from cupynumeric._array import Ours, ndarray, value, wrap
+from cupynumeric._caller import warn_of_lost_parts
 from cupynumeric._elementwise import is_scalar
 from cupynumeric._elementwise import operand as as_operand
 from legate_jit import at_once, runtime
@@ -279,7 +280,10 @@ def assign_slow(array: ndarray, lens: Lens | None, item: Any) -> None:
         _assign_scalar(array, lens, source)
         return
     source = _fitted(source, target.shape)
-    simple = source._lens is None or source._lens.view is not None
+    lossy = source.dtype.kind == "c" and target.dtype.kind not in "cb"
+    if lossy:
+        warn_of_lost_parts(source.dtype, target.dtype)
+    simple = (source._lens is None or source._lens.view is not None) and not lossy
     if lens is not None and lens.view is not None and simple and lens.writable:
         sig = infer.update_signature(lens.base, source._type, lens.view)
         view = None if source._lens is None else source._lens.view

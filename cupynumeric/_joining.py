@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from cupynumeric._array import Ours, ndarray, value, wrap
+from cupynumeric._caller import warn
 from cupynumeric._convert import Foreign, by_numpy, drop_in, host_view, integers, lift
 from cupynumeric._creation import undefined
 from cupynumeric._elementwise import is_scalar
@@ -180,7 +181,10 @@ def vstack(tup: Any, *, dtype: Any = None, casting: str = "same_kind") -> Any:
     return concatenate(_pieces(tup, atleast_2d), 0, dtype=dtype, casting=casting)
 
 
-row_stack = vstack
+def row_stack(tup: Any, *, dtype: Any = None, casting: Any = "same_kind") -> Any:
+    """`vstack`, under a name that NumPy gives up."""
+    warn("`row_stack` alias is deprecated. Use `np.vstack` directly.", DeprecationWarning)
+    return vstack(tup, dtype=dtype, casting=casting)
 
 
 @drop_in

@@ -13,13 +13,15 @@ import numpy as np
 
 from cupynumeric import _calls, _elementwise, _instant
 from cupynumeric._array import SCALAR, Ours, ndarray, value, wrap
+from cupynumeric._caller import warn_of_lost_parts
 from cupynumeric._indexing import reshaped
+from cupynumeric._shape import cast
 from legate_jit import runtime
 from legate_jit.ir import dtypes, infer
 from legate_jit.ir.node import ArrayType, Signature
 from legate_jit.ir.ops import OPS, REDUCERS
 
-NO_VALUE = np._NoValue
+NO_VALUE: Any = np._NoValue
 
 #: the other way round
 OF_UFUNC = {f.__name__: name for name, f in REDUCERS.items()}
@@ -107,6 +109,8 @@ def reduce(
     if dtype is None and isinstance(out, Ours) and name in ("sum", "prod"):
         dtype = with_out(REDUCERS[name], a._type.dtype, out.dtype)
     sig, axes = _signature(name, a, axis, dtype)
+    if dtype is not None:
+        warn_of_lost_parts(a._type.dtype, sig.loop[0])
     if (
         sig.at_once
         and a._store.value is None
@@ -242,6 +246,8 @@ def scan(name: str, a: ndarray, axis: Any, dtype: Any, out: Any) -> Any:
     axis = infer.normalize_axis(axis, max(a._type.ndim, 1))
     if dtype is None and out is not None:
         dtype = with_out(ufunc, a._type.dtype, out.dtype)
+    if dtype is not None and a._type.dtype.kind == "c":
+        a = cast(a, dtypes.canonical(np.dtype(dtype)))
     loop = _scan_dtype(ufunc, a._type.dtype, None if dtype is None else np.dtype(dtype))
     if not dtypes.is_supported(loop):
         raise HostOnly(name)

@@ -5,14 +5,14 @@ All of them are recorded as graph operations; NumPy decides dtypes. The mechanic
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any
 
 import numpy as np
 
 from cupynumeric import _elementwise, _reduce, _ufunc
 from cupynumeric._array import Ours, ndarray, result, value
+from cupynumeric._caller import warn
 from cupynumeric._calls import cast, deliver, lift, on_host
 from cupynumeric._indexing import reshaped
 from cupynumeric._instant import Instant
@@ -91,6 +91,8 @@ def sum(
     where: Any = NO_VALUE,
 ) -> Any:
     """Sum over axes (default: all of them), in NumPy's dtype for it; a 0-d array when nothing is left."""
+    if isinstance(a, Generator):
+        return np.sum(a, axis, dtype, out)  # type: ignore[call-overload]  # what NumPy says of it
     return _reduction("sum", np.sum, a, axis, dtype, out, keepdims, initial, where)
 
 
@@ -301,7 +303,7 @@ def mean(
     loop, final = _sum_dtype(x, dtype)
     n = _count(x, axes, keep, where)
     if n.__class__ is int and n == 0:
-        warnings.warn("Mean of empty slice.", RuntimeWarning, stacklevel=2)
+        warn("Mean of empty slice", RuntimeWarning)
     total = sum(x, axes, loop, keepdims=keep, where=where)
     done = cast(_divided(total, n), final)
     return deliver(done, out)
@@ -368,7 +370,7 @@ def _degrees_of_freedom(n: Any, ddof: Any) -> Any:
     if n.__class__ is not int:
         return _ufunc.maximum(_ufunc.subtract(n, ddof), 0)
     if n - ddof <= 0:
-        warnings.warn("Degrees of freedom <= 0 for slice", RuntimeWarning, stacklevel=4)
+        warn("Degrees of freedom <= 0 for slice", RuntimeWarning)
     left = _builtin_max(n - ddof, 0)
     return left if isinstance(left, int) else float(left)
 

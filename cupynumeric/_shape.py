@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from cupynumeric._array import ndarray, value, wrap
+from cupynumeric._caller import warn_of_lost_parts
 from cupynumeric._convert import Foreign, drop_in, integers, lift
 from cupynumeric._indexing import getitem, reshaped
 from legate_jit import runtime
@@ -452,13 +453,7 @@ def cast(array: ndarray, dtype: np.dtype) -> ndarray:
     """The elements converted to a supported dtype, as C does; ComplexWarning when imaginary parts are lost."""
     if array.dtype == dtype:
         return array
-    if array.dtype.kind == "c" and dtype.kind not in "cb":
-        import warnings
-
-        from cupynumeric._caller import user_level
-
-        text = "Casting complex values to real discards the imaginary part"
-        warnings.warn(text, np.exceptions.ComplexWarning, stacklevel=user_level())
+    warn_of_lost_parts(array.dtype, dtype)
     sig = infer.cast_signature(array._type, dtype)
     return wrap(runtime.new_store(runtime.record(sig, value(array)), sig.type))
 

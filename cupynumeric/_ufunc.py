@@ -12,6 +12,7 @@ import numpy as np
 
 from cupynumeric import _array, _calls, _elementwise, _instant, _reduce
 from cupynumeric._array import SCALAR, Ours, ndarray
+from cupynumeric._caller import warn
 from cupynumeric._calls import lift, lift_all, on_host
 from cupynumeric._convert import to_numpy_tree
 from legate_jit import irregular, runtime
@@ -49,6 +50,11 @@ def _recorded(sig: Signature, x: ndarray) -> ndarray:
 _KEYWORDS = frozenset({"out", "where", "casting", "order", "dtype", "subok", "signature", "sig"})
 
 
+_TELLS_OF_WHERE = np.lib.NumpyVersion(np.__version__) >= "2.4.0"
+_WHERE_ALONE = (
+    "'where' used without 'out', expect unitialized memory in output. If this is intentional, use out=None."
+)
+_NUMBERS = frozenset((int, float, complex, bool))
 #: second operands the operators' own quick paths take
 _QUICK = frozenset({ndarray, int, float})
 
@@ -108,8 +114,10 @@ class ufunc:
         return self._general(args, **kwargs)
 
     def _plain(self, op: Op, args: tuple[Any, ...]) -> Any:
-        """No keywords."""
+        """No keywords. Python's numbers alone are NumPy's: its scalars, its warnings."""
         if not any(x.__class__ is ndarray for x in args):
+            if all(x.__class__ in _NUMBERS for x in args):
+                return self._numpy(*args)
             if any(_is_special(x) for x in args):
                 return on_host(self._numpy, *args)
         elif any(_overrides(x) for x in args):
@@ -128,7 +136,7 @@ class ufunc:
         self,
         args: tuple[Any, ...],
         *,
-        out: Any = None,
+        out: Any = _reduce.NO_VALUE,
         where: Any = True,
         casting: Any = "same_kind",
         order: str = "K",
@@ -141,9 +149,13 @@ class ufunc:
         if not self.nin <= given <= self.nargs:
             raise self._wrong_count(given)
         if given > self.nin:
-            if out is not None:
+            if out is not None and out is not _reduce.NO_VALUE:
                 raise TypeError("cannot specify 'out' as both a positional and keyword argument")
             out = args[self.nin :] + (None,) * (self.nargs - given)
+        if out is _reduce.NO_VALUE:
+            out = None
+            if where is not True and _TELLS_OF_WHERE:
+                warn(_WHERE_ALONE, UserWarning)
         outs = self._outputs(out)
         inputs = args[: self.nin]
         if sig is not None:

@@ -244,9 +244,10 @@ def _map(sig: Signature, operands: list[Any]) -> Any:
     ufunc = op.ufunc
     if ufunc is None:
         if op.name == "cast":
-            x = operands[0]
-            return (x.real if x.dtype.kind == "c" and dtype.kind not in "cb" else x).astype(dtype)
-        loops = [np.asarray(x).astype(d, copy=False) for x, d in zip(operands, sig.loop, strict=True)]
+            return _real(operands[0], dtype).astype(dtype)
+        loops = [
+            _real(np.asarray(x), d).astype(d, copy=False) for x, d in zip(operands, sig.loop, strict=True)
+        ]
         found = reference.map_op(op.name, dtype, loops)
         return np.array(found) if op.name in ("real", "imag") else np.asarray(found)  # NumPy gives views
     if op.name == "power" and dtype.kind in "iu":
@@ -256,9 +257,16 @@ def _map(sig: Signature, operands: list[Any]) -> Any:
     except TypeError:  # a loop asked for by dtype, where the operands' own have none (`positive` of booleans)
         out = None
     if out is None or out.dtype != dtype:
-        loops = [np.asarray(x).astype(d, copy=False) for x, d in zip(operands, sig.loop, strict=True)]
+        loops = [
+            _real(np.asarray(x), d).astype(d, copy=False) for x, d in zip(operands, sig.loop, strict=True)
+        ]
         out = ufunc(*loops).astype(dtype, copy=False)
     return out if out.__class__ is np.ndarray else np.asarray(out)
+
+
+def _real(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """What is converted to the dtype: the real part where that has no other. NumPy's warning was issued when it was recorded."""
+    return x.real if x.dtype.kind == "c" and dtype.kind not in "cb" else x
 
 
 def _reduce(sig: Signature, x: np.ndarray) -> np.ndarray:
@@ -269,7 +277,7 @@ def _reduce(sig: Signature, x: np.ndarray) -> np.ndarray:
         flat = np.transpose(x, (*kept, *axes)).reshape(*sig.type.shape, math.prod(x.shape[d] for d in axes))
         function: Callable[..., Any] = np.argmax if name == "argmax" else np.argmin
         return np.asarray(function(flat.astype(loop, copy=False), axis=-1))
-    total: np.ndarray = np.asarray(REDUCERS[name].reduce(x, axis=axes, dtype=loop))
+    total: np.ndarray = np.asarray(REDUCERS[name].reduce(_real(x, loop), axis=axes, dtype=loop))
     return total.astype(sig.type.dtype, copy=False)
 
 

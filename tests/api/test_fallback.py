@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import re
 import subprocess
 import sys
 import warnings
@@ -14,6 +16,7 @@ import pytest
 from api.compare import same, settled
 
 import cupynumeric as np
+from cupynumeric import _caller
 
 WARNING = (
     "cuPyNumeric has not implemented numpy.{name} and is falling back to canonical NumPy. You may notice significantly "
@@ -65,12 +68,99 @@ np.array([]).mean()
     assert told == [
         "<string>:4: RuntimeWarning: invalid value encountered in log",
         "<string>:6: RuntimeWarning: divide by zero encountered in divide",
-        "<string>:7: RuntimeWarning: Mean of empty slice.",
+        "<string>:7: RuntimeWarning: Mean of empty slice",
     ]
     errors = subprocess.run(
         [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False
     )
     assert errors.stderr.endswith("RuntimeWarning: invalid value encountered in log\n")
+
+
+#: functions that warn, and whether NumPy names a line of its own instead of the program's
+WARN = """
+np.polyfit(np.ones(3), np.arange(3.0), 2)
+np.polyfit(np.ones(3), np.ones((3, 2)), 2)
+np.nanmedian(np.array([np.nan]))
+np.cov(np.array([1.0]))
+np.cross([1, 2], [3, 4])
+np.row_stack([[1]])
+np.histogram(np.array([True, False]))
+np.loadtxt(io.StringIO(""))
+np.genfromtxt(io.StringIO("1 2\\n3\\n"), invalid_raise=False)
+np.fft.irfftn(np.ones((2, 2)), s=(2,))
+np.random.multivariate_normal([0, 0], [[1, 2], [2, 1]])
+np.random.default_rng(0).multivariate_normal([0, 0], [[1, 2], [2, 1]])
+np.array([1j, 2]).astype("i4")
+np.zeros(2).__setitem__(slice(None), np.array([1j, 2j]))
+np.zeros(2).__setitem__(0, np.array(1j))
+np.copyto(np.ones(2), np.array([1j, 2]), casting="unsafe")
+np.add(np.array([1j]), 1, dtype=float, casting="unsafe")
+float(np.array([1j]).sum())
+np.sqrt(np.array([4.0]), where=np.array([False]))
+np.array([1.0]).var(ddof=2)
+np.log(0)
+np.sqrt(-1)
+np.divide(1, 0)
+"""
+#: of these NumPy names its own lines
+INSIDE = """
+np.array([1j]).sum(dtype=float)
+np.cumsum(np.array([1j]), dtype=float)
+np.full(2, 1j, dtype=float)
+np.mean(np.array([]))
+np.array([]).std()
+"""
+
+
+def warned(source: str, np: Any) -> list[tuple[type[Warning], str, str]]:
+    code = compile(f"r = {source}\nif isinstance(r, np.ndarray):\n    r.tolist()", "program.py", "exec")
+    names = {"np": np, "io": io, "__name__": "__main__"}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.resetwarnings()  # pytest's
+        warnings.filters.insert(0, _caller.FILTER)
+        exec(code, names)
+    told = [(w.category, re.sub(" at 0x[0-9a-f]+", "", str(w.message)), w.filename) for w in caught]
+    return [w for w in told if "_methods.py" not in w[2] and "_impl.py" not in w[2]]  # of NumPy's inner steps
+
+
+@pytest.mark.parametrize("source", WARN.strip().splitlines())
+def test_warnings_name_the_users_line(source: str) -> None:
+    expected = warned(source, numpy)
+    assert expected
+    assert warned(source, np) == expected
+    assert all(line == "program.py" for _, _, line in expected)
+
+
+@pytest.mark.parametrize("source", INSIDE.strip().splitlines())
+def test_warnings_that_numpy_gives_lines_of_its_own(source: str) -> None:
+    (told,) = warned(source, np)
+    assert told[2] == "program.py"
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        eval(source, {"np": numpy})
+    assert told[:2] in [(w.category, str(w.message)) for w in caught]
+
+
+def test_filters_asked_in_pythons_order() -> None:
+    """And warnings of others are as they were."""
+    code = """import sys
+sys.modules["_warnings"] = None  # warnings.py then does it all in Python
+import warnings
+import cupynumeric as np
+x = np.ones(3)
+np.polyfit(x, x, 2)
+np.polyfit(x, x, 2)
+warnings.warn("one", FutureWarning)
+np.cross([1, 2], [3, 4])
+"""
+    told = [line for line in run(code, PYTHONWARNINGS="").stderr.splitlines() if "Warning" in line]
+    assert [line.partition(": ")[2].partition(":")[0] for line in told] == [
+        "RankWarning",
+        "RankWarning",
+        "FutureWarning",
+        "DeprecationWarning",
+    ]
+    assert [line.split(":")[1] for line in told] == ["6", "7", "8", "9"]
 
 
 def test_stack_traces_on_request() -> None:
