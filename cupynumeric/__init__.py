@@ -16,7 +16,7 @@ from cupynumeric import _advanced as _advanced  # isort: skip
 from cupynumeric import _attributes as _attributes
 from cupynumeric import _convert as _convert
 from cupynumeric import _creation as _creation
-from cupynumeric import _fallback, _replay
+from cupynumeric import _fallback, _prompt, _replay
 from cupynumeric import _files as _files
 from cupynumeric import _flat as _flat
 from cupynumeric import _json as _json
@@ -49,6 +49,8 @@ from cupynumeric.settings import settings as settings
 _SUBMODULES = ("linalg", "fft", "random", "ndimage")
 
 _replay.install(globals(), _replay.FUNCTIONS)
+_prompt.install(globals(), _prompt.LIBRARY, _numpy)
+_prompt.install(globals(), _prompt.WATCHED, _numpy, _prompt.watched)
 _fallback.register_modules()
 if _fallback.coverage.active:
     _fallback.coverage.install(globals(), ndarray)

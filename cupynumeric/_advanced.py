@@ -132,11 +132,6 @@ def getitem(array: ndarray, key: Any) -> Any:
     return from_numpy_tree(np.asarray(found) if found.base is None else found.copy())
 
 
-def picked(array: ndarray, key: ndarray) -> Any:
-    """`array[key]` for a key that is an array of at least one axis, by NumPy, now."""
-    return from_numpy_tree(host_view(array)[host_view(key)])
-
-
 def _dealt() -> ModuleType:
     """The same operations where there are several ranks."""
     from cupynumeric import _dealt as room

@@ -298,6 +298,9 @@ _instant_getitem: Callable[[ndarray, Any], Any] = lambda array, key: None  # noq
 _instant_setitem: Callable[[ndarray, Any, Any], bool] = lambda array, key, value: False  # noqa: E731
 #: carries out an instruction on operands whose values are there; `_instant`'s own
 _at_once: Callable[..., Any] = NotImplemented
+#: the same for assignments and operations in place; False where they are to be recorded; `_walking`'s own
+_assigned: Callable[[ndarray, Lens, Any], bool] = NotImplemented
+_in_place_at_once: Callable[[Any, ndarray, Any], bool] = NotImplemented
 _ROW = "row"  # follows an integer in such a key, if that is a tuple
 _NEW = "new"  # stands for None in it
 
@@ -354,6 +357,8 @@ def assign(array: ndarray, lens: Lens | None, item: Any) -> None:
         sig = lens.update_signatures.get(item._key if cls is ndarray else cls)
         if sig is not None:
             store, w = array._store, window
+            if store.value is None and sig.at_once and _assigned(array, lens, item):
+                return
             if cls is ndarray:
                 b = item._store.value
                 if b is None:
@@ -472,6 +477,8 @@ def _in_place(name: str) -> Callable[[ndarray, Any], Any]:
             sig = cache.get((self._key, other._key if cls is ndarray else cls))
             if sig is not None and sig.type is self._type:
                 store, w = self._store, window
+                if store.value is None and sig.at_once and _in_place_at_once(op, self, other):
+                    return self
                 if cls is ndarray:
                     b = other._store.value
                     if b is None:
@@ -515,6 +522,8 @@ def _in_place(name: str) -> Callable[[ndarray, Any], Any]:
                 store, w = self._store, window
                 a = store.value
                 if a is None:
+                    if update.at_once and _in_place_at_once(op, self, other):
+                        return self
                     a = _enter(store)
                 w.scalars += scalars
                 w.code += (sig, a, *srcs, update, a, w.n)

@@ -18,8 +18,9 @@ from cupynumeric._array import Ours, ndarray, value, wrap
 from cupynumeric._caller import warn_of_lost_parts
 from cupynumeric._elementwise import is_scalar
 from cupynumeric._elementwise import operand as as_operand
-from legate_jit import at_once, runtime
-from legate_jit.ir import infer
+from cupynumeric._instant import Instant
+from legate_jit import ground, runtime
+from legate_jit.ir import dtypes, infer
 from legate_jit.ir.index import Affine, unit_reshape
 from legate_jit.ir.node import ArrayType
 from legate_jit.runtime import window
@@ -143,12 +144,6 @@ def _room(name: str) -> Any:
     return importlib.import_module(f"cupynumeric.{name}")
 
 
-def _picks_few(type_: ArrayType, key: ArrayType) -> bool:
-    """Whether an array as a key, of at least one axis, names at most so many elements as are worth NumPy's time."""
-    shape = type_.shape
-    return bool(key.shape and shape) and key.size * type_.size <= at_once.LARGEST * shape[0]
-
-
 def getitem(array: ndarray, key: Any) -> Any:
     """`array[key]` for any key."""
     if _seen and _seen.get(array._store.type, 0) > MANY_POSITIONS and _names_element(array, key):
@@ -158,12 +153,10 @@ def getitem(array: ndarray, key: Any) -> Any:
         found = _walking.getitem(array, key)
         if found is not None:
             return found
-    if (
-        key.__class__ is ndarray
-        and at_once.ready(array._store, key._store)
-        and _picks_few(array._type, key._type)
-    ):
-        return _room("_advanced").picked(array, key)
+    if (key.__class__ is ndarray or key.__class__ is Instant) and array._store.value is None:
+        found = _walking.picked(array, key)
+        if found is not None:
+            return found
     if key.__class__ is ndarray or not is_basic(key):
         masked = _room("_masked")
         if masked.applies(array, key):
@@ -176,6 +169,7 @@ def getitem(array: ndarray, key: Any) -> Any:
         if there and infer.move_signature(lens.base, lens.view).at_once:  # type: ignore[arg-type,union-attr]
             found = _walking.element(array, key)
             if found is not None:
+                ground.habit(array._store.type).elements = True
                 return found
         return wrap(runtime.new_store(runtime.read(array._store, lens), shown), None, _array.SCALAR)
     return wrap(array._store, lens, array._locked)
@@ -236,6 +230,12 @@ def setitem(array: ndarray, key: Any, item: Any) -> None:
         raise TypeError(f"{_array.scalar_name(array)} object does not support item assignment")
     if _array.refuses_writes(array):
         raise ValueError("assignment destination is read-only")
+    if (
+        (key.__class__ is ndarray or key.__class__ is Instant)
+        and array._store.value is None
+        and _put_now(array, key, item)
+    ):
+        return
     if key.__class__ is ndarray or not is_basic(key):
         masked = _room("_masked")
         if not (masked.applies(array, key) and masked.setitem(array, key, item)):
@@ -252,6 +252,15 @@ def setitem(array: ndarray, key: Any, item: Any) -> None:
         probe = np.zeros(1, array.dtype)
         probe[0] = np.zeros(item.shape) if isinstance(item, Ours) else item  # raises NumPy's error
     _array.assign(array, lens, item)
+
+
+def _put_now(array: ndarray, key: Any, item: Any) -> bool:
+    """`array[key] = item` by NumPy, unless something waits. Masks are recorded until results are looked at one by one."""
+    if key.dtype == dtypes.BOOL:
+        known = _room("_masked")._whole_updates.get(array._store.type)
+        if known is None or not known.at_once:
+            return False
+    return _walking.put(array, key, item)
 
 
 def _write_element(array: ndarray, key: Any, item: Any) -> None:

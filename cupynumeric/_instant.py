@@ -22,7 +22,7 @@ from cupynumeric._unsettled import Unsettled
 from legate_jit import ground, runtime, tiers
 from legate_jit.ir import dtypes
 from legate_jit.ir.node import Signature
-from legate_jit.store import Ground, Grounded, Habit
+from legate_jit.store import Ground, Grounded, Habit, Lens
 from legate_jit.strides import strided
 
 #: elements up to which NumPy is as quick as anything
@@ -132,7 +132,7 @@ class Instant(_Plain, Unsettled):
     def __getitem__(self, key: Any) -> Any:
         plain = key.__class__ is int or key.__class__ is slice or is_plain(key)
         if not plain:
-            index = _index(key)
+            index = index_of(key)
             if index is None:
                 return ndarray.__getitem__(self.settle(), key)
             key = index
@@ -150,10 +150,10 @@ class Instant(_Plain, Unsettled):
         return r
 
     def __setitem__(self, key: Any, item: Any) -> None:
-        where = key if key.__class__ is int or key.__class__ is slice or is_plain(key) else _index(key)
+        where = key if key.__class__ is int or key.__class__ is slice or is_plain(key) else index_of(key)
         other = None if where is None and key is not None else _operand(self, item)
         host = None if other is None else _written(self)
-        if host is None or (self._ground.__class__ is _Looked and _unlooked()):
+        if host is None or (self._ground.__class__ is _Looked and unlooked()):
             ndarray.__setitem__(self.settle(), key, item)
         else:
             host[where] = _real(other, host)
@@ -214,7 +214,7 @@ def handed(host: Any) -> Any:
         _unseen.count = 0
         return host
     count = _unseen.count = _unseen.count + 1
-    if count > _PATIENCE or host.size > LARGEST or _changes.times >= tiers.TIMES:
+    if count > _PATIENCE or host.size > 2 * LARGEST or _changes.times >= tiers.TIMES:
         return _of_the_usual_kind(host)
     r = Instant()
     r._host, r._ground, r._home, r._origin = host, _LOOKED, None, None
@@ -229,7 +229,7 @@ def _of_the_usual_kind(host: np.ndarray) -> Any:
     return from_numpy_tree(host)
 
 
-def _unlooked() -> bool:
+def unlooked() -> bool:
     """Count an operation that writes where results are looked at; whether nobody has looked for long."""
     count = _unseen.count = _unseen.count + 1
     if count == _PATIENCE + 1:
@@ -237,7 +237,7 @@ def _unlooked() -> bool:
     return count > _PATIENCE or _changes.times >= tiers.TIMES
 
 
-def _index(key: Any) -> Any:
+def index_of(key: Any) -> Any:
     """A key that is one array of ours, small and there, as NumPy's; None for other keys."""
     if key.__class__ is Instant:
         host = key._host if key._ground.valid else _refreshed(key)
@@ -276,9 +276,11 @@ def _refreshed(view: Instant) -> Any:
 
 def through(found: Ground, array: ndarray) -> Any:
     """What an array of the usual kind shows of its ground; None when no strides describe it."""
-    lens = array._lens
-    if lens is None:
-        return found.array
+    return found.array if array._lens is None else seen(found, array._lens)
+
+
+def seen(found: Ground, lens: Lens) -> Any:
+    """What a lens shows of a ground; None when no strides describe it."""
     views = found.views
     view = views.get(lens)
     if view is None:
@@ -394,7 +396,7 @@ def _in_place(name: str, dunder: str) -> Callable[[Instant, Any], Any]:
     def method(self: Instant, other: Any) -> Any:
         second = _operand(self, other)
         host = None if second is None else _written(self)
-        if host is None or (self._ground.__class__ is _Looked and _unlooked()):
+        if host is None or (self._ground.__class__ is _Looked and unlooked()):
             return getattr(self.settle(), dunder)(other)
         if other.__class__ is Instant:  # its memory may just have moved
             second = other._host if other._ground.valid else _refreshed(other)
@@ -585,7 +587,7 @@ def mixed_in_place(op: Any, left: ndarray, right: Instant) -> Any:
         or op.ufunc is None
         or _array.refuses_writes(left)
         or _apart(left, right)
-        or (right._ground.__class__ is _Looked and _unlooked())
+        or (right._ground.__class__ is _Looked and unlooked())
     ):
         return _elementwise.in_place_operator(op, left, right.settle())
     found = ground.owned(left._store)

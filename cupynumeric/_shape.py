@@ -11,7 +11,8 @@ import numpy as np
 from cupynumeric._array import ndarray, value, wrap
 from cupynumeric._caller import warn_of_lost_parts
 from cupynumeric._convert import Foreign, drop_in, integers, lift
-from cupynumeric._indexing import getitem, reshaped
+from cupynumeric._indexing import affine_of, reshaped
+from cupynumeric._instant import handed, host_of
 from legate_jit import runtime
 from legate_jit.ir import index, infer
 from legate_jit.ir.index import Affine
@@ -152,6 +153,12 @@ def _c_copy(array: ndarray) -> ndarray:
     if array._lens is None and array._store.value is None:
         assert array._store.buffer is not None
         return wrap(runtime.buffer_store(array._store.buffer, array._type))
+    lens = array._lens
+    there = array._store.value is None and lens is not None and lens.view is not None
+    if there and infer.move_signature(lens.base, lens.view).at_once:  # type: ignore[union-attr, arg-type]
+        host = host_of(array)
+        if host is not None:
+            return handed(np.array(host, order="C"))  # type: ignore[no-any-return]
     return wrap(runtime.new_store(value(array), array._type))
 
 
@@ -372,8 +379,15 @@ _REVERSED = slice(None, None, -1)
 def flip(m: Any, axis: Any = None) -> Any:
     """Elements in reverse order along axes (all by default); a view."""
     array = lift(m)
-    axes = range(array.ndim) if axis is None else normalize_axis_tuple(axis, array.ndim)
-    return getitem(array, tuple([_REVERSED if d in axes else slice(None) for d in range(array.ndim)]))
+    if axis is not None and axis.__class__ is not int:
+        axis = normalize_axis_tuple(axis, array.ndim)
+    return named_view(array, ("flip", axis), lambda: _reversed(array.shape, axis))
+
+
+def _reversed(shape: tuple[int, ...], axis: Any) -> Affine:
+    """The view in reverse order along axes: one, a tuple of them, or None for all."""
+    axes = range(len(shape)) if axis is None else normalize_axis_tuple(axis, len(shape))
+    return affine_of(shape, tuple([_REVERSED if d in axes else slice(None) for d in range(len(shape))]))
 
 
 @drop_in

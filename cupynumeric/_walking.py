@@ -14,10 +14,21 @@ import numpy as np
 
 from cupynumeric import _array
 from cupynumeric._array import ndarray
-from cupynumeric._instant import LARGEST, Instant, _real, host_of, is_plain, through
-from legate_jit import ground, runtime
+from cupynumeric._instant import (
+    LARGEST,
+    Instant,
+    _real,
+    handed,
+    host_of,
+    index_of,
+    is_plain,
+    seen,
+    through,
+    unlooked,
+)
+from legate_jit import ground, runtime, tiers
 from legate_jit.ir.node import ArrayType
-from legate_jit.store import Habit
+from legate_jit.store import Habit, Lens
 
 #: different small slices of arrays of one type after which new ones are instant
 MANY = 10
@@ -26,6 +37,9 @@ OFTEN, AMONG = 6, 64
 
 _numpy_array = np.ndarray
 _GROUNDED = ground.GROUNDED
+_unseen = runtime.unseen
+_policy = tiers.policy
+tiers.taken_back.append(ground.forget_elements)
 
 #: types of stores whose new small slices are instant
 walked: set[ArrayType] = set()
@@ -42,11 +56,8 @@ def note(type_: ArrayType, size: int) -> None:
         ground.habit(type_).fixed = True
         return
     count = _novel[type_] = _novel.get(type_, 0) + 1
-    if count == MANY:
-        from legate_jit import tiers
-
-        if tiers.may_compute_at_once():
-            _walk(type_)
+    if count == MANY and tiers.may_compute_at_once():
+        _walk(type_)
 
 
 def _walk(type_: ArrayType) -> None:
@@ -101,6 +112,12 @@ def quick_getitem(array: ndarray, key: Any) -> Any:
     """`getitem` for an array whose store has its ground: None also where a recorded form may be known."""
     found = array._store.ground
     habit = found.habit
+    cls = key.__class__
+    if cls is ndarray or cls is Instant:
+        return picked(array, key)
+    if habit.elements and array._lens is None and _names_element(array, key):
+        _unseen.count = 0
+        return found.array[key]
     if habit.fixed or array._locked:
         return None
     if key.__class__ is not int and key.__class__ is not slice and not is_plain(key):
@@ -140,6 +157,73 @@ def getitem(array: ndarray, key: Any) -> Any:
     return r
 
 
+def _names_element(array: ndarray, key: Any) -> bool:
+    """Whether a key is one integer for each axis."""
+    if key.__class__ is int:
+        return array._type.ndim == 1
+    return key.__class__ is tuple and len(key) == array._type.ndim and _INTEGERS.issuperset(map(type, key))
+
+
+_INTEGERS = frozenset((int,))
+
+
+def picked(array: ndarray, key: Any) -> Any:
+    """`array[key]` for a key that is an array of at least one axis, now; None if one of the two waits, or is not small."""
+    if not _policy.interpret_runs or runtime.world is not None:
+        return None
+    index = index_of(key)
+    if (
+        index is None
+        or not array._type.shape
+        or array._type.size * index.size > LARGEST * array._type.shape[0]
+    ):
+        return None
+    found = ground.of(array._store)
+    host = None if found is None else through(found, array)
+    return None if host is None else handed(host[index])
+
+
+def put(array: ndarray, key: Any, item: Any) -> bool:
+    """`array[key] = item` for a key that is an array of at least one axis, now; False if something waits, or is not small."""
+    if not _policy.interpret_runs or runtime.world is not None or array._type.size > LARGEST:
+        return False
+    index = index_of(key)
+    if index is None or (item.__class__ is ndarray and item._store.value is not None):
+        return False
+    return write_element(array, index, item)
+
+
+def assigned(array: ndarray, lens: Lens, item: Any) -> bool:
+    """`array[...] = item` through a lens where results are looked at one by one, now; False if it is to be recorded."""
+    if (item.__class__ is ndarray and item._store.value is not None) or host_of(item) is None or unlooked():
+        return False
+    found = ground.owned(array._store)
+    host = None if found is None else seen(found, lens)
+    if host is None:
+        return False
+    host[...] = _real(host_of(item), host)  # asked again: the item's memory may have moved
+    if not lens.type.shape:
+        ground.habit(array._store.type).elements = True
+    return True
+
+
+def in_place(op: Any, array: ndarray, other: Any) -> bool:
+    """`array op= other` where results are looked at one by one, now; False if it is to be recorded."""
+    if (other.__class__ is ndarray and other._store.value is not None) or host_of(other) is None:
+        return False
+    if op.ufunc is None or unlooked():
+        return False
+    found = ground.owned(array._store)
+    host = None if found is None else through(found, array)
+    if host is None:
+        return False
+    try:
+        op.ufunc(host, host_of(other), out=host)
+    except TypeError:  # a loop that we have beyond NumPy's
+        return False
+    return True
+
+
 def _is_position(array: ndarray, key: Any) -> bool:
     """Whether the key is an element of a vector."""
     return key.__class__ is int and array._type.ndim == 1
@@ -150,7 +234,18 @@ def quick_setitem(array: ndarray, key: Any, item: Any) -> bool:
     store = array._store
     found = store.ground
     habit = found.habit
-    if habit.fixed or array._locked or array._lens is not None:
+    if array._locked or array._lens is not None:
+        return False
+    if (
+        habit.elements
+        and (item.__class__ is float or item.__class__ is int)
+        and getrefcount(store.buffer) <= _GROUNDED
+        and _names_element(array, key)
+    ):
+        _unseen.count += 1
+        found.array[key] = item
+        return True
+    if habit.fixed:
         return False
     if key.__class__ is not int and key.__class__ is not slice and not is_plain(key):
         return False
@@ -195,3 +290,4 @@ def element(array: ndarray, key: Any) -> Any:
 
 
 _array._instant_getitem, _array._instant_setitem = quick_getitem, quick_setitem
+_array._assigned, _array._in_place_at_once = assigned, in_place

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cupynumeric import _fallback
+from cupynumeric import _fallback, _prompt
 from cupynumeric._array import ndarray
 from cupynumeric._calls import hosted, lazy, lift, on_host
 from legate_jit.ir import dtypes, infer
@@ -178,3 +178,6 @@ def fftshift(x: Any, axes: Any = None) -> Any:
 def ifftshift(x: Any, axes: Any = None) -> Any:
     """The inverse of `fftshift`."""
     return _shifted(np.fft.ifftshift, x, axes, -1)
+
+
+_prompt.install(globals(), _prompt.FFT, np.fft)

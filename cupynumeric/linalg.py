@@ -17,6 +17,7 @@ from cupynumeric import (
     _fallback,
     _matrices,
     _products,
+    _prompt,
     _reduce,
     _reductions,
     _replay,
@@ -482,3 +483,7 @@ def tssvd(a: Any) -> tuple[Any, Any, Any]:
     q, r = np.linalg.qr(m)
     u, s, vh = np.linalg.svd(r, full_matrices=False)
     return wrapped(q @ u), wrapped(s), wrapped(vh)
+
+
+_prompt.install(globals(), _prompt.LINALG, np.linalg)
+_prompt.install(globals(), ("norm",), np.linalg, _prompt.watched)

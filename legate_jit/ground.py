@@ -15,7 +15,7 @@ from legate_jit.ir import dtypes
 from legate_jit.ir.node import ArrayType, array_type
 from legate_jit.store import Ground, Grounded, Habit, Store, release
 
-__all__ = ["GROUNDED", "habit", "of", "owned"]
+__all__ = ["GROUNDED", "forget_elements", "habit", "of", "owned"]
 
 _habits: dict[ArrayType, Habit] = {}
 
@@ -49,6 +49,12 @@ def habit(type_: ArrayType) -> Habit:
     if found is None:
         found = _habits[type_] = Habit()
     return found
+
+
+def forget_elements() -> None:
+    """Elements are recorded again."""
+    for found in _habits.values():
+        found.elements = False
 
 
 def owned(store: Store) -> Ground | None:

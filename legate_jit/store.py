@@ -34,13 +34,14 @@ class Store:
 
 
 class Habit:
-    """What keys a face was given lately for stores of one type; `fixed`: some of them have a recorded form to be preferred."""
+    """What keys a face was given lately for stores of one type; `fixed`: some of them have a recorded form to be preferred;
+    `elements`: single elements are read and written at once all the same."""
 
-    __slots__ = ("fixed", "met", "total")
+    __slots__ = ("elements", "fixed", "met", "total")
 
     def __init__(self) -> None:
         self.met: dict[Any, int] = {}
-        self.total, self.fixed = 0, True
+        self.total, self.fixed, self.elements = 0, True, False
 
 
 class Ground:

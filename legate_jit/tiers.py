@@ -117,12 +117,12 @@ def nanoseconds(signatures: Sequence[Signature]) -> float:
             case Kind.BUFFER:
                 pass
             case Kind.MAP | Kind.REDUCE:
-                total += 600 + max(t.size for t in (sig.type, *sig.types)) * sig.op.cost // 4
+                total += 600 + max(t.size for t in (sig.type, *sig.types)) * sig.op.cost // 8
             case Kind.MOVE | Kind.RESHAPE | Kind.GENERATE:
-                total += 600 + sig.type.size // 4
+                total += 600 + sig.type.size // 8
             case Kind.UPDATE:
                 region: Any = sig.arg
-                total += 600 + math.prod(region.shape) // 4
+                total += 600 + math.prod(region.shape) // 8
             case _:
                 return math.inf
     return total
@@ -221,7 +221,7 @@ class Direct:
         if nanoseconds(signatures) > policy.brief or not may_compute_at_once():
             return False
         if self._runs == policy.interpret_runs:
-            compute_at_once(signatures, policy.brief * 4)  # `brief` is what bounds their elements
+            compute_at_once(signatures, policy.brief * 8)  # `brief` is what bounds their elements
         return self._runs < policy.interpret_runs + policy.patience
 
     def _promote(self) -> Runnable:

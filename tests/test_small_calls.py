@@ -10,6 +10,7 @@ import pytest
 
 import cupynumeric as np
 import legate
+from cupynumeric import _walking
 from legate_jit import at_once, runtime, tiers
 
 
@@ -19,10 +20,12 @@ def as_programs_run(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     legate.fence()
     monkeypatch.setattr(tiers.policy, "interpret_runs", 2)
     tiers.record_again()
+    _walking.forget()
     runtime._plans.clear()
     yield
     legate.fence()
     tiers.record_again()
+    _walking.forget()
     runtime._plans.clear()
 
 
@@ -113,9 +116,13 @@ def test_results_are_arrays_of_their_own() -> None:
 @pytest.mark.parametrize("kind", [int, bool])
 def test_few_elements_are_picked_by_numpy(kind: type) -> None:
     x, key = there(100), np.array(numpy.arange(100).astype(kind))
+    flushes = runtime.counters.flushes
     picked = x[key]
-    assert picked.__class__ is np.ndarray
-    assert picked._store.value is None
+    numpy.testing.assert_array_equal(numpy.asarray(picked), numpy.array(x)[numpy.array(key)])
+    x[key] = 3.0
+    legate.fence()
+    assert runtime.counters.flushes == flushes + (kind is bool)  # masked writes are recorded at first
+    assert x[1] == 3.0
 
 
 @pytest.mark.parametrize("wrong", [50, -51])
@@ -179,11 +186,12 @@ def test_long_windows_are_compiled() -> None:
 
 
 def test_brief_windows_that_come_all_the_same_are_compiled() -> None:
-    x = there(100)
+    z = there(100) * (1 + 2j)
     promoted = tiers.counters.promoted
     for _ in range(tiers.policy.interpret_runs + tiers.policy.patience + 2):
-        x += 1.0  # in place: recorded
+        part = z.real.copy()  # recorded: parts of complex numbers are not computed at once
         legate.fence()
+        del part
     assert tiers.counters.promoted == promoted + 1
 
 
@@ -285,3 +293,106 @@ def test_who_goes_to_and_fro_is_recorded_for_good() -> None:
     runtime._plans.clear()
     done = fenced(lambda: x + y, 10)
     assert done.__class__ is np.ndarray
+
+
+# ---- prompt calls -------------------------------------------------------------------------------------------------
+
+WATCHED: dict[str, Callable[[Any, Any], Any]] = {
+    "concatenate": lambda np, x: np.concatenate([x, x]),
+    "stack": lambda np, x: np.stack([x, x]),
+    "roll": lambda np, x: np.roll(x, 3),
+    "dot": lambda np, x: np.dot(x, x),
+    "where": lambda np, x: np.where(x > 0.5, x, 0.0),
+    "clip": lambda np, x: np.clip(x, 0.2, 0.8),
+    "round": lambda np, x: np.round(x, 2),
+    "count_nonzero": lambda np, x: np.count_nonzero(x),
+    "diff": lambda np, x: np.diff(x),
+    "mean": lambda np, x: x.mean(),
+    "repeat": lambda np, x: np.repeat(x, 2),
+    "norm": lambda np, x: np.linalg.norm(x),
+    "reversed copy": lambda np, x: x[::-1].copy(),
+}
+
+
+@pytest.mark.parametrize("name", WATCHED)
+def test_what_is_recorded_is_prompt_once_results_are_looked_at_one_by_one(name: str) -> None:
+    x = there(100)
+    first = WATCHED[name](np, x)
+    assert first._store.value is not None  # recorded
+    del first
+    fenced(lambda: WATCHED[name](np, x), 8)
+    flushes = runtime.counters.flushes
+    got = fenced(lambda: WATCHED[name](np, x), 5)
+    assert runtime.counters.flushes == flushes
+    expected = WATCHED[name](numpy, numpy.array(x))
+    assert got.dtype == expected.dtype
+    numpy.testing.assert_allclose(numpy.asarray(got), expected, rtol=1e-13)
+    tiers.take_back()
+    assert WATCHED[name](np, x)._store.value is not None
+
+
+def test_prompt_calls_write_to_no_argument_and_share_no_memory_with_one() -> None:
+    x = there(100)
+    kept = numpy.array(x)
+    out = np.zeros(100)
+    legate.fence()
+    assert np.take(x, np.arange(100), None, out) is out
+    assert np.cumsum(x, None, None, out) is out
+    numpy.testing.assert_allclose(numpy.asarray(out), numpy.cumsum(kept), rtol=1e-13)
+    for _ in range(10):
+        y = np.nan_to_num(x, copy=False)
+        legate.fence()
+        turned = np.rot90(x.reshape(10, 10))
+        legate.fence()
+    assert y is x or y.shape == x.shape
+    numpy.testing.assert_array_equal(numpy.asarray(x), kept)
+    turned[0, 0] = 5.0  # a view
+    assert x.reshape(10, 10)[0, 9] == 5.0
+
+
+WRITES: dict[str, Callable[[Any, Any], Any]] = {
+    "element": lambda x, y: x.__setitem__(3, 1.0),
+    "slice": lambda x, y: x.__setitem__(slice(1, -1), y[1:-1]),
+    "overlapping slice": lambda x, y: x.__setitem__(slice(1, None), x[:-1]),
+    "scalar in a slice": lambda x, y: x.__setitem__(slice(1, -1), 2.0),
+    "in place": lambda x, y: x.__iadd__(y),
+    "slice in place": lambda x, y: x[2:-2].__imul__(0.5),
+    "indices": lambda x, y: x.__setitem__((y * 10).astype(int), 1.0),
+    "mask": lambda x, y: x.__setitem__(y > 0.5, 0.0),
+}
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_writes_looked_at_one_by_one_are_done_at_once(name: str) -> None:
+    x, y = there(100), there(100)
+    host, other = numpy.array(x), numpy.array(y)
+    for _ in range(12):
+        WRITES[name](x, y)
+        legate.fence()
+        WRITES[name](host, other)
+    flushes, snapshot, copy = runtime.counters.flushes, numpy.asarray(x), x.copy()
+    before = host.copy()
+    for _ in range(3):
+        WRITES[name](x, y)
+        legate.fence()
+        WRITES[name](host, other)
+    assert runtime.counters.flushes == flushes
+    numpy.testing.assert_allclose(numpy.asarray(x), host, rtol=1e-13)
+    numpy.testing.assert_allclose(snapshot, before, rtol=1e-13)
+    numpy.testing.assert_allclose(numpy.asarray(copy), before, rtol=1e-13)
+
+
+def test_elements_are_read_and_written_at_once() -> None:
+    x, a = there(100), there(100).reshape(10, 10).copy()
+    total = 0.0
+    for _ in range(runtime.READS + 1):
+        total += float(x[3]) + float(a[2, 3])
+    flushes = runtime.counters.flushes
+    for k in range(5):
+        x[3] = float(x[3]) + 1.0
+        a[2, 3] = k
+        assert a[2, 3] == k
+    assert isinstance(x[3], numpy.float64)
+    assert runtime.counters.flushes <= flushes + 2 * (tiers.policy.interpret_runs + 1)
+    with pytest.raises(IndexError, match="index 100 is out of bounds for axis 0 with size 100"):
+        x[100]

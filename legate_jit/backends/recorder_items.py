@@ -252,7 +252,13 @@ array.lookup:
   %sig2 = call ptr @lookup(ptr %updates, ptr %item.key)
   call void @Py_DecRef(ptr %lens)
   %new2 = icmp eq ptr %sig2, null
-  br i1 %new2, label %slow, label %array.number
+  br i1 %new2, label %slow, label %array.met
+array.met:
+  %direct2 = call i1 @direct(ptr %sig2, ptr %store)
+  br i1 %direct2, label %pass2, label %array.number
+pass2:
+  call void @Py_DecRef(ptr %sig2)
+  br label %slow
 array.number:
   %b = call ptr @number(ptr %item.store)
   %lost2 = icmp eq ptr %b, null
@@ -283,7 +289,10 @@ from.scalar:
   br i1 %new1, label %slow, label %check
 check:
   %fits = call i1 @fits(ptr %sig1, ptr %item, ptr %item.class)
-  br i1 %fits, label %old1, label %pass1
+  br i1 %fits, label %scalar.met, label %pass1
+scalar.met:
+  %direct1 = call i1 @direct(ptr %sig1, ptr %store)
+  br i1 %direct1, label %pass1, label %old1
 pass1:
   call void @Py_DecRef(ptr %sig1)
   br label %slow

@@ -244,6 +244,18 @@ define internal i1 @at_once(ptr %sig) {
   %yes = icmp ne i32 %true, 0
   ret i1 %yes
 }
+
+; Whether a store that waits for nothing is to be written at once.
+define internal i1 @direct(ptr %sig, ptr %store) {
+  %value = get %store Store.value
+  %settled = icmp eq ptr %value, @_Py_NoneStruct
+  br i1 %settled, label %ask, label %no
+ask:
+  %yes = call i1 @at_once(ptr %sig)
+  ret i1 %yes
+no:
+  ret i1 false
+}
 """
 
 OPERATORS_TEXT: Final = """
@@ -480,6 +492,10 @@ unlike:
 go:
   %change = phi ptr [null, %same], [%update, %compare]
   %store = get %self Array._store
+  %mark = select i1 %whole, ptr %sig, ptr %change
+  %direct = call i1 @direct(ptr %mark, ptr %store)
+  br i1 %direct, label %leave, label %record
+record:
   br i1 %arrays, label %operand, label %target
 operand:
   %y = get %other Array._store
@@ -487,8 +503,8 @@ operand:
   %lost1 = icmp eq ptr %y.number, null
   br i1 %lost1, label %lose, label %target
 target:
-  %b = phi ptr [null, %go], [%y.number, %operand]
-  %scalar = phi ptr [%other, %go], [null, %operand]
+  %b = phi ptr [null, %record], [%y.number, %operand]
+  %scalar = phi ptr [%other, %record], [null, %operand]
   %a = call ptr @number(ptr %store)
   %lost2 = icmp eq ptr %a, null
   br i1 %lost2, label %give, label %put
@@ -534,6 +550,9 @@ slow:
 pass:
   call void @Py_DecRef(ptr %sig)
   br label %slow
+leave:
+  call void @drop(ptr %change)
+  br label %pass
 give:
   call void @drop(ptr %b)
   br label %lose
