@@ -17,7 +17,6 @@ from legate_jit.backends.llvm_flow import Carried, Flow
 from legate_jit.backends.llvm_memory import Place, load, store
 from legate_jit.backends.llvm_partial import Partial
 from legate_jit.backends.llvm_records import Loads
-from legate_jit.backends.llvm_reduce import Accumulator
 from legate_jit.backends.llvm_scratch import allocate
 from legate_jit.backends.llvm_text import Code, Value, iota, item_size
 from legate_jit.backends.llvm_values import ROW, RUN, lanes, number_of
@@ -52,7 +51,7 @@ class ColEmitter(Emitter):
         super().__init__(kernel, flow)
         section = kernel.sections[0]
         self.section = section
-        self.accumulators = [Accumulator(r, self.values.instrs[r.value].dtype) for r in section.reduces]
+        self.accumulators = self.accumulators_of(0)
         self.targets = [r.operand for r in section.reduces]
         self.kept = kernel.ndim - 1 - kernel.nreduced
         self.width = lanes(kernel, section, 0, self.values.levels, flow.module.vector_bytes)
@@ -268,6 +267,6 @@ class ColEmitter(Emitter):
         out = []
         for accumulator, state in zip(self.accumulators, states, strict=True):
             position = code.splat("i8", (iteration.position,))[0] if accumulator.positional else ""
-            out.append(accumulator.take(code, state, get(accumulator.value), position))
+            out.append(accumulator.take(code, state, [get(n) for n in accumulator.terms], position))
         iteration.spreads = {k: v for k, v in values.spreads.items() if values.levels[k[0]] == RUN}
         return out

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from legate_jit.backends.llvm_args import Arguments, Loop, Pointers
 from legate_jit.backends.llvm_flow import Flow
 from legate_jit.backends.llvm_memory import Place, Record, load_scalar
+from legate_jit.backends.llvm_reduce import Accumulator
 from legate_jit.backends.llvm_sweep import Sweep
 from legate_jit.backends.llvm_text import Code, Value, item_size
 from legate_jit.backends.llvm_values import BODY, ENTRY, Values, lanes, number_of, read_scalar
@@ -104,6 +107,23 @@ class Emitter:
             number_of(instrs[n]) for n in span if instrs[n].op == "load" and self.values.levels[n] == BODY
         }
         return sorted(loads | {k for k, _ in section.stores})
+
+    def accumulators_of(self, number: int) -> list[Accumulator]:
+        """Section `number`'s accumulators. Products that are only summed are not computed apart from that."""
+        section, instrs = self.kernel.sections[number], self.values.instrs
+        uses = Counter(a for i in instrs for a in i.args)
+        for s in self.kernel.sections:
+            uses.update([value for _, value in s.stores] + [r.value for r in s.reduces])
+        found = []
+        for r in section.reduces:
+            term = instrs[r.value]
+            product = term.op in ("multiply", "square") and term.dtype in ("f4", "f8")
+            alone = uses[r.value] == 1 and self.values.levels[r.value] == BODY
+            factors = (term.args * 2)[:2] if r.combine == "add" and product and alone else ()
+            if factors:
+                self.values.absorbed.add(r.value)
+            found.append(Accumulator(r, term.dtype, factors))
+        return found
 
     def cost(self, number: int) -> int:
         """Approximate simple vector operations of a turn of section `number`'s inner loop."""

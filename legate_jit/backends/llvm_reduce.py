@@ -8,6 +8,7 @@ least as accurate as pairwise summation. Knows no loops over memory.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from legate_jit.backends.llvm_flow import Flow
 from legate_jit.backends.llvm_ops import spell
@@ -50,13 +51,16 @@ def identity(combine: str, dtype: str) -> object:
 
 
 class Accumulator:
-    """How one Reduce accumulates values of dtype `dtype` (the value's; the result of argmax / argmin is a position)."""
+    """How one Reduce accumulates values of dtype `dtype` (the value's; the result of argmax / argmin is a position).
 
-    __slots__ = ("combine", "compensated", "dtype", "positional", "value")
+    `terms` are the instrs that it takes: the value, or the two factors of a product that is added with one rounding.
+    """
 
-    def __init__(self, reduce: Reduce, dtype: str) -> None:
+    __slots__ = ("combine", "compensated", "dtype", "positional", "terms")
+
+    def __init__(self, reduce: Reduce, dtype: str, factors: tuple[int, ...] = ()) -> None:
         self.combine = reduce.combine
-        self.value = reduce.value
+        self.terms = factors or (reduce.value,)
         self.dtype = dtype
         self.positional = reduce.combine in ("argmax", "argmin")
         self.compensated = reduce.combine == "add" and dtype[0] in "fc"
@@ -76,8 +80,11 @@ class Accumulator:
         state = [spread(code.width, register_type(self.dtype), p) for p in parts]
         return [*state, code.splat("i8", (position,))[0]] if self.positional else state
 
-    def take(self, code: Code, state: list[str], value: Value, position: str = "") -> list[str]:
-        """State after one more value per lane (`position`: its position per lane)."""
+    def take(self, code: Code, state: list[str], terms: Sequence[Value], position: str = "") -> list[str]:
+        """State after one more value per lane, which is that of `terms` (`position`: its position per lane)."""
+        value = terms[0]
+        if len(terms) > 1:
+            return [code.intrinsic("fmuladd", self.dtype, value[0], terms[1][0], state[0])]
         if not self.positional:
             return list(spell(code, self.combine, self.dtype, [tuple(state), value], self.dtype))
         better = self._better(code, value[0], state[0])

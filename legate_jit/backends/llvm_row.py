@@ -101,7 +101,7 @@ class RowEmitter(Emitter):
     # ------------------------------------------------------------ inner sections
 
     def _inner_section(self, number: int, section: Section) -> None:
-        accumulators = [Accumulator(r, self.values.instrs[r.value].dtype) for r in section.reduces]
+        accumulators = self.accumulators_of(number)
         module = self.flow.module
         width = lanes(self.kernel, section, self.firsts[number], self.values.levels, module.vector_bytes)
         pass_ = _Pass(self, number, accumulators, width, self._unroll(number, accumulators))

@@ -185,4 +185,4 @@ class Sweep:
         position = ""
         if accumulator.positional:
             position = self._coordinates(code, self.flow.add(self.position, index))
-        return accumulator.take(code, state, get(accumulator.value), position)
+        return accumulator.take(code, state, [get(n) for n in accumulator.terms], position)

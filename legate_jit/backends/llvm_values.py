@@ -106,6 +106,8 @@ class Values:
         self.flow = flow
         self.scalars: dict[int, Value] = {}
         self.spreads: dict[tuple[int, int], Value] = {}
+        #: instrs of bodies that are not computed: accumulators take their operands
+        self.absorbed: set[int] = set()
         self.inverses: dict[tuple[int, int], Inverse] = {}
         self._preheader: list[object] = flow.entry
         #: insertion points for levels ENTRY, ROW, RUN
@@ -172,7 +174,7 @@ class Values:
 
         code = self.flow.code(width)
         for number in range(first, first + count):
-            if self.levels[number] == BODY:
+            if self.levels[number] == BODY and number not in self.absorbed:
                 exact = turns and self.flow.module.slow_division and self.invertible(number)
                 local[number] = (
                     self._quotient(width, number, get) if exact else self._compute(code, number, get, source)

@@ -41,7 +41,8 @@ The table is an array of int64 words made anew for every run: base addresses, an
 complex128 takes two consecutive words: real, imaginary; complex64 one word: both parts).
 Entry point: `void kernel(i64 lo, i64 hi, ptr args, ptr table)` for units [lo, hi).
 
-Float semantics are IEEE and NumPy's: no fused multiply-add contraction, no reassociation but in reduction accumulators.
+Float semantics are IEEE and NumPy's: no fused multiply-add contraction, no reassociation; but sums may be taken in any fixed
+order, and a product that is only summed may be added with one rounding.
 """
 
 from __future__ import annotations
