@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import subprocess
 import tomllib
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
@@ -37,6 +38,34 @@ def test_files_that_readme_links_exist() -> None:
     links = set(re.findall(r"\]\(([^)#]+)\)", README))
     missing = [link for link in links if not link.startswith("http") and not (ROOT / link).exists()]
     assert missing == []
+
+
+def anchors(page: Path) -> set[str]:
+    """What links can name in a page, as GitHub makes it of headings."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    broken = []
+    for target, anchor in re.findall(
+        r"\]\((?!http)([^)#]*)(?:#([^)]*))?\)", page.read_text(encoding="utf-8")
+    ):
+        other = page.parent / target if target else page
+        if not other.exists() or (anchor and anchor not in anchors(other)):
+            broken.append(f"{target}#{anchor}")
+    assert broken == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_that_pages_name_exist(page: Path) -> None:
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if tracked.returncode:
+        pytest.skip("no checkout of git")
+    files = [PurePath(name) for name in tracked.stdout.split()]
+    named = set(re.findall(r"`([\w./*-]+\.py)`", page.read_text(encoding="utf-8")))
+    assert sorted(name for name in named if not any(file.match(name) for file in files)) == []
 
 
 def test_ci_runs_the_command_of_readme() -> None:
