@@ -106,7 +106,7 @@ class Comm:
         self._tags = 0
         self._exchanges: dict[Hashable, Exchange] = {}
         self._staged: dict[Hashable, list[Staged]] = {}
-        self._links: dict[int, list[_Link]] = {}
+        self._links: dict[int, list[Any]] = {}
         self._combinations: dict[Hashable, Combination] = {}
 
     # -- transport: what a kind of Comm has to do --
@@ -431,13 +431,14 @@ class Comm:
         """Prepare the messages of agreements again when they are needed."""
         for links in self._links.values():
             for link in links:
-                self.forget(link.receipt)
-                self.forget(link.message)
+                link.forget(self)
         self._links.clear()
 
-    def _make_links(self, count: int) -> list[_Link]:
-        distances = [1 << k for k in range((self.size - 1).bit_length())]
-        return [_Link(self, d, count) for d in distances]
+    def _make_links(self, count: int) -> list[Any]:
+        """What finds the highest numbers over all ranks: each step, or all of them at once."""
+        links = [_Link(self, 1 << k, count) for k in range((self.size - 1).bit_length())]
+        together = self.node and self.node.agreement(count, [(each.message, each.receipt) for each in links])
+        return links if together is None else [together]
 
 
 class Combination:
@@ -493,6 +494,11 @@ class _Link:
         comm.wait_one(arriving, self.source)
         comm.wait_one(leaving, self.to)
         return tuple(map(max, numbers, self.packing.unpack_from(self.theirs)))
+
+    def forget(self, comm: Comm) -> None:
+        """It is not needed any more."""
+        comm.forget(self.receipt)
+        comm.forget(self.message)
 
 
 def _raw(array: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ Knows names and their values, not what they do.
 | LEGATE_JIT_RECORD | native, python | who records operators: machine code once there is any, or Python (default native) |
 | LEGATE_JIT_OVERLAP | 0, 1 | a window that was full may run while the program records the next one (default 1) |
 | LEGATE_JIT_VIRTUAL_RANKS | 1..8 | deal arrays out to so many ranks that are threads of this process: for trying programs |
-| LEGATE_JIT_DEALT_FROM | a number | of several ranks, each has all of an array of fewer elements (default 262144) |
+| LEGATE_JIT_DEALT_FROM | a number | of several ranks, each has all of an array of fewer elements (default 131072) |
 | LEGATE_JIT_SHARED_BYTES | a number | largest message through memory that ranks of a node share (0: none; default 262144) |
 | LEGATE_JIT_SIMULATE_RANKS | a number | run nothing, plan for so many ranks, and report at the end what they would do |
 | LEGATE_JIT_SIMULATE_READS | a number | what reads of arrays give in a simulation (default 0) |
@@ -34,7 +34,7 @@ STAGES = ("graph", "simplified", "pieces", "lowered", "fused", "kernels", "sched
 #: what is dumped when nobody says which stages
 DEFAULT_STAGES = ("graph", "kernels", "schedule")
 #: over several ranks, halos of an array of 512 x 512 cost about what two ranks save
-DEALT_FROM = 1 << 18
+DEALT_FROM = 1 << 17
 #: larger messages between ranks of a node are quicker by MPI, or travel from array to array
 SHARED_BYTES = 1 << 18
 LEVELS = ("0", "1", "2", "3", "4")

@@ -90,26 +90,28 @@ class _Exchanging:
     """A segment with inlined calls: launches first..last-1, after which the last record marks the end. Where a run stopped is in
     memory of its own, which native code writes, so that no signal comes between a record and the note that it was run."""
 
-    __slots__ = ("_calls", "_first", "_last", "_runnable", "_stop")
+    __slots__ = ("_before", "_calls", "_first", "_last", "_runnable", "_stop")
 
     def __init__(
         self, runnable: Runnable, first: int, last: int, calls: dict[int, Inlined], stop: Any
     ) -> None:
         self._runnable, self._first, self._last, self._calls = runnable, first, last, calls
+        self._before = [c.before for c in calls.values() if type(c).before is not Inlined.before]
         self._stop = stop  # 0 at first, then the code of the call that stopped it, and ENDED
 
     def renew(self) -> None:
         """A run begins."""
+        if self._stop[0] not in (0, ENDED):
+            for call in self._calls.values():
+                call.renew()
         self._stop[0] = 0
-        for call in self._calls.values():
-            call.renew()
 
     def run(self, buffers: Sequence[Buffer], scalars: Sequence[Any]) -> None:
         """Run to the end, or go on."""
         r, stop, at = self._runnable, self._stop, self._first
         if not stop[0]:
-            for call in self._calls.values():
-                call.before()
+            for before in self._before:
+                before()
         while stop[0] != ENDED:
             if stop[0]:
                 at = self._first + stop[0] - 1

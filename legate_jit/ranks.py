@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from legate_jit import exchanging, failures, interpreter, poison, tiers
+from legate_jit import exchanging, failures, interpreter, locking, poison, recording, tiers
 from legate_jit.backends import cpu, memory
 from legate_jit.backends.memory import Buffer
 from legate_jit.collectives.messages import all_gather, joined
@@ -155,7 +155,10 @@ class World:
 
     def spread(self, key: Any, given: Sequence[Layout | None]) -> Any:
         """The plan of a window whose arrays lie in parts."""
-        return RanksPlan(key, given, self, cpu)
+        made = RanksPlan(key, given, self, cpu)
+        locking.compiler_is_loaded()
+        recording.install()
+        return made
 
     def settle(self, store: Store) -> None:
         """Let the store hold all of its array in one memory. Every rank does it at the same time."""

@@ -584,6 +584,7 @@ if guarded:
     watching: Any = guard.install()
     if watching is not None:
         nest.STREAM_BYTES //= watching.node_size
+        pacing.LOOP_WORK *= watching.comm.size  # of which a rank does its share
         world = ranks.World(watching.comm.size, [watching.comm.rank], watching.comm)
 elif config.simulated_ranks:
     from legate_jit.simulation import report

@@ -15,14 +15,17 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
+import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from legate_jit.backends import channel, threads
+from legate_jit.backends.agreeing import Agree
 from legate_jit.backends.channel import Word
+from legate_jit.backends.packing import Begin
 from legate_jit.comm import Comm, Overdue
 
 __all__ = ["SLOTS", "TAGS", "Expected", "Node", "Sent"]
@@ -258,6 +261,51 @@ class Expected:
         """Nothing is kept for it elsewhere."""
 
 
+class Agreement:
+    """The highest of some numbers over all ranks, by one native call."""
+
+    __slots__ = ("_keep", "_links", "_numbers", "_packing", "_record", "_words")
+
+    def __init__(self, count: int, links: Sequence[tuple[Sent, Expected]]) -> None:
+        self._links, self._packing = links, struct.Struct(f"={count}q")
+        words = [0, count, len(links)]
+        for message, receipt in links:
+            words += [message.line.end.block, receipt.line.end.block, receipt.address, receipt.nbytes, -1]
+        self._numbers = 8 * len(words)
+        self._words = (ctypes.c_int64 * (len(words) + count))(*words)
+        code = channel.code()
+        record = (code.address("agree"), ctypes.addressof(self._words), 1, 1)
+        self._keep = (ctypes.c_int64 * threads.RECORD_WORDS)(*record), code
+        self._record = ctypes.addressof(self._keep[0])
+
+    def highest(self, comm: Comm, numbers: tuple[int, ...]) -> tuple[int, ...]:
+        """The largest of each number."""
+        words, ends = self._words, 3 * len(self._links)
+        self._packing.pack_into(words, self._numbers, *numbers)
+        words[Agree.STATE] = 0
+        threads.run_program(self._record, 0, 1, 0, 1)
+        while words[Agree.STATE] != ends:
+            self._wait(words[Agree.STATE])
+            threads.run_program(self._record, 0, 1, 0, 1)
+        comm.traffic.messages += len(self._links)
+        comm.traffic.nbytes += self._packing.size * len(self._links)
+        return self._packing.unpack_from(words, self._numbers)
+
+    def _wait(self, state: int) -> None:
+        """Until the call can go on."""
+        link, phase = divmod(state, 3)
+        message, receipt = self._links[link]
+        if phase == 1:
+            message.line.room()
+        else:
+            at = Agree.FIRST + Agree.LINK * link + Agree.RECEIVED + Begin.NUMBER
+            words = receipt.line.end.words
+            receipt.line.arrive(self._words[at] if phase else words[Word.BEGUN] - SLOTS)
+
+    def forget(self, comm: Comm) -> None:
+        """As of any link: nothing is kept elsewhere."""
+
+
 class Node:
     """The ranks of one node, as one of them sees the others.
 
@@ -321,6 +369,13 @@ class Node:
     def takes(self, memory: np.ndarray, peer: int) -> bool:
         """Whether such a message travels through shared memory: the same on both ends."""
         return memory.nbytes <= self.limit and peer in self._segments and peer != self._comm.rank
+
+    def agreement(self, count: int, links: Sequence[tuple[Any, Any]]) -> Agreement | None:
+        """What finds the highest of so many numbers through these prepared messages, one to and one from another rank in each
+        step; None if some travel otherwise."""
+        if not links or not all(isinstance(m, Sent) and isinstance(r, Expected) for m, r in links):
+            return None
+        return Agreement(count, links)
 
     def send(self, memory: np.ndarray, peer: int, tag: int) -> Sent:
         """A message to a rank that is sent from this memory, once or more."""

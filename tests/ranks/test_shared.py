@@ -201,6 +201,31 @@ def test_an_agreement_comes_before_what_only_some_have_begun() -> None:
     on_ranks(2, program)
 
 
+@pytest.mark.parametrize("size", [*SIZES, 7])
+@pytest.mark.parametrize("patient", [False, True])
+def test_agreements(size: int, patient: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every rank hears of any that differs in any number, also where ranks are late and calls stop wherever they must wait."""
+    if not patient:
+        for name in ("_PATIENCE", "_CROWDED"):
+            monkeypatch.setattr(shared, name, (0, 0))
+
+    def program(comm: SharedComm) -> tuple[list[bool], int]:
+        found, before = [], comm.traffic.messages
+        for turn in range(5 * size):
+            if turn % size == comm.rank:
+                time.sleep(0.002)
+            numbers = [turn, -(1 << 62), 5]
+            found.append(comm.agree(*numbers))
+            numbers[turn % 3] += (turn // 3) % size == comm.rank
+            found.append(comm.agree(*numbers))
+        links = comm._links.get(6, [])
+        assert not links or isinstance(links[0], shared.Agreement)
+        return found, comm.traffic.messages - before
+
+    answers = [True, size == 1] * 5 * size
+    assert on_ranks(size, program) == [(answers, 10 * size * (size - 1).bit_length())] * size
+
+
 def test_sleepers_are_woken(monkeypatch: pytest.MonkeyPatch) -> None:
     """By messages, and by slots that become free, where ranks sleep at once and nothing else wakes them."""
     for name in ("_PATIENCE", "_CROWDED"):
