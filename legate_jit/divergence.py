@@ -34,6 +34,8 @@ _INSTRUCTIONS = 4000
 #: windows in a row that were seen before, after which lines of instructions are no longer remembered
 _STEADY = 16
 _PRIME = (1 << 61) - 1
+#: lists of scalars whose digests are kept: in a steady loop no plan is made, which is when other tables are cut
+_SCALARS = 256
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 _NUMBERS = (bool, int, float, complex, np.generic)
 
@@ -67,6 +69,7 @@ def _number_of(text: str) -> int:
 _signatures: dict[Signature, int] = {}
 #: digest, whether arrays or launches in it may be dealt out
 _tapes: dict[tuple[Any, ...], tuple[int, bool]] = {}
+_numbers: dict[bytes, int] = {}  # digests of scalars
 runtime.bounded += [(_signatures, 100_000), (_tapes, 4000)]
 
 
@@ -98,7 +101,10 @@ def _scalars_digest(scalars: list[Any]) -> int:
         text = marshal.dumps(scalars, 2)
     except ValueError:  # NumPy's numbers are bytes to marshal; launches of tasks are nothing it knows
         return _number_of(_scalars_text(scalars))
-    return int.from_bytes(hashlib.blake2b(text, digest_size=7).digest(), "little")
+    found = _numbers.get(text)  # the same ones come again in a loop
+    if found is None:
+        found = _numbers[text] = int.from_bytes(hashlib.blake2b(text, digest_size=7).digest(), "little")
+    return found
 
 
 def _unwanted_refcount() -> int:
@@ -147,6 +153,8 @@ class Recorder:
             self._seen_in_a_row += 1
         digest, large = found
         if w.scalars:
+            if len(_numbers) > _SCALARS:
+                _numbers.clear()
             digest += _scalars_digest(w.scalars)
         self.digest = (self.digest * 1_000_003 + digest) % _PRIME
         self._log.append(_Flushed(self.digest, user_place(), self.count))

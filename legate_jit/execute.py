@@ -41,6 +41,8 @@ _FORMATS = {
 RELEASE_WORK = 50_000
 #: work after which a segment ends, so that signals are seen
 SEGMENT_WORK = 200_000_000
+#: bytes of temporaries that a plan with exchanges keeps
+KEPT = 1 << 14
 #: work from which a run may go on beside the program, some 0.2 ms: on a busy machine a worker may need as long to begin
 BESIDE_WORK = 1_500_000
 
@@ -142,6 +144,7 @@ class Runnable:
         "_keep",
         "_only",
         "_pack",
+        "_small",
         "_program",
         "_storages",
         "_table",
@@ -184,6 +187,7 @@ class Runnable:
         self.exchanging: list[_Exchanging] = []
         self._going: Any = None  # where there are such segments, a weak reference to the last run
         self._build(target)
+        self._small = self._kept() if self.exchanging else None
         self.flow: Any = self._dataflow() if any(isinstance(s, Task) for s in schedule.steps) else None
         task = self.items[0] if len(self.items) == 1 else None
         self._alone = (
@@ -295,12 +299,26 @@ class Runnable:
         self._keep.append(block)
         return ctypes.addressof(block)
 
+    def _kept(self) -> list[Buffer | None]:
+        """Memory for what exchanges bring, and other small temporaries, which stays: runs of such plans never go on side by side
+        (`_renew`)."""
+        self._direct = None
+        results = {self.schedule.storages[k].slot for k in self.schedule.outputs}
+        return [
+            None if k in results or n > KEPT else memory.allocate(n)
+            for k, n in enumerate(self.schedule.slots)
+        ]
+
     def allocate(self, inputs: list[Buffer]) -> list[Buffer]:
         """The buffer of every storage, fresh ones allocated. MemoryError leaves everything as it was."""
         allocate = memory.allocate
         if self._direct is not None:
             return [inputs[source] if source >= 0 else allocate(nbytes) for source, nbytes in self._direct]
-        slots = [allocate(n) for n in self.schedule.slots]
+        small = self._small
+        if small is None:
+            slots = [allocate(n) for n in self.schedule.slots]
+        else:
+            slots = [allocate(n) if b is None else b for b, n in zip(small, self.schedule.slots, strict=True)]
         return [inputs[source] if source >= 0 else slots[slot] for source, slot in self._storages]
 
     def run(self, buffers: list[Buffer], scalars: list[Any]) -> bool:

@@ -78,11 +78,11 @@ def test_counted_is_sent(size: int, program: Callable[[Any], Any], monkeypatch: 
 
 @pytest.mark.parametrize(("dealt_from", "messages"), [("", False), ("40000", True)])
 def test_how_small_arrays_are_that_every_rank_has(dealt_from: str, messages: bool) -> None:
-    """An array of 400 x 400 is computed by every rank, unless the environment says that it is large."""
+    """An array of 300 x 300 is computed by every rank, unless the environment says that it is large."""
     program = """
         import cupynumeric as np
         from legate_jit import runtime
-        x = np.ones((400, 400)) * 2
+        x = np.ones((300, 300)) * 2
         for _ in range(3):
             y = x.copy()
             y[1:-1] = x[:-2] + x[2:]
