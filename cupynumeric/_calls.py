@@ -16,7 +16,7 @@ import numpy as np
 from cupynumeric import _elementwise
 from cupynumeric._array import SCALAR, Ours, ndarray, value, wrap
 from cupynumeric._convert import by_numpy, dispatches, from_numpy, host_view, to_numpy_tree
-from cupynumeric._instant import Instant
+from cupynumeric._instant import Instant, brought
 from cupynumeric._masked import Selection
 from legate_jit import at_once, runtime
 from legate_jit.ir import dtypes, infer
@@ -68,9 +68,10 @@ def wrapped(x: Any, shared: Any = ()) -> Any:
 
 
 def _adopted(x: np.ndarray, shared: Any) -> ndarray:
-    if x.nbytes < ADOPT_BYTES:
-        return from_numpy(x)
     flags = x.flags
+    if x.nbytes < ADOPT_BYTES:
+        alone = flags.owndata and flags.writeable and not any(x is s for s in _arrays_in(shared))
+        return brought(x) if alone else from_numpy(x)
     own = flags.owndata and flags.c_contiguous and flags.writeable and flags.aligned
     if not own or any(np.may_share_memory(x, s) for s in _arrays_in(shared)):
         return from_numpy(x)

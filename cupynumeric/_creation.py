@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from cupynumeric import _instant
-from cupynumeric._array import Ours, ndarray, wrap
+from cupynumeric._array import Ours, ndarray, value, wrap
+from cupynumeric._calls import recorded
 from cupynumeric._convert import (
     Foreign,
-    adopt,
     drop_in,
     dtype_of,
     from_numpy,
@@ -24,11 +24,12 @@ from cupynumeric._convert import (
     lift,
     to_numpy_tree,
 )
-from cupynumeric._instant import Instant
+from cupynumeric._instant import Instant, handed, host_of
 from cupynumeric._shape import cast, contiguity, fresh_copy, is_fortran, order_of, permuted, strides_of
 from legate_jit import locking, runtime, tiers
 from legate_jit.bodies import active, running
 from legate_jit.ir import dtypes, infer
+from legate_jit.ir.node import Signature
 from legate_jit.strides import memory_order
 
 #: beyond this many bytes NumPy is asked first whether an array of this size can exist
@@ -91,35 +92,84 @@ def filled(shape: tuple[int, ...], item: Any, dtype: np.dtype) -> ndarray:
 
 # ---- from shapes --------------------------------------------------------------------------------------------------
 
+#: instructions of calls by their name and arguments, where these are integers and a dtype
+_known: dict[Any, Signature] = {}
+runtime.bounded.append((_known, 10_000))
+
+
+def _met(name: str, shape: Any, dtype: Any) -> Signature | None:
+    """The instruction of a call like one before."""
+    if shape.__class__ is tuple:
+        for n in shape:
+            if n.__class__ is not int:
+                return None
+    elif shape.__class__ is not int:
+        return None
+    try:
+        return _known.get((name, shape, dtype))
+    except TypeError:  # a dtype that does not hash
+        return None
+
+
+def _keep(name: str, shape: Any, dtype: Any, made: Any) -> Any:
+    """Remember what a call recorded, if it may be met again; gives the array."""
+    plain = shape.__class__ is int or (shape.__class__ is tuple and all(n.__class__ is int for n in shape))
+    if plain and made._lens is None and made.nbytes <= PROBE_BYTES and dtype.__hash__ is not None:
+        _known[name, shape, dtype] = (
+            infer.generate_signature("empty", made.shape, made.dtype)
+            if name == "empty"
+            else infer.full_signature(made.shape, made.dtype)
+        )
+    return made
+
+
+def _of_one(sig: Signature, item: int) -> ndarray:
+    """A recorded array that is `item` everywhere."""
+    return wrap(runtime.new_store(runtime.record(sig, scalars=(sig.type.dtype.type(item),)), sig.type))
+
 
 def empty(shape: Any, dtype: Any = None, order: Any = "C", *, device: Any = None, like: Any = None) -> Any:
     """An array of `shape` with undefined contents."""
+    sig = _met("empty", shape, dtype) if order == "C" and device is None else None
+    if sig is not None:
+        if sig.at_once:
+            return handed(np.empty(shape, dtype))
+        return wrap(runtime.new_store(runtime.record(sig), sig.type))
     check_device(device)
     try:
         type_ = dtype_of(dtype)
     except Foreign:
         return np.empty(shape, dtype, order)
-    return _ordered(shape_of(shape, type_), order, lambda s: undefined(s, type_))
+    made = _ordered(shape_of(shape, type_), order, lambda s: undefined(s, type_))
+    return _keep("empty", shape, dtype, made)
 
 
 def zeros(shape: Any, dtype: Any = None, order: Any = "C", *, device: Any = None, like: Any = None) -> Any:
     """An array of `shape` filled with zeros."""
+    sig = _met("full", shape, dtype) if order == "C" and device is None else None
+    if sig is not None:
+        return handed(np.zeros(shape, dtype)) if sig.at_once else _of_one(sig, 0)
     check_device(device)
     try:
         type_ = dtype_of(dtype)
     except Foreign:
         return np.zeros(shape, dtype, order)
-    return _ordered(shape_of(shape, type_), order, lambda s: filled(s, type_.type(0), type_))
+    made = _ordered(shape_of(shape, type_), order, lambda s: filled(s, type_.type(0), type_))
+    return _keep("full", shape, dtype, made)
 
 
 def ones(shape: Any, dtype: Any = None, order: Any = "C", *, device: Any = None, like: Any = None) -> Any:
     """An array of `shape` filled with ones."""
+    sig = _met("full", shape, dtype) if order == "C" and device is None else None
+    if sig is not None:
+        return handed(np.ones(shape, dtype)) if sig.at_once else _of_one(sig, 1)
     check_device(device)
     try:
         type_ = dtype_of(dtype)
     except Foreign:
         return np.ones(shape, dtype, order)
-    return _ordered(shape_of(shape, type_), order, lambda s: filled(s, type_.type(1), type_))
+    made = _ordered(shape_of(shape, type_), order, lambda s: filled(s, type_.type(1), type_))
+    return _keep("full", shape, dtype, made)
 
 
 def full(
@@ -136,6 +186,8 @@ def full(
     if isinstance(given, np.ndarray) and given.ndim == 0:
         probe = np.empty(1, type_)
         np.copyto(probe, to_numpy_tree(fill_value), casting="unsafe")  # raises NumPy's errors
+        if order == "C" and infer.full_signature(dims, type_).at_once:
+            return handed(np.full(dims, probe[0], type_))
         return _ordered(dims, order, lambda s: filled(s, probe[0], type_))
     made = _ordered(dims, order, lambda s: undefined(s, type_))
     made[...] = given
@@ -235,6 +287,11 @@ def array(
     like: Any = None,
 ) -> Any:
     """An array of anything NumPy makes one of. Host data are copied; see `numpy.array`."""
+    plain = dtype is None and (copy is True or copy is None) and object.__class__ is list
+    if plain and object and object[0].__class__ is float and not active:
+        host = np.array(object)
+        if host.dtype == dtypes.FLOAT64 and order in ("K", "C") and ndmin <= host.ndim:
+            return _instant.brought(host)
     if copy.__class__ is np._CopyMode:
         copy = {"ALWAYS": True, "IF_NEEDED": None, "NEVER": False}[copy.name]
     if isinstance(object, Ours):
@@ -289,7 +346,7 @@ def _from_host(data: Any, dtype: Any, copy: Any, order: Any) -> Any:
     if isinstance(data, np.ndarray) or hasattr(data, "__array__") or hasattr(data, "__buffer__"):
         return from_numpy(host)
     if isinstance(data, (list, tuple)):
-        return _instant.made(host) if _of_numbers(data) and host.size <= FEW else adopt(host)
+        return _instant.made(host) if _of_numbers(data) and host.size <= FEW else _instant.brought(host)
     return from_numpy(host)
 
 
@@ -404,6 +461,11 @@ def require(a: Any, dtype: Any = None, requirements: Any = None, *, like: Any = 
 
 def astype_array(x: ndarray, dtype: Any, order: Any = "K", casting: Any = "unsafe", copy: bool = True) -> Any:
     """`ndarray.astype`."""
+    if x._lens is None and casting == "unsafe":
+        sig = _cast_met(x, dtype)
+        if sig is not None:
+            host = host_of(x) if sig.at_once and x._store.value is None else None
+            return recorded(sig, value(x)) if host is None else handed(host.astype(sig.type.dtype))
     type_ = np.dtype(dtype)
     if casting != "unsafe":
         np.zeros((0,) * x.ndim, x.dtype).astype(type_, casting=casting)  # raises NumPy's error
@@ -413,11 +475,26 @@ def astype_array(x: ndarray, dtype: Any, order: Any = "K", casting: Any = "unsaf
     if type_ == x.dtype:
         return _from_ours(x, None, copy or None, order)
     if x._lens is None or (order_of(order) == "C" and contiguity(x)[0]):
+        if x._lens is None and x.dtype.kind != "c" and dtype.__hash__ is not None:
+            _casts[x._type, dtype] = infer.cast_signature(x._type, type_)
         return cast(x, type_)
     laid = fresh_copy(x, order)
     if laid._lens is None:
         return cast(laid, type_)
     return fresh_copy(cast(laid, type_), "F") if order_of(order) == "F" else _cast_in_layout(laid, type_)
+
+
+#: instructions of casts by types and dtype arguments
+_casts: dict[Any, Signature] = {}
+runtime.bounded.append((_casts, 10_000))
+
+
+def _cast_met(x: ndarray, dtype: Any) -> Signature | None:
+    """The instruction of a cast like one before."""
+    try:
+        return _casts.get((x._type, dtype))
+    except TypeError:  # a dtype that does not hash
+        return None
 
 
 def _cast_in_layout(laid: ndarray, type_: np.dtype) -> ndarray:

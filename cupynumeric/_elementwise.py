@@ -179,11 +179,18 @@ def _known(op: Op, inputs: tuple[Any, ...]) -> Any:
         return _known_parts(op, inputs)
     if sig.bounds is not None:
         return None
-    srcs, scalars = [], []
+    srcs: list[int] = []
+    scalars: list[Any] = []
     for x in inputs:
         if x.__class__ is _ndarray:
             v = x._store.value
-            srcs.append(window.enter(x._store) if v is None else v)
+            if v is None:
+                if sig.at_once and not srcs:
+                    done = _at_once(sig, inputs)
+                    if done is not None:
+                        return done
+                v = window.enter(x._store)
+            srcs.append(v)
         else:
             scalars.append(x)
     return _result(sig, *srcs, scalars=scalars)
@@ -210,6 +217,8 @@ def _known_parts(op: Op, inputs: tuple[Any, ...]) -> Any:
 
 # `_array` puts its class and `result` here: the two modules need each other.
 _ndarray: Any = None
+#: carries out an instruction whose operands are there; `_instant`'s own
+_at_once: Any = None
 _result: Any = None
 _PLAIN: set[type] = {int, float, complex, bool}  # and ndarray itself, which adds itself when it exists
 

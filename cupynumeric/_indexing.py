@@ -177,12 +177,15 @@ def getitem(array: ndarray, key: Any) -> Any:
 
 def elements(array: ndarray) -> Iterator[Any]:
     """The elements of a vector one after another, as NumPy's scalars; later elements show what was written meanwhile."""
-    store, host, buffer = array._store, None, None
-    for i in range(array.shape[0]):
-        if host is None or store.value is not None or store.buffer is not buffer:
-            host = _host_view(array)
-            buffer = store.buffer
-        yield host[i]
+    store, i, n = array._store, 0, array.shape[0]
+    while i < n:
+        host = _host_view(array)
+        buffer = store.buffer
+        for x in host[i:]:
+            yield x
+            i += 1
+            if store.value is not None or store.buffer is not buffer:
+                break
 
 
 def _host_view(view: ndarray) -> np.ndarray:

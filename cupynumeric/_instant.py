@@ -11,17 +11,16 @@ from __future__ import annotations
 import functools
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from cupynumeric import _array, _elementwise
+from cupynumeric import _array
 from cupynumeric._array import Ours, ndarray
 from cupynumeric._unsettled import Unsettled
 from legate_jit import ground, runtime, tiers
 from legate_jit.ir import dtypes
-from legate_jit.ir.node import Signature
 from legate_jit.store import Ground, Grounded, Habit, Lens
 from legate_jit.strides import strided
 
@@ -34,16 +33,17 @@ AMONG = 64
 _OWN = Ground(np.empty(0), Habit())
 
 
-class _Looked(Ground):
+class Looked(Ground):
     """Of results that have memory of their own and are there because the program looks at such results one by one. Operations
     on them are counted: when nobody looks any more, the program is in a loop, and that is recorded."""
 
     __slots__ = ()
 
 
-_LOOKED = _Looked(np.empty(0), Habit())
+_LOOKED = Looked(np.empty(0), Habit())
 _unseen = runtime.unseen
 _changes = tiers.changes
+_policy = tiers.policy
 _PATIENCE = tiers.PATIENCE
 _numpy_array = np.ndarray
 _window = runtime.window
@@ -129,6 +129,15 @@ class Instant(_Plain, Unsettled):
     def __len__(self) -> int:
         return len(self._host)
 
+    def __iter__(self) -> Iterator[Any]:
+        if self._host.ndim != 1:
+            return (
+                ndarray.__iter__(self.settle())
+                if not self._host.ndim
+                else (self[i] for i in range(len(self)))
+            )
+        return _elements(self)
+
     def __getitem__(self, key: Any) -> Any:
         plain = key.__class__ is int or key.__class__ is slice or is_plain(key)
         if not plain:
@@ -136,7 +145,7 @@ class Instant(_Plain, Unsettled):
             if index is None:
                 return ndarray.__getitem__(self.settle(), key)
             key = index
-        host = self._host if self._ground.valid else _refreshed(self)
+        host = self._host if self._ground.valid else refreshed(self)
         found = host[key]
         if found.__class__ is not _numpy_array:
             _unseen.count = 0
@@ -153,27 +162,27 @@ class Instant(_Plain, Unsettled):
         where = key if key.__class__ is int or key.__class__ is slice or is_plain(key) else index_of(key)
         other = None if where is None and key is not None else _operand(self, item)
         host = None if other is None else _written(self)
-        if host is None or (self._ground.__class__ is _Looked and unlooked()):
+        if host is None or (self._ground.__class__ is Looked and unlooked()):
             ndarray.__setitem__(self.settle(), key, item)
         else:
             host[where] = _real(other, host)
 
     def copy(self, order: Any = "C") -> Any:
         """A copy."""
-        host = np.array(self._host if self._ground.valid else _refreshed(self), order=order)
-        return handed(host) if self._ground.__class__ is _Looked else made(host)
+        host = np.array(self._host if self._ground.valid else refreshed(self), order=order)
+        return handed(host) if self._ground.__class__ is Looked else made(host)
 
     def astype(self, dtype: Any, *args: Any, **kwargs: Any) -> Any:
         """The elements converted to a dtype."""
-        if self._ground.__class__ is _Looked and not args and not kwargs:
-            host = self._host if self._ground.valid else _refreshed(self)
+        if self._ground.__class__ is Looked and not args and not kwargs:
+            host = self._host if self._ground.valid else refreshed(self)
             return handed(host.astype(dtype))
         return ndarray.astype(self.settle(), dtype, *args, **kwargs)
 
     def snapshot(self) -> np.ndarray:
         """The elements, as a read-only NumPy array of their own."""
         _unseen.count = 0
-        host = np.array(self._host if self._ground.valid else _refreshed(self), order="C")
+        host = np.array(self._host if self._ground.valid else refreshed(self), order="C")
         host.flags.writeable = False
         return host
 
@@ -185,6 +194,18 @@ class Instant(_Plain, Unsettled):
             "data": memoryview(host.reshape(-1).view(np.uint8)),
             "strides": None,
         }
+
+
+def _elements(x: Any) -> Iterator[Any]:
+    """The elements of a vector one after another; later elements show what was written meanwhile."""
+    i = 0
+    for e in x._host if x._ground.valid else refreshed(x):
+        yield e
+        i += 1
+        if x.__class__ is not Instant or not x._ground.valid:
+            break
+    for i in range(i, len(x)):  # noqa: B020  where the other loop ended
+        yield x[i]
 
 
 def is_plain(key: Any) -> bool:
@@ -214,11 +235,26 @@ def handed(host: Any) -> Any:
         _unseen.count = 0
         return host
     count = _unseen.count = _unseen.count + 1
-    if count > _PATIENCE or host.size > 2 * LARGEST or _changes.times >= tiers.TIMES:
+    if (
+        count > _PATIENCE
+        or host.size > 2 * LARGEST
+        or _changes.times >= tiers.TIMES
+        or not _policy.interpret_runs
+    ):
         return _of_the_usual_kind(host)
     r = Instant()
     r._host, r._ground, r._home, r._origin = host, _LOOKED, None, None
     return r
+
+
+def brought(host: np.ndarray) -> Any:
+    """A new array from elsewhere (numbers of the program, random ones), in memory that nobody else knows, as an array of ours.
+    Where results are looked at one by one, so are those of what will be done with it."""
+    if host.size <= LARGEST and tiers.looking() and host.flags.owndata:
+        return handed(host)
+    from cupynumeric._convert import adopt
+
+    return adopt(host)
 
 
 def _of_the_usual_kind(host: np.ndarray) -> Any:
@@ -240,7 +276,7 @@ def unlooked() -> bool:
 def index_of(key: Any) -> Any:
     """A key that is one array of ours, small and there, as NumPy's; None for other keys."""
     if key.__class__ is Instant:
-        host = key._host if key._ground.valid else _refreshed(key)
+        host = key._host if key._ground.valid else refreshed(key)
     elif key.__class__ is ndarray and key._store.value is None:
         host = host_of(key)
     else:
@@ -250,16 +286,16 @@ def index_of(key: Any) -> Any:
 
 def _operand(self: Instant, x: Any) -> Any:
     """`host_of` an operand beside `self`. What waits does not have to be computed for the sake of what is only looked at."""
-    if x.__class__ is ndarray and x._store.value is not None and self._ground.__class__ is _Looked:
+    if x.__class__ is ndarray and x._store.value is not None and self._ground.__class__ is Looked:
         return None
     return host_of(x)
 
 
-def _refreshed(view: Instant) -> Any:
+def refreshed(view: Instant) -> Any:
     """The host view again, after its store got another value or other memory."""
     parent, key = view._origin
     if parent.__class__ is Instant:
-        host = parent._host if parent._ground.valid else _refreshed(parent)
+        host = parent._host if parent._ground.valid else refreshed(parent)
         view._ground, view._home = parent._ground, parent._home
     else:
         store = parent._store
@@ -297,11 +333,11 @@ def _written(array: Instant) -> Any:
     if home is None:
         return array._host if array._ground.valid else None
     if not array._ground.valid:
-        _refreshed(array)
+        refreshed(array)
         if not array._ground.valid:
             return None
     ground.owned(home)
-    return array._host if array._ground.valid else _refreshed(array)
+    return array._host if array._ground.valid else refreshed(array)
 
 
 def host_of(x: Any) -> Any:
@@ -309,7 +345,7 @@ def host_of(x: Any) -> Any:
     itself."""
     cls = x.__class__
     if cls is Instant:
-        return x._host if x._ground.valid else _refreshed(x)
+        return x._host if x._ground.valid else refreshed(x)
     if cls is float or cls is int or cls is bool or cls is complex:
         return x
     if cls is ndarray:
@@ -350,15 +386,15 @@ def _binary(name: str, dunder: str) -> Callable[[Instant, Any], Any]:
 
     def method(self: Instant, other: Any) -> Any:
         ground = self._ground
-        looked = ground.__class__ is _Looked
+        looked = ground.__class__ is Looked
         if looked and _unseen.count > _PATIENCE:
             return getattr(self.settle(), dunder)(other)
-        host = self._host if ground.valid else _refreshed(self)
+        host = self._host if ground.valid else refreshed(self)
         cls = other.__class__
         if cls is float or cls is int:
             second = other
         elif cls is Instant:
-            second = other._host if other._ground.valid else _refreshed(other)
+            second = other._host if other._ground.valid else refreshed(other)
         else:
             second = _operand(self, other)
             if second is None:
@@ -383,8 +419,8 @@ def _reflected(name: str, dunder: str) -> Callable[[Instant, Any], Any]:
         first = _operand(self, other)
         if first is None:
             return getattr(self.settle(), dunder)(other)
-        out = function(first, self._host if self._ground.valid else _refreshed(self))
-        return handed(out) if self._ground.__class__ is _Looked else made(out)
+        out = function(first, self._host if self._ground.valid else refreshed(self))
+        return handed(out) if self._ground.__class__ is Looked else made(out)
 
     method.__name__ = dunder
     return method
@@ -396,10 +432,10 @@ def _in_place(name: str, dunder: str) -> Callable[[Instant, Any], Any]:
     def method(self: Instant, other: Any) -> Any:
         second = _operand(self, other)
         host = None if second is None else _written(self)
-        if host is None or (self._ground.__class__ is _Looked and unlooked()):
+        if host is None or (self._ground.__class__ is Looked and unlooked()):
             return getattr(self.settle(), dunder)(other)
         if other.__class__ is Instant:  # its memory may just have moved
-            second = other._host if other._ground.valid else _refreshed(other)
+            second = other._host if other._ground.valid else refreshed(other)
         function(host, second, out=host)
         return self
 
@@ -423,9 +459,9 @@ def _reduction(name: str) -> Callable[..., Any]:
         for x in (*args, *kwargs.values()):
             if isinstance(x, (Ours, _numpy_array)):
                 return getattr(self.settle(), name)(*args, **kwargs)
-        host = self._host if self._ground.valid else _refreshed(self)
+        host = self._host if self._ground.valid else refreshed(self)
         out = getattr(host, name)(*args, **kwargs)
-        return handed(out) if self._ground.__class__ is _Looked else made(out)
+        return handed(out) if self._ground.__class__ is Looked else made(out)
 
     method.__name__ = name
     return method
@@ -446,18 +482,18 @@ def apply(function: np.ufunc, args: tuple[Any, ...]) -> Any:
         out = function(*hosts)
     except TypeError:  # a loop that we have beyond NumPy's, or an error that the recording path words
         return None
-    return handed(out) if kind is _Looked else made(out)
+    return handed(out) if kind is Looked else made(out)
 
 
 def _kind(args: Any) -> Any:
-    """Instant if an array of moving slices is among these, or in a sequence among them; else _Looked if an instant array is."""
+    """Instant if an array of moving slices is among these, or in a sequence among them; else Looked if an instant array is."""
     found: Any = None
     for x in args:
         cls = x.__class__
         if cls is Instant:
-            if x._ground.__class__ is not _Looked:
+            if x._ground.__class__ is not Looked:
                 return Instant
-            found = _Looked
+            found = Looked
         elif (cls is tuple or cls is list) and len(x) <= AMONG:
             found = _kind(x) or found
             if found is Instant:
@@ -517,87 +553,6 @@ def _argument(x: Any, walking: bool) -> Any:
     return host
 
 
-def at_once(sig: Signature, x: Any, y: Any) -> Any:
-    """An elementwise instruction on two operands that are small and there, see `runtime.SHORT`: arrays of the usual kind, and
-    at most one scalar."""
-    first, second = x, y
-    if x.__class__ is ndarray:
-        store = x._store
-        first = store.ground.array if store.__class__ is Grounded and x._lens is None else host_of(x)
-    if y.__class__ is ndarray:
-        store = y._store
-        second = store.ground.array if store.__class__ is Grounded and y._lens is None else host_of(y)
-    ufunc = sig.op.ufunc
-    if first is None or second is None or ufunc is None:
-        return _recorded_after_all(sig, x, y)
-    try:
-        out = ufunc(first, second)
-    except TypeError:  # a loop that we have beyond NumPy's
-        return _recorded_after_all(sig, x, y)
-    return handed(out) if sig.at_once == tiers.LOOKED else made(out)
-
-
-def at_once_alone(sig: Signature, x: ndarray) -> Any:
-    """The same for one operand."""
-    store = x._store
-    host = store.ground.array if store.__class__ is Grounded and x._lens is None else host_of(x)
-    ufunc = sig.op.ufunc
-    if host is None or ufunc is None:
-        return _recorded_after_all(sig, x)
-    try:
-        out = ufunc(host)
-    except TypeError:
-        return _recorded_after_all(sig, x)
-    return handed(out) if sig.at_once == tiers.LOOKED else made(out)
-
-
-def _recorded_after_all(sig: Signature, *operands: Any) -> Any:
-    """What NumPy has no loop for, or what cannot be looked at: it is recorded from now on."""
-    sig.at_once = 0
-    return _elementwise.call(sig.op, operands)
-
-
-def reduced(function: np.ufunc, array: ndarray, axes: tuple[int, ...], loop: np.dtype) -> Any:
-    """A reduction of a small array that is there; None if its memory cannot be looked at."""
-    store = array._store
-    host = store.ground.array if store.__class__ is Grounded and array._lens is None else host_of(array)
-    return None if host is None else handed(function.reduce(host, axis=axes, dtype=loop))
-
-
-def _apart(left: ndarray, right: Instant) -> bool:
-    """Whether an instant operand has nothing to do with moving slices, and the other one waits, or is what loops record."""
-    return right._ground.__class__ is _Looked and (
-        left._store.value is not None or _unseen.count > _PATIENCE or _changes.times >= tiers.TIMES
-    )
-
-
-def mixed(op: Any, left: ndarray, right: Instant) -> Any:
-    """`left op right` for an array of the usual kind and an instant one."""
-    first = None if _apart(left, right) else host_of(left)
-    if first is None or op.ufunc is None:
-        return _elementwise.operator(op, left, right.settle())
-    out = op.ufunc(first, right._host if right._ground.valid else _refreshed(right))
-    return handed(out) if right._ground.__class__ is _Looked else made(out)
-
-
-def mixed_in_place(op: Any, left: ndarray, right: Instant) -> Any:
-    """`left op= right` for an array of the usual kind and an instant one."""
-    if (
-        left._type.size > LARGEST
-        or op.ufunc is None
-        or _array.refuses_writes(left)
-        or _apart(left, right)
-        or (right._ground.__class__ is _Looked and unlooked())
-    ):
-        return _elementwise.in_place_operator(op, left, right.settle())
-    found = ground.owned(left._store)
-    host = None if found is None else through(found, left)
-    if host is None:
-        return _elementwise.in_place_operator(op, left, right.settle())
-    op.ufunc(host, right._host if right._ground.valid else _refreshed(right), out=host)
-    return left
-
-
 _OPERATORS = {**_array._DUNDERS, "matmul": "matmul"}
 for _dunder, _name in _OPERATORS.items():
     setattr(Instant, f"__{_dunder}__", _binary(_name, f"__{_dunder}__"))
@@ -609,5 +564,3 @@ for _dunder, _name in _array._UNARY.items():
     setattr(Instant, f"__{_dunder}__", _unary(_name, f"__{_dunder}__"))
 for _name in ("sum", "prod", "max", "min", "all", "any", "argmax", "argmin", "mean", "var", "std"):
     setattr(Instant, _name, _reduction(_name))
-_array._at_once = at_once
-_array._mixed[Instant] = mixed, mixed_in_place

@@ -509,7 +509,9 @@ class ArrayMethods:
         return NotImplemented if _elementwise.is_foreign(other) else np.divmod(other, self)
 
     def __matmul__(self, other: Any) -> Any:
-        return NotImplemented if _elementwise.is_foreign(other) else np.matmul(self, other)
+        if other.__class__ is not self.__class__ and _elementwise.is_foreign(other):
+            return NotImplemented
+        return np.matmul(self, other)
 
     def __rmatmul__(self, other: Any) -> Any:
         return NotImplemented if _elementwise.is_foreign(other) else np.matmul(other, self)

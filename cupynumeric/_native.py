@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cupynumeric import _array, _elementwise
+from cupynumeric import _array, _at_once, _elementwise
 from cupynumeric._array import ndarray
 from legate_jit import recording, runtime
 from legate_jit.ir.node import ArrayType, Signature
@@ -47,6 +47,8 @@ recording.offer(
             "scalar": _array.SCALAR,
             "enter": runtime.window.enter,
             "full": runtime.full,
+            "pair": _at_once.at_once,
+            "alone": _at_once.at_once_alone,
         },
     )
 )

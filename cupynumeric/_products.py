@@ -6,15 +6,18 @@ operations, so that they fuse with what makes their operands.
 
 from __future__ import annotations
 
+import functools
 import operator
 from typing import Any
 
 import numpy as np
 
 from cupynumeric import _elementwise, _reductions, _ufunc
-from cupynumeric._array import Ours, ndarray, wrap
+from cupynumeric._array import Ours, ndarray
 from cupynumeric._calls import call_of, cast, deliver, lift, lift_all, on_host, recorded
 from cupynumeric._convert import host_view
+from cupynumeric._instant import handed, host_of
+from cupynumeric._prompt import RECORDED, Prompt
 from cupynumeric._replay import replayed
 from legate_jit import runtime, together
 from legate_jit.ir import dtypes
@@ -65,9 +68,10 @@ def _made(sig: Signature, a: ndarray, b: ndarray) -> ndarray:
     """The product that `sig` stands for, recorded unless it is small and its operands wait for nothing."""
     at_once = sig in _small and a._store.value is None and b._store.value is None
     if at_once and (runtime.world is None or not _in_parts(a, b)):
-        store, out = runtime.fresh(sig.type)
-        np.matmul(host_view(a), host_view(b), out=out)
-        return wrap(store)
+        first, second = host_of(a), host_of(b)
+        if first is None or second is None:  # memory of the program, or large
+            first, second = host_view(a), host_view(b)
+        return handed(np.matmul(first, second))  # type: ignore[no-any-return]
     return recorded(sig, _elementwise.source(a), _elementwise.source(b))
 
 
@@ -83,7 +87,7 @@ def _better_reduced(a: ndarray, b: ndarray) -> bool:
     return a.dtype == b.dtype and a.dtype in (dtypes.FLOAT32, dtypes.FLOAT64) and bool(a.size and b.size)
 
 
-@replayed
+@functools.partial(replayed, namesake=np.matmul)
 def _reduced(a: ndarray, b: ndarray) -> Any:
     """A matrix times a vector, or a vector times a matrix, as sums of products, along the matrix's order in memory."""
     matrix, vector = (a, b) if a.ndim == 2 else (b.transpose(), a)
@@ -102,12 +106,28 @@ def _of_vectors(a: ndarray, b: ndarray, dtype: np.dtype) -> Any:
     return _reductions.sum(_ufunc.multiply(a, b), dtype=dtype)
 
 
+_prompt_matmul = Prompt(np.matmul, always=False)
+
+
+def _matmul_of_two(a: ndarray, b: ndarray) -> Any:
+    """`a @ b`; what comes before the library where nothing has to be converted."""
+    alone = not runtime.window.n
+    sig = _known.get((a._key, b._key))
+    found = _matmul(np.matmul, a, b) if sig is None else _made(sig, a, b)
+    if alone:
+        _prompt_matmul.watch(found)
+    return found
+
+
 def generalized(function: np.ufunc, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """matmul, vecdot, matvec, vecmat with their ufunc keywords."""
-    if not kwargs and function is np.matmul and args[0].__class__ is args[1].__class__ is ndarray:
-        sig = _known.get((args[0]._key, args[1]._key))
-        if sig is not None:
-            return _made(sig, *args)
+    if not kwargs and function is np.matmul:
+        if _prompt_matmul.hot:
+            found = _prompt_matmul.answer(args, kwargs)
+            if found is not RECORDED:
+                return found
+        if args[0].__class__ is args[1].__class__ is ndarray:
+            return _matmul_of_two(*args)
     out = kwargs.pop("out", None)
     if isinstance(out, tuple):
         (out,) = out

@@ -132,8 +132,10 @@ class Prompt:
         """A call has just given `found` and recorded what is in the window: are such results looked at one by one?"""
         if self.shares:
             return
-        if found.__class__ is Instant or isinstance(found, np.generic):
-            self.hot = True  # that is known already
+        if found.__class__ is ndarray:
+            self.hot = not window.n and found._store.value is None  # it was computed as it was called
+        else:
+            self.hot = found.__class__ is Instant or isinstance(found, np.generic)
         for e in window.code:
             if e.__class__ is Signature:
                 if e.at_once:

@@ -20,6 +20,7 @@ from cupynumeric._convert import (
 )
 from cupynumeric._creation import check_device, empty
 from cupynumeric._indexing import reshaped
+from cupynumeric._instant import brought
 from cupynumeric._matrices import coordinates
 from cupynumeric._shape import broadcast_to, cast
 from legate_jit.ir import dtypes
@@ -30,6 +31,9 @@ SMALL = 2048
 
 def arange(*args: Any, dtype: Any = None, device: Any = None, like: Any = None, **bounds: Any) -> Any:
     """Evenly spaced values in [start, stop); arange(stop), arange(start, stop[, step[, dtype]])."""
+    usual = len(args) == 1 and dtype is None and device is None and not bounds
+    if usual and args[0].__class__ is int and args[0] <= SMALL:
+        return brought(np.arange(args[0]))
     check_device(device)
     if len(args) == 4 and dtype is None:
         dtype, args = args[3], args[:3]

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from cupynumeric import _calls, _elementwise, _instant
+from cupynumeric import _at_once, _calls, _elementwise, _instant
 from cupynumeric._array import SCALAR, Ours, ndarray, value, wrap
 from cupynumeric._caller import warn_of_lost_parts
 from cupynumeric._indexing import reshaped
@@ -118,7 +118,7 @@ def reduce(
         and initial is where is NO_VALUE
         and _dropped(keepdims)
     ):
-        found = _instant.reduced(REDUCERS[name], a, axes, sig.loop[0])
+        found = _at_once.reduced(REDUCERS[name], a, axes, sig.loop[0])
         if found is not None:
             return found
     a_type = a._type

@@ -57,10 +57,11 @@ class _Unkept(Exception):
     """This argument, or this result, is none that recipes know."""
 
 
-def replayed(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function`, which only records, with the text of what it records kept by its arguments."""
+def replayed(function: Callable[..., Any], namesake: Callable[..., Any] | None = None) -> Callable[..., Any]:
+    """`function`, which only records, with the text of what it records kept by its arguments. `namesake`: NumPy's, which does
+    the same; that of the same name if not given."""
 
-    namesake = getattr(np, function.__name__, None)
+    namesake = namesake or getattr(np, function.__name__, None)
     prompt = _prompt.Prompt(namesake or function, always=False)
 
     @functools.wraps(function)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from cupynumeric import _array, _calls, _elementwise, _instant, _reduce
+from cupynumeric import _array, _at_once, _calls, _elementwise, _instant, _reduce
 from cupynumeric._array import SCALAR, Ours, ndarray
 from cupynumeric._caller import warn
 from cupynumeric._calls import lift, lift_all, on_host
@@ -30,7 +30,7 @@ def _recorded(sig: Signature, x: ndarray) -> ndarray:
     a = x._store.value
     if a is None:
         if sig.at_once:
-            return _instant.at_once_alone(sig, x)  # type: ignore[no-any-return]
+            return _at_once.at_once_alone(sig, x)  # type: ignore[no-any-return]
         a = _enter(x._store)
     w = window
     w.code += (sig, a)

@@ -440,10 +440,12 @@ def writable(store: Store) -> np.ndarray:
         world.own_whole(store)
     assert store.buffer is not None
     if sys.getrefcount(store.buffer) > _HELD:
-        shared = store.buffer.as_numpy(store.type.shape, store.type.dtype, False)
+        shared = store.buffer.shown(store.type.shape, store.type.dtype, False)
         store.buffer = memory.allocate(store.type.nbytes)
-        store.buffer.as_numpy(store.type.shape, store.type.dtype, True)[...] = shared
         counters.copied_bytes += store.type.nbytes
+        own = store.buffer.shown(store.type.shape, store.type.dtype, True)
+        own[...] = shared
+        return own
     return store.buffer.as_numpy(store.type.shape, store.type.dtype, True)
 
 

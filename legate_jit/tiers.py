@@ -128,6 +128,11 @@ def nanoseconds(signatures: Sequence[Signature]) -> float:
     return total
 
 
+def looking() -> bool:
+    """Whether the program looks at small results one by one, as far as its windows have shown."""
+    return bool(_at_once)
+
+
 def take_back() -> None:
     """Nobody looks at results one by one any more: what was marked for that is recorded again, and fused."""
     changes.times += 1

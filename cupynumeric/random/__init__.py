@@ -25,12 +25,14 @@ from numpy.random import (
 )
 
 from cupynumeric import _fallback
-from cupynumeric._calls import hosted
+from cupynumeric._calls import hosted, wrapped
 from cupynumeric._convert import to_numpy_tree
+from cupynumeric._instant import brought
 from cupynumeric.random import _streams
 from cupynumeric.random._counter import PHILOX4_32_10, XORWOW, CounterBits, CounterGenerator, MRG32k3a
 from cupynumeric.random._streams import Generator, RandomState, default_rng, shuffle
 from legate_jit import runtime
+from legate_jit.ir import dtypes
 
 _WRAPPED = [
     "beta",
@@ -81,9 +83,13 @@ _WRAPPED = [
 ]
 
 
+_INTEGERS = frozenset((int,))
+
+
 def _drawing(name: str) -> Callable[..., Any]:
     """The function of the global stream: its arguments may be arrays of ours, its results are."""
-    usual = hosted(getattr(np.random, name))
+    theirs = getattr(np.random, name)
+    usual = hosted(theirs)
 
     @functools.wraps(usual)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -91,6 +97,11 @@ def _drawing(name: str) -> Callable[..., Any]:
             done = _streams._dealing().of_global(name, args, kwargs)
             if done is not None:
                 return done
+        elif not kwargs and _INTEGERS.issuperset(map(type, args)):
+            done = theirs(*args)
+            if done.__class__ is np.ndarray and dtypes.is_supported(done.dtype):
+                return brought(done)
+            return wrapped(done)
         return usual(*args, **kwargs)
 
     return call

@@ -38,6 +38,8 @@ ENVIRONMENT = (
     "scalar",  # `_locked` of 0-d results
     "enter",  # gives a store's buffer a number in the window
     "full",  # called when the window is
+    "pair",  # computes an instruction of two operands at once
+    "alone",  # of one
 )
 """Objects the texts refer to, by their position in `@environment`."""
 

@@ -245,6 +245,17 @@ define internal i1 @at_once(ptr %sig) {
   ret i1 %yes
 }
 
+; What an instruction computes of one or two operands that are there (`y` may be null). Takes over sig.
+define internal ptr @now(ptr %sig, ptr %x, ptr %y) {
+  %pair = the pair
+  %alone = the alone
+  %one = icmp eq ptr %y, null
+  %function = select i1 %one, ptr %alone, ptr %pair
+  %r = call ptr (ptr, ...) @PyObject_CallFunctionObjArgs(ptr %function, ptr %sig, ptr %x, ptr %y, ptr null)
+  call void @Py_DecRef(ptr %sig)
+  ret ptr %r
+}
+
 ; Whether a store that waits for nothing is to be written at once.
 define internal i1 @direct(ptr %sig, ptr %store) {
   %value = get %store Store.value
@@ -290,7 +301,7 @@ first:
   br i1 %y.settled, label %whether, label %number
 whether:
   %direct2 = call i1 @at_once(ptr %sig2)
-  br i1 %direct2, label %slow2, label %number
+  br i1 %direct2, label %now2, label %number
 number:
   %a2 = call ptr @number(ptr %x)
   %lost = icmp eq ptr %a2, null
@@ -308,9 +319,9 @@ give:
 fail2:
   call void @Py_DecRef(ptr %sig2)
   ret ptr null
-slow2:
-  call void @Py_DecRef(ptr %sig2)
-  br label %slow
+now2:
+  %done2 = call ptr @now(ptr %sig2, ptr %self, ptr %other)
+  ret ptr %done2
 scaled:
   %sig1 = call ptr @known(ptr %table, ptr %key, ptr %other.class)
   %new1 = icmp eq ptr %sig1, null
@@ -322,7 +333,7 @@ fitting:
   br i1 %x.settled, label %ask, label %take
 ask:
   %direct1 = call i1 @at_once(ptr %sig1)
-  br i1 %direct1, label %slow1, label %take
+  br i1 %direct1, label %now1, label %take
 take:
   %a1 = call ptr @number(ptr %x)
   %lost1 = icmp eq ptr %a1, null
@@ -333,6 +344,9 @@ single:
 slow:
   %done = call ptr @python(ptr %own, ptr %self, ptr %other)
   ret ptr %done
+now1:
+  %done1 = call ptr @now(ptr %sig1, ptr %self, ptr %other)
+  ret ptr %done1
 slow1:
   call void @Py_DecRef(ptr %sig1)
   br label %slow
@@ -366,7 +380,10 @@ fitting:
   br i1 %settled, label %ask, label %take
 ask:
   %direct = call i1 @at_once(ptr %sig)
-  br i1 %direct, label %pass, label %take
+  br i1 %direct, label %now, label %take
+now:
+  %r.now = call ptr @now(ptr %sig, ptr %other, ptr %self)
+  ret ptr %r.now
 take:
   %a = call ptr @number(ptr %x)
   %lost = icmp eq ptr %a, null
@@ -409,7 +426,10 @@ met:
   br i1 %settled, label %ask, label %take
 ask:
   %direct = call i1 @at_once(ptr %sig)
-  br i1 %direct, label %pass, label %take
+  br i1 %direct, label %now, label %take
+now:
+  %r.now = call ptr @now(ptr %sig, ptr %self, ptr null)
+  ret ptr %r.now
 take:
   %a = call ptr @number(ptr %x)
   %lost = icmp eq ptr %a, null
@@ -420,9 +440,6 @@ record:
 slow:
   %done = call ptr @python(ptr %own, ptr %self, ptr null)
   ret ptr %done
-pass:
-  call void @Py_DecRef(ptr %sig)
-  br label %slow
 lose:
   call void @Py_DecRef(ptr %sig)
   ret ptr null
