@@ -191,6 +191,10 @@ _QUIET_MODULES = (
     "core",
     "version",
 )
+#: functions of these modules that are ours, and where they are
+_REPLACED = dict.fromkeys(
+    ("numpy.lib.stride_tricks.sliding_window_view", "numpy.lib.stride_tricks.as_strided"), "_windows"
+)
 _OWN = ("linalg", "fft", "random")
 
 
@@ -207,7 +211,11 @@ class FallbackModule(types.ModuleType):
         if name.startswith("__") and name not in ("__all__", "__version__"):
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         target = importlib.import_module(self._target_name)
-        found = resolve(target, name, self._warn)
+        ours = _REPLACED.get(f"{self._target_name}.{name}")
+        if ours is None:
+            found = resolve(target, name, self._warn)
+        else:
+            found = getattr(importlib.import_module(f"cupynumeric.{ours}"), name)
         self.__dict__[name] = found
         return found
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 import cupynumeric
-from cupynumeric import _elementwise, _fallback
+from cupynumeric import _elementwise, _fallback, _windows
 from cupynumeric._array import Ours, ndarray, wrap
 from cupynumeric._caller import user_frame
 from cupynumeric._convert import adopt, by_numpy, host_view, to_numpy_tree
@@ -92,6 +92,8 @@ def _our_function(func: Any) -> Any:
     name = func.__name__
     if module == "numpy" or module.startswith(("numpy.lib", "numpy._core")):
         return getattr(cupynumeric, name, None) if getattr(np, name, None) is func else None
+    if func is np.lib.stride_tricks.sliding_window_view:
+        return _windows.sliding_window_view
     if module in ("numpy.linalg", "numpy.fft"):
         return getattr(getattr(cupynumeric, module.rpartition(".")[2]), name, None)
     return None

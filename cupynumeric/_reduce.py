@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from cupynumeric import _at_once, _calls, _elementwise, _instant
+from cupynumeric import _at_once, _calls, _elementwise, _instant, _windows
 from cupynumeric._array import SCALAR, Ours, ndarray, value, wrap
 from cupynumeric._caller import warn_of_lost_parts
 from cupynumeric._indexing import reshaped
@@ -128,7 +128,9 @@ def reduce(
     elif extent(a_type.shape, axes) == 0:
         done = _of_nothing(name, sig, initial)
     else:
-        done = _record(sig, _elementwise.source(a))
+        plain = a._lens is None or a._lens.view is not None
+        folded = None if plain else _folded(name, sig, a, axes)
+        done = _record(sig, _elementwise.source(a)) if folded is None else folded
     if initial is not NO_VALUE and initial is not None and extent(a_type.shape, axes):
         start = np.asarray(initial).astype(sig.loop[0])[()]
         done = _elementwise.call(OPS[OPS[name].combine], (start, done))
@@ -138,6 +140,16 @@ def reduce(
     if out is None:
         return done
     return _deliver(done, out, name, a_type, axes)
+
+
+def _folded(name: str, sig: Signature, a: ndarray, axes: tuple[int, ...]) -> Any:
+    """The reduction of an array of windows, of which none is made; None for other arrays."""
+    found = _windows.folded(name, a, axes, sig.loop[0])
+    if found is None:
+        return None
+    done, count = found
+    rest = tuple([d for d in axes if d < a._type.ndim - count])
+    return reduce(name, done, rest, sig.loop[0]) if rest else cast(done, sig.type.dtype)
 
 
 def _dropped(keepdims: Any) -> bool:

@@ -209,7 +209,7 @@ def read(store: Store, lens: Lens | None) -> int:
     if lens.view is not None:
         return record(infer.move_signature(lens.base, lens.view), v)
     type_ = lens.base
-    for step in lens.chain:
+    for step in lens.reads:
         sig = read_step(type_, step)
         v, type_ = record(sig, v), sig.type
     return v

@@ -89,31 +89,45 @@ class Part(NamedTuple):
     name: str  # 'real' | 'imag'
 
 
-LensStep = Affine | Reshaped | Bitcast | Part
+class Windows(NamedTuple):
+    """Lens step: another axis, the last, of `size` (at least 1) elements that follow each other along `axis`, which gets shorter
+    by size - 1. Elements are in several windows, so that nothing is written through it."""
+
+    axis: int
+    size: int
+
+
+LensStep = Affine | Reshaped | Bitcast | Part | Windows
 
 
 class Lens:
     """A chain of lens steps from a base type; `type` is what the view shows. Compared by identity; see `extend`."""
 
-    __slots__ = ("base", "type", "chain", "view", "update_signatures")
+    __slots__ = ("base", "type", "chain", "reads", "view", "update_signatures")
 
     #: the lens as one index map, if it is one
     view: Affine | None
+    #: the steps by which it is read: the chain, windows in terms of other steps
+    reads: tuple[LensStep, ...]
 
     def __init__(self, base: ArrayType, chain: tuple[LensStep, ...]) -> None:
         self.base, self.chain = base, chain
         first = chain[0]
         self.view = first if len(chain) == 1 and isinstance(first, Affine) else None
         type_ = base
+        reads: list[LensStep] = []
         for step in chain:
+            reads += _moves(type_.shape, step) if isinstance(step, Windows) else (step,)
             type_ = step_type(type_, step)
-        self.type = type_
+        self.type, self.reads = type_, tuple(reads)
         self.update_signatures: dict[ArrayType | Lens | type, Signature] = {}
 
     @property
     def writable(self) -> bool:
         """Whether no two elements of the view are the same element."""
-        return all(not isinstance(s, Affine) or index.is_writable(s) for s in self.chain)
+        return all(
+            index.is_writable(s) if isinstance(s, Affine) else not isinstance(s, Windows) for s in self.chain
+        )
 
 
 _lenses: dict[tuple[ArrayType, tuple[LensStep, ...]], Lens] = {}
@@ -133,6 +147,24 @@ def step_type(source: ArrayType, step: LensStep) -> ArrayType:
             return array_type((*source.shape[:-1], last), step.dtype)
         case Part():
             return array_type(source.shape, dtypes.canonical(np.empty(0, source.dtype).real.dtype))
+        case Windows():
+            shape = list(source.shape)
+            shape[step.axis] -= step.size - 1
+            return array_type((*shape, step.size), source.dtype)
+
+
+def _moves(shape: tuple[int, ...], step: Windows) -> tuple[LensStep, ...]:
+    """Windows as moves of elements. Of a row of n repeated size + 1 times, pieces of n + 1 begin one element later each time."""
+    axis, size = step
+    rest, n = shape[:axis] + shape[axis + 1 :], shape[axis]
+    k = len(rest)
+    at = [*range(axis), k + 1, *range(axis, k)]  # of the axes in rows, of which the repeated ones lie last
+    rows = Affine((*rest, size + 1, n), tuple((0, 1, d) for d in at))
+    line = Affine((*rest, size * (n + 1)), tuple((0, 1, d) for d in range(k + 1)))
+    shown = (*shape[:axis], n - size + 1, *shape[axis + 1 :], size)
+    place = [d if d < axis else d + 1 for d in range(k)]
+    windows = Affine(shown, tuple((0, 1, d) for d in (*place, k + 1, axis)))
+    return rows, Reshaped((*rest, (size + 1) * n)), line, Reshaped((*rest, size, n + 1)), windows
 
 
 def extend(base: ArrayType, lens: Lens | None, step: LensStep) -> Lens | None:
@@ -172,6 +204,8 @@ def read_step(source: ArrayType, step: LensStep) -> Signature:
             return infer.call_signature((source,), step_type(source, step), CallSpec("regroup"))
         case Part():
             return _part_signature(step.name, source)
+        case Windows():
+            raise TypeError("windows are read as moves")
 
 
 @functools.lru_cache(maxsize=1000)

@@ -12,7 +12,7 @@ import numpy as np
 from legate_jit import runtime
 from legate_jit.ir.index import Affine
 from legate_jit.ir.node import ArrayType
-from legate_jit.store import Bitcast, Lens, Part, Reshaped, step_type
+from legate_jit.store import Bitcast, Lens, Part, Reshaped, Windows, step_type
 
 
 class Layout(NamedTuple):
@@ -62,6 +62,8 @@ def _walk(lens: Lens) -> Layout | None:
             case Bitcast():
                 if step.dtype.itemsize != type_.dtype.itemsize:
                     strides = (*strides[:-1], step.dtype.itemsize)
+            case Windows():
+                strides = (*strides, strides[step.axis])
         type_ = step_type(type_, step)
     return Layout(offset, strides)
 
@@ -188,6 +190,8 @@ def _applied(base: np.ndarray, step: Any) -> np.ndarray:
             return base.view(step.dtype)
         case Part():
             return base.real if step.name == "real" else base.imag
+        case Windows():
+            return np.lib.stride_tricks.sliding_window_view(base, step.size, step.axis)
         case _:
             raise TypeError(f"unknown lens step {step!r}")
 

@@ -20,7 +20,7 @@ from legate_jit import hosting, runtime
 from legate_jit.ir import dtypes, index
 from legate_jit.ir.index import Affine
 from legate_jit.ir.node import ArrayType, array_type
-from legate_jit.store import Lens, LensStep, Reshaped, Store, extend
+from legate_jit.store import Lens, LensStep, Reshaped, Store, Windows, extend, step_type
 
 if TYPE_CHECKING:
     from legate.core._interface import LegateDataInterfaceItem
@@ -524,4 +524,6 @@ def _boxes(store: LogicalStore) -> tuple[Any, ...]:
             shape = step.shape
         elif isinstance(step, Reshaped):
             shape = step.shape
+        elif isinstance(step, Windows):
+            shape = step_type(array_type(shape, store._dtype), step).shape
     return tuple(boxes)
