@@ -113,11 +113,12 @@ def quick_getitem(array: ndarray, key: Any) -> Any:
     found = array._store.ground
     habit = found.habit
     cls = key.__class__
+    if habit.elements and array._lens is None:
+        if array._type.ndim == 1 if cls is int else cls is tuple and _names_element(array, key):
+            _unseen.count = 0
+            return found.array[key]
     if cls is ndarray or cls is Instant:
         return picked(array, key)
-    if habit.elements and array._lens is None and _names_element(array, key):
-        _unseen.count = 0
-        return found.array[key]
     if habit.fixed or array._locked:
         return None
     if key.__class__ is not int and key.__class__ is not slice and not is_plain(key):
@@ -195,13 +196,18 @@ def put(array: ndarray, key: Any, item: Any) -> bool:
 
 def assigned(array: ndarray, lens: Lens, item: Any) -> bool:
     """`array[...] = item` through a lens where results are looked at one by one, now; False if it is to be recorded."""
-    if (item.__class__ is ndarray and item._store.value is not None) or host_of(item) is None or unlooked():
+    if item.__class__ is ndarray and item._store.value is not None:
         return False
-    found = ground.owned(array._store)
+    other = host_of(item)
+    if other is None or unlooked():
+        return False
+    store = array._store
+    moves = getrefcount(store.buffer) > _GROUNDED
+    found = ground.owned(store)
     host = None if found is None else seen(found, lens)
     if host is None:
         return False
-    host[...] = _real(host_of(item), host)  # asked again: the item's memory may have moved
+    host[...] = _real(host_of(item) if moves else other, host)  # its memory may have moved as well
     if not lens.type.shape:
         ground.habit(array._store.type).elements = True
     return True

@@ -37,7 +37,7 @@ class Policy:
     interpret_work: int = 200_000
     interpret_runs: int = 2 if config.tier0 else 0
     plan_work: int = 60_000  # planning and compiling cost about as much, for each instruction
-    brief: int = 3500  # ns: a window that NumPy runs in less is not worth a flush, see `Direct`
+    brief: int = 4400  # ns: a window that NumPy runs in less is not worth a flush, see `Direct`
     patience: int = 20  # direct runs of such a window that comes all the same
 
 
@@ -109,6 +109,10 @@ def _is_short(sig: Signature) -> bool:
     return sig.op.kind in (Kind.MAP, Kind.REDUCE) or (sig.op.kind is Kind.MOVE and not sig.type.shape)
 
 
+#: nanoseconds of one operation computed at once, besides its elements
+_CALL = 800
+
+
 def nanoseconds(signatures: Sequence[Signature]) -> float:
     """About what operations cost that are computed one by one when they are called; infinity if one cannot be."""
     total = 0
@@ -116,13 +120,17 @@ def nanoseconds(signatures: Sequence[Signature]) -> float:
         match sig.op.kind:
             case Kind.BUFFER:
                 pass
-            case Kind.MAP | Kind.REDUCE:
-                total += 600 + max(t.size for t in (sig.type, *sig.types)) * sig.op.cost // 8
-            case Kind.MOVE | Kind.RESHAPE | Kind.GENERATE:
-                total += 600 + sig.type.size // 8
+            case Kind.MAP:
+                total += _CALL + max(t.size for t in (sig.type, *sig.types)) * sig.op.cost // 8
+            case Kind.REDUCE:
+                total += _CALL + sig.types[0].size // 8
+            case Kind.MOVE | Kind.GENERATE:
+                total += _CALL + sig.type.size // 8 if sig.op.name != "empty" else 0
+            case Kind.RESHAPE:
+                total += _CALL
             case Kind.UPDATE:
                 region: Any = sig.arg
-                total += 600 + math.prod(region.shape) // 8
+                total += _CALL + math.prod(region.shape) // 8
             case _:
                 return math.inf
     return total
