@@ -45,6 +45,8 @@ def product(a: ndarray, b: ndarray) -> Any:
             return _of_vectors(a, b, dtype)
         if a.ndim + b.ndim == 3 and _better_reduced(a, b):
             return _reduced(a, b)
+        if a.ndim == b.ndim == 2 and _narrow(a, b):
+            return _side_by_side(a, b)
         rows = () if a.ndim == 1 else a.shape[:-2]
         columns = () if b.ndim == 1 else b.shape[:-2]
         shape = np.broadcast_shapes(rows, columns)
@@ -96,6 +98,33 @@ def _reduced(a: ndarray, b: ndarray) -> Any:
         products = _ufunc.multiply(matrix.transpose(), vector.reshape((vector.size, 1)))
         return _reductions.sum(products, axis=0)
     return _reductions.sum(_ufunc.multiply(matrix, vector), axis=1)
+
+
+#: columns of narrow matrices, and rows from which their product is a sum of products
+NARROW, LONG = 16, 4096
+
+
+def _narrow(a: ndarray, b: ndarray) -> bool:
+    """Whether the matrices are a few long columns each, whose rows lie one after the other: their product is a sum that goes
+    through both once, fuses with what makes them and takes all threads, which libraries share out by results."""
+    if a.shape[0] > NARROW or b.shape[1] > NARROW or b.shape[0] < LONG or not a.size * b.size:
+        return False
+    places = [layout(x._lens.base, x._lens) if x._lens is not None else None for x in (a, b)]
+    if a._lens is None or places[0] is None or (b._lens is not None and places[1] is None):
+        return False
+    return (
+        abs(places[0].strides[1]) > abs(places[0].strides[0])
+        and (places[1] is None or abs(places[1].strides[0]) > abs(places[1].strides[1]))
+        and a.dtype == b.dtype
+        and a.dtype in (dtypes.FLOAT32, dtypes.FLOAT64)
+    )
+
+
+@replayed
+def _side_by_side(a: ndarray, b: ndarray) -> Any:
+    """The product of narrow matrices as a sum over their rows."""
+    left = a.transpose().reshape((a.shape[1], a.shape[0], 1))
+    return _reductions.sum(_ufunc.multiply(left, b.reshape((b.shape[0], 1, b.shape[1]))), axis=0)
 
 
 def _of_vectors(a: ndarray, b: ndarray, dtype: np.dtype) -> Any:

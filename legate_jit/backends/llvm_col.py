@@ -25,6 +25,8 @@ from legate_jit.ir.kernel import Kernel
 #: Reduced iterations per pass over a tile, and the costliest body that gets more than one.
 _GROUP = 4
 _CHEAP = 12
+#: Results that are worth holding in registers: one alone waits for its own last addition there, too.
+_MANY = 4
 #: Keys of places in a partial vector: results by operand number, operands of the n-th iteration from _READS * (n + 1) on,
 #: best values of positional accumulators from _BEST down.
 _READS, _BEST = 1000, -1000
@@ -38,6 +40,10 @@ class _Iteration:
     position: str
     scalars: dict[int, Value]
     spreads: dict[tuple[int, int], Value] = field(default_factory=dict)
+
+
+#: What is done with a group of iterations, given the carried registers; gives the next ones.
+_Leaf = Callable[[list[_Iteration], list[str]], list[str]]
 
 
 def _load_partial(part: Partial, shift: int, code: Code, operand: int) -> Value:
@@ -94,8 +100,37 @@ class ColEmitter(Emitter):
     def _tile(self, pointers: Pointers, coordinates: dict[int, str]) -> None:
         self.pointers, self.coordinates = pointers, dict(coordinates)
         self.hoist(0, ROW)
-        self._over_tile(self._begin_full, self._begin_partial)
-        self._nest(self.kept, "0")
+        many = len(self.accumulators) >= _MANY and not any(a.positional for a in self.accumulators)
+        if self.kernel.narrow and many:
+            self._accumulate_in_registers()
+        else:
+            self._over_tile(self._begin_full, self._begin_partial)
+            self._nest(self.kept, "0", [], self._pass)
+
+    def _accumulate_in_registers(self) -> None:
+        """A tile as a single vector, of several registers maybe: nothing is stored before the end."""
+        self.width = self.kernel.narrow
+        flow, code, accumulators = self.flow, self.flow.code(self.width), self.accumulators
+        part = Partial(flow, self.width, (self.first, self.first, self.last), {}, self._results())
+        assert part.mask  # made here, for all iterations
+        starts: list[Carried] = []
+        for a in accumulators:
+            starts += zip(a.types(self.width), a.start(code), strict=True)
+
+        def leaf(iterations: list[_Iteration], registers: list[str]) -> list[str]:
+            self.values.holes[RUN] = flow.hole()
+            rest = iter(registers)
+            states = [[next(rest) for _ in a.elements()] for a in accumulators]
+            for iteration in iterations:
+                inside = part.reading(iteration.places)
+                loader = functools.partial(_load_partial, inside, 0)
+                states = self._take(iteration, states, part.window, loader)
+            return [register for state in states for register in state]
+
+        rest = iter(self._nest(self.kept, "0", starts, leaf))
+        for k, a in zip(self.targets, accumulators, strict=True):
+            part.store(k, tuple(next(rest) for _ in a.elements()))
+        part.finish()
 
     def _over_tile(self, full: Callable[[str], None], partial: Callable[[str], None]) -> None:
         """The tile by whole vectors, then its last partial one."""
@@ -157,11 +192,13 @@ class ColEmitter(Emitter):
 
     # ------------------------------------------------------------ reduced iterations
 
-    def _nest(self, loop: int, linear: str) -> None:
-        """The reduced loops from `loop` on; `linear` numbers their iterations in row-major order."""
+    def _nest(self, loop: int, linear: str, state: list[Carried], leaf: _Leaf) -> list[str]:
+        """The reduced loops from `loop` on; `linear` numbers their iterations in row-major order. Gives the last registers of
+        what they carry."""
         level = self.loop(loop, self.in_memory() - set(self.targets))
         begin, end = self.bounds.get(loop, ("0", level.extent))
-        moving, outside = list(level.strides), self.pointers
+        moving, count = list(level.strides), len(level.strides)
+        before = outside = self.pointers
         if begin != "0":
             outside = {
                 **outside,
@@ -173,42 +210,52 @@ class ColEmitter(Emitter):
         scaled = "0" if linear == "0" else self.flow.multiply(linear, level.extent)
 
         def turn(index: str, now: list[str]) -> list[str]:
-            self.pointers = {**outside, **dict(zip(moving, now, strict=True))}
+            self.pointers = {**outside, **dict(zip(moving, now[:count], strict=True))}
             self.coordinates[loop] = index
             position = index if scaled == "0" else self.flow.add(scaled, index)
             if loop + 1 < self.inner:
-                self._nest(loop + 1, position)
+                inside = [(kind, register) for (kind, _), register in zip(state, now[count:], strict=True)]
+                following = self._nest(loop + 1, position, inside, leaf)
             else:
-                self._pass([self._iteration(position)])
-            return [self.flow.offset(p, level.strides[k]) for k, p in zip(moving, now, strict=True)]
+                following = leaf([self._iteration(position)], now[count:])
+            moved = [self.flow.offset(p, level.strides[k]) for k, p in zip(moving, now[:count], strict=True)]
+            return moved + following
 
-        starts: list[Carried] = [("ptr", outside[k]) for k in moving]
+        starts: list[Carried] = [*(("ptr", outside[k]) for k in moving), *state]
         if loop + 1 == self.inner and self.cost(0) <= _CHEAP:
-            begin, starts = self._groups(level, begin, end, starts, outside, scaled)
-        self.flow.loop(begin, end, 1, starts, turn)
-        self.pointers = outside
+            begin, starts = self._groups(level, begin, end, starts, outside, scaled, leaf)
+        last = self.flow.loop(begin, end, 1, starts, turn)
+        self.pointers = before
+        return last[count:]
 
     def _groups(
-        self, level: Loop, begin: str, end: str, starts: list[Carried], outside: Pointers, scaled: str
+        self,
+        level: Loop,
+        begin: str,
+        end: str,
+        starts: list[Carried],
+        outside: Pointers,
+        scaled: str,
+        leaf: _Leaf,
     ) -> tuple[str, list[Carried]]:
-        """As many whole groups of iterations as there are; gives the first index left and the pointers there."""
-        flow, moving = self.flow, list(level.strides)
+        """As many whole groups of iterations as there are; gives the first index left, the pointers there and what is carried."""
+        flow, moving, count = self.flow, list(level.strides), len(level.strides)
         length = flow.let(f"sub nsw i64 {end}, {begin}")
         middle = flow.add(begin, flow.let(f"and i64 {length}, {-_GROUP}"))
 
         def turn(index: str, now: list[str]) -> list[str]:
             iterations = []
+            now, carried = now[:count], now[count:]
             for step in range(_GROUP):
                 self.pointers = {**outside, **dict(zip(moving, now, strict=True))}
                 self.coordinates[level.number] = flow.add(index, step)
                 where = self.coordinates[level.number]
                 iterations.append(self._iteration(where if scaled == "0" else flow.add(scaled, where)))
                 now = [flow.offset(p, level.strides[k]) for k, p in zip(moving, now, strict=True)]
-            self._pass(iterations)
-            return now
+            return now + leaf(iterations, carried)
 
         after = flow.loop(begin, middle, _GROUP, starts, turn)
-        return middle, [("ptr", p) for p in after]
+        return middle, [(kind, register) for (kind, _), register in zip(starts, after, strict=True)]
 
     def _iteration(self, position: str) -> _Iteration:
         """The current reduced iteration, its scalars computed here."""
@@ -217,7 +264,7 @@ class ColEmitter(Emitter):
         scalars = {n: v for n, v in self.values.scalars.items() if self.values.levels[n] == RUN}
         return _Iteration({k: self.place(k) for k in self.touched(0)}, position, scalars)
 
-    def _pass(self, iterations: list[_Iteration]) -> None:
+    def _pass(self, iterations: list[_Iteration], _: list[str]) -> list[str]:
         """One pass over the tile for a group of iterations."""
         results = self._results()
         self.values.holes[RUN] = self.flow.hole()
@@ -246,6 +293,7 @@ class ColEmitter(Emitter):
             part.finish()
 
         self._over_tile(full, partial)
+        return []
 
     def _take(
         self, iteration: _Iteration, states: list[list[str]], index: str, loader: Callable[[Code, int], Value]

@@ -8,6 +8,8 @@ a small buffer on the stack that an element loop fills and empties. Knows nothin
 
 from __future__ import annotations
 
+import copy
+
 from legate_jit.backends.llvm_flow import Flow
 from legate_jit.backends.llvm_memory import (
     Place,
@@ -59,7 +61,7 @@ class Partial:
         reads: dict[int, Place],
         writes: dict[int, Place],
     ) -> None:
-        first, self.index, last = bounds
+        self.first, self.index, last = bounds
         self.flow = flow
         self.code = flow.code(width)
         self.count = flow.least(flow.let(f"sub nsw i64 {last}, {self.index}"), str(width))
@@ -73,9 +75,20 @@ class Partial:
         self._fits = ""
         buffered = {k: p for k, p in reads.items() if not self._direct(p)}
         if buffered or any(not self._direct(p) for p in writes.values()):
-            self._fits = flow.let(f"icmp sge i64 {self.window}, {first}")
+            self._fits = flow.let(f"icmp sge i64 {self.window}, {self.first}")
         if buffered:
             self._load_buffered(buffered)
+
+    def reading(self, reads: dict[int, Place]) -> Partial:
+        """The same lanes of other places, loaded here: in a loop after this one. Its own mask must have been asked for."""
+        other = copy.copy(self)
+        other.reads, other.writes = reads, {}
+        other._signs, other._loaded, other._stored = {}, {}, {}
+        buffered = {k: p for k, p in reads.items() if not self._direct(p)}
+        if buffered:
+            other._fits = self.flow.let(f"icmp sge i64 {self.window}, {self.first}")
+            other._load_buffered(buffered)
+        return other
 
     # ------------------------------------------------------------ masks
 

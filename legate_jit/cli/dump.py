@@ -74,8 +74,9 @@ def _cluster(k: int, cluster: Cluster) -> list[str]:
     domain = "x".join(map(str, cluster.domain)) or "a scalar"
     how = ""
     if cluster.reduction is not None:
-        axes, inner, block = cluster.reduction
+        axes, inner, block, jam = cluster.reduction
         how = f", reducing axes {axes}, innermost {inner}" + (f", blocks of {block}" if block else "")
+        how += f", side by side along {jam}" if jam >= 0 else ""
     lines = [f"step {k}: cluster over {domain}{how}"]
     for item in cluster.items:
         what = f"    {program.operand(item.node)}: {item.role} {type_text(item.node.type)}"

@@ -409,6 +409,8 @@ class _Grouping:
             cluster = self.steps[k]
             if not isinstance(cluster, Cluster) or len(cluster.items) >= MAX_ITEMS:
                 continue
+            if cluster.reduction is not None and cluster.reduction.jam >= 0:
+                continue  # it has as many accumulators as there are registers
             fitted = _fit(cluster, item, domain, reduction, reads)
             if fitted is None or self.better_apart(cluster, fitted[0]):
                 continue

@@ -37,6 +37,14 @@ def compose(outer: Affine, inner: Affine) -> Affine:
     return Affine(inner.shape, tuple(axes))
 
 
+def fixed(view: Affine, axis: int, position: int) -> Affine:
+    """The view at one position of one of its axes, which it keeps as an axis along which nothing moves."""
+    axes = tuple(
+        (start + step * position, 0, -1) if d == axis else (start, step, d) for start, step, d in view.axes
+    )
+    return Affine(view.shape, axes)
+
+
 def permutation(shape: tuple[int, ...], order: tuple[int, ...]) -> Affine:
     """transpose(order): view axis k is base axis order[k]."""
     inverse = [0] * len(order)

@@ -19,7 +19,8 @@ Kinds.
   'col'  loops [ndim-1-nreduced, ndim-1) are reduced and the inner loop is kept: results are vectors along the inner loop.
          Exactly one inner section whose `reduces` go straight to operands (`Reduce.operand`), accumulated over the reduced
          loops in increasing order, sequentially. With `blocked` the outermost reduced loop is cut into blocks of
-         `block` iterations and the results get an extra loop for the block number.
+         `block` iterations and the results get an extra loop for the block number. `narrow`, a power of two, is
+         no less than the extent of the inner loop where that is short (else 0): results may be held in registers.
 
 Work units. A launch is a range of units; any split of the units over threads gives the same result, bit for bit.
   'map'            unit = (row block, inner tile): rows = product of the outer extents, cut in blocks of `rows_per_unit`; inner
@@ -122,6 +123,7 @@ class Kernel:
     scalars: tuple[str, ...]
     sections: tuple[Section, ...]
     blocked: bool = False
+    narrow: int = 0
 
     @property
     def instrs(self) -> tuple[Instr, ...]:

@@ -30,18 +30,22 @@ ENOUGH_RESULTS = 16
 #: rows of at most this many elements are reduced several at a time, one in each lane, where a kept axis is at least so long
 SHORT = 8
 LONG = 64
+#: results that are accumulated side by side at most, and arrays that may be read for them
+JAM, JAM_LOADS = 16, 3
 
 
 class Reduction(NamedTuple):
     """How a reduction runs: reduced axes, the axis of the innermost loop, and the length of a block (0: not blocked).
 
     A blocked reduction along the inner axis appends an axis of partial results; along the outermost reduced axis (when the
-    inner axis is kept) it prepends one.
+    inner axis is kept) it prepends one. `jam` is a kept axis (or -1) that is no loop: the results along it are accumulated side
+    by side, so that what is read once for all of them is.
     """
 
     axes: tuple[int, ...]
     inner: int
     block: int = 0
+    jam: int = -1
 
 
 def lower(graph: Graph) -> Graph:
@@ -161,11 +165,46 @@ def _reduce(b: Builder, op: Op, x: Node, axes: tuple[int, ...], type_: ArrayType
     rows = x.shape[axes[0]]
     if rows < 4 * ENOUGH_RESULTS:  # more than the number of blocks, or this would never end
         return b.make(op, (x,), Reduction(axes, inner), type_)
-    row_bytes = max(x.type.nbytes // max(rows, 1), 1)
+    inner, jam = _side_by_side(x, axes, inner)
+    row_bytes = max(x.type.nbytes // (rows * x.shape[jam] if jam >= 0 else rows), 1)
     block = min(-(-rows // (2 * ENOUGH_RESULTS)), max(BLOCK_BYTES // row_bytes, BLOCK_ROWS))
     partial_type = array_type((-(-rows // block), *type_.shape), type_.dtype)
-    partial = b.make(op, (x,), Reduction(axes, inner, block), partial_type)
+    partial = b.make(op, (x,), Reduction(axes, inner, block, jam), partial_type)
     return _reduce(b, op, partial, (0,), type_)
+
+
+def _side_by_side(x: Node, axes: tuple[int, ...], inner: int) -> tuple[int, int]:
+    """The innermost axis, and the axis along which results are accumulated side by side: both short, as in the product of a few
+    long columns with a few others. (inner, -1) where there are no two such axes, or where all of x is one line."""
+    others = [d for d in range(x.type.ndim) if d not in axes and d != inner and x.shape[d] > 1]
+    if len(others) != 1 or max(x.shape[others[0]], x.shape[inner]) > JAM:
+        return inner, -1
+    if is_flat(x) or len(loads(x)) > JAM_LOADS:
+        return inner, -1
+    ways = [(inner, others[0]), (others[0], inner)]
+    return min(ways, key=lambda way: _scalar_work(x, *way))
+
+
+def _scalar_work(x: Node, inner: int, jam: int) -> int:
+    """Operations that are done for each place along `jam` by itself, because they do not change along `inner`."""
+    work = 0
+    seen: set[tuple[int, Affine]] = set()
+    stack = [(x, index.identity(x.shape))]
+    while stack:
+        n, view = stack.pop()
+        if (n.number, view) in seen:
+            continue
+        seen.add((n.number, view))
+        along = {
+            axis for (_, step, axis), extent in zip(view.axes, n.shape, strict=True) if step and extent > 1
+        }
+        if n.kind is Kind.MAP:
+            work += n.op.cost * x.shape[jam] * (jam in along and inner not in along)
+            stack.extend((s, index.compose(index.broadcast(s.shape, n.shape), view)) for s in n.src)
+        elif n.kind is Kind.MOVE:
+            assert isinstance(n.arg, Affine)
+            stack.append((n.src[0], index.compose(n.arg, view)))
+    return work
 
 
 def _across(x: Node, axes: tuple[int, ...], inner: int) -> int:

@@ -28,6 +28,8 @@ CROSS_TILE = 256
 CROSS_ROWS = 64
 #: columns of a unit of a reduction over outer axes
 COLUMN_TILE = 1024
+#: columns that may be the lanes of one vector
+NARROW = 16
 #: a row value that costs at least this is kept in a scratch row for the next section instead of being recomputed
 SCRATCH_COST = 8
 SCRATCH_BYTES = 128 * 1024
@@ -279,15 +281,19 @@ class _Program:
 
     def reduce(self, item: Item) -> None:
         n, op = item.node, item.node.op
-        k = self.value(item.expression, item.view, None)
-        operand = self.result_ref(n) if not self.cluster.is_row else -1
-        if operand >= 0:
-            self.written.add(operand)
+        jam = self.cluster.reduction.jam if self.cluster.reduction else -1
+        for number in range(self.cluster.domain[jam] if jam >= 0 else 1):
+            view = item.view if jam < 0 else index.fixed(item.view, jam, number)
+            k = self.value(item.expression, view, None)
+            operand = self.result_ref(n, jam, number) if not self.cluster.is_row else -1
+            if operand >= 0:
+                self.written.add(operand)
+            self.sections[-1].reduces.append(Reduce(op.combine, k, dtypes.code(n.dtype), operand))
         self.reduced[n] = len(self.reduced)
-        self.sections[-1].reduces.append(Reduce(op.combine, k, dtypes.code(n.dtype), operand))
 
-    def result_ref(self, n: Node) -> int:
-        """Where a reduction's result goes: C-order over the kept axes, the axis of partial results last ('row') or first."""
+    def result_ref(self, n: Node, jam: int = -1, number: int = 0) -> int:
+        """Where a reduction's result goes: C-order over the kept axes, the axis of partial results last ('row') or first. With
+        `jam`, an axis that is no loop: the result there at `number`."""
         reduction = self.cluster.reduction
         assert reduction is not None
         size, kept = n.dtype.itemsize, self.cluster.kept
@@ -301,7 +307,8 @@ class _Program:
             unit *= self.cluster.domain[d]
         if reduction.block and not self.cluster.is_row:
             block = unit
-        return self.ref(n, dtypes.code(n.dtype), 0, tuple(strides), block)
+        offset = strides[jam] * number if jam >= 0 else 0
+        return self.ref(n, dtypes.code(n.dtype), offset, tuple(strides), block)
 
     def finish(self) -> None:
         """Store what was reduced, for whoever needs it in memory ('col' results went there directly)."""
@@ -339,7 +346,7 @@ class _Loops:
     def order(self) -> tuple[list[int], int, str]:
         """Domain axes as loops from outermost to innermost (unit extents dropped), reduced loops, kind."""
         domain, reduction = self.cluster.domain, self.cluster.reduction
-        long = [d for d, n in enumerate(domain) if n != 1]
+        long = [d for d, n in enumerate(domain) if n != 1 and (reduction is None or d != reduction.jam)]
         if reduction is None:
             return self.map_order(long), 0, "map"
         reduced = [d for d in long if d in reduction.axes]
@@ -458,6 +465,7 @@ class _Loops:
             tuple(program.scalar_dtypes),
             sections,
             bool(reduction and reduction.block),
+            1 << max(extents[-1] - 1, 3).bit_length() if kind == "col" and extents[-1] <= NARROW else 0,
         )
 
     def fields(self, operands: list[Operand], strides: list[tuple[int, ...]]) -> dict[int, Field]:

@@ -156,6 +156,7 @@ def verify_nest(nest: Nest, nbytes: Sequence[int], stage: str) -> None:
     kernel = nest.kernel
     require(len(nest.extents) == kernel.ndim, stage, nest.extents, "extents per loop")
     require(len(nest.places) == len(kernel.operands) == len(nbytes), stage, nest, "places per operand")
+    require(not kernel.narrow or nest.extents[-1] <= kernel.narrow, stage, nest, "a long inner loop")
     require(len(nest.scalars) == len(kernel.scalars), stage, nest, "scalars")
     require(
         nest.units == _units(nest, stage), stage, nest, f"{nest.units} units instead of {_units(nest, stage)}"
