@@ -107,17 +107,21 @@ NARROW, LONG = 16, 4096
 def _narrow(a: ndarray, b: ndarray) -> bool:
     """Whether the matrices are a few long columns each, whose rows lie one after the other: their product is a sum that goes
     through both once, fuses with what makes them and takes all threads, which libraries share out by results."""
-    if a.shape[0] > NARROW or b.shape[1] > NARROW or b.shape[0] < LONG or not a.size * b.size:
+    if a.shape[0] > NARROW or b.shape[1] > NARROW or b.shape[0] < LONG or a.size * b.shape[1] <= AT_ONCE:
         return False
-    places = [layout(x._lens.base, x._lens) if x._lens is not None else None for x in (a, b)]
-    if a._lens is None or places[0] is None or (b._lens is not None and places[1] is None):
+    if a.dtype != b.dtype or a.dtype not in (dtypes.FLOAT32, dtypes.FLOAT64):
         return False
-    return (
-        abs(places[0].strides[1]) > abs(places[0].strides[0])
-        and (places[1] is None or abs(places[1].strides[0]) > abs(places[1].strides[1]))
-        and a.dtype == b.dtype
-        and a.dtype in (dtypes.FLOAT32, dtypes.FLOAT64)
-    )
+    return _lies_by(a, 1) and _lies_by(b, 0)
+
+
+def _lies_by(matrix: ndarray, axis: int) -> bool:
+    """Whether an axis of a matrix is the one with the longer step in memory."""
+    if matrix.shape[1 - axis] == 1:
+        return True
+    if matrix._lens is None:
+        return axis == 0
+    place = layout(matrix._lens.base, matrix._lens)
+    return place is not None and abs(place.strides[axis]) > abs(place.strides[1 - axis])
 
 
 @replayed

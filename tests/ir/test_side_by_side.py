@@ -58,7 +58,8 @@ def same(got: Any, want: numpy.ndarray) -> None:
 @pytest.mark.parametrize("dtype", ["f8", "f4"])
 @pytest.mark.parametrize(("m", "n"), [(1, 1), (1, 7), (2, 3), (3, 16), (16, 8), (8, 16), (13, 5), (16, 16)])
 def test_products_of_narrow_matrices(schedules: list[Schedule], m: int, n: int, dtype: str) -> None:
-    a, b = columns(m, dtype), columns(n, dtype)
+    rows = max(ROWS, 110_000 // (m * n))
+    a, b = columns(m, dtype, rows), columns(n, dtype, rows)
     same(np.array(a).T @ np.array(b), a.T @ b)
     assert calls(schedules) == 0
 
@@ -77,12 +78,12 @@ def test_each_matrix_is_read_once(schedules: list[Schedule]) -> None:
 def test_other_products_are_calls(schedules: list[Schedule]) -> None:
     """Wide results, few rows, matrices whose columns lie one after the other, integers."""
     pairs = [
-        (columns(17).T, columns(4)),
-        (columns(4).T, columns(17)),
+        (columns(17).T, columns(14)),
+        (columns(14).T, columns(17)),
         (columns(16, rows=4000).T, columns(16, rows=4000)),
-        (numpy.ascontiguousarray(columns(4).T), columns(4)),
-        (columns(4).T, numpy.asfortranarray(columns(4))),
-        (columns(4, "i8").T, columns(4, "i8")),
+        (numpy.ascontiguousarray(columns(14).T), columns(14)),
+        (columns(14).T, numpy.asfortranarray(columns(14))),
+        (columns(14, "i8").T, columns(14, "i8")),
     ]
     for number, (a, b) in enumerate(pairs):
         left = np.array(a) if a.flags.c_contiguous else np.array(a.T).T
@@ -164,3 +165,11 @@ def test_results_in_registers(n: int, step: int, blocked: bool, vector_bytes: in
     for b in range(blocks):
         part = slice(b * block, (b + 1) * block)
         numpy.testing.assert_array_equal(out[:, b], numpy.einsum("ijn,ijk->kn", x[part], w[part]))
+
+
+def test_parts_of_matrices(schedules: list[Schedule]) -> None:
+    a, b = columns(12, rows=2 * ROWS), columns(16)
+    x, y = np.array(a), np.array(b)
+    same(x[::2, 2:9].T @ y[:, ::3], a[::2, 2:9].T @ b[:, ::3])
+    same(x[::-2, ::-1].T @ y[:, 3:], a[::-2, ::-1].T @ b[:, 3:])
+    assert calls(schedules) == 0
