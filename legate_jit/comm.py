@@ -445,6 +445,7 @@ class Combination:
     """Small arrays of one shape and dtype combined again and again: kept memory and messages."""
 
     def __init__(self, comm: Comm, shape: tuple[int, ...], dtype: np.dtype) -> None:
+        self.comm = comm
         self.mine, self.theirs = np.empty(shape, dtype), np.empty(shape, dtype)
         self.steps = [
             (

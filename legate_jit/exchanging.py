@@ -74,7 +74,7 @@ def bind(steps: Sequence[Step] = (), comm: Comm | None = None) -> Callable[[Call
                 return _Fetch(step)
             return _Finish(step, begin, k) if isinstance(begin, _Begin) else begin.finish(k)
         if isinstance(what, Combine):
-            return _Combine(step, what)
+            return (comm and _summed(step, what, comm)) or _Combine(step, what)
         return None
 
     return bound
@@ -99,6 +99,16 @@ def _inlined(step: Call, steps: Sequence[Step], comm: Comm) -> Any:
     if found is None:
         begin.keep(comm, staged)
     return found
+
+
+def _summed(step: Call, what: Combine, comm: Comm) -> Any:
+    """A sum as native programs have it, or None."""
+    if comm.node is None:
+        return None
+    from legate_jit.inline import summed
+
+    (argument,), (result,) = step.arguments, step.results
+    return summed(comm, what, argument, result)
 
 
 class _Begin:

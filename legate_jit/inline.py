@@ -1,6 +1,7 @@
-"""Inline exchanges: the staged fetches of a plan as records of its native programs, so that no Python runs between its kernels.
+"""Inline exchanges: the staged fetches and the sums of a plan as records of its native programs, so that no Python runs between
+kernels.
 
-Possible where every message of a group travels through shared memory. The blocks of words that `backends.packing` describes are
+Possible where every message travels through shared memory. The blocks of words that `backends.packing` describes are
 made of a `Staged`, once; what it would copy by NumPy, native code copies. Where a record has waited in vain, its program stops
 and `wait` sleeps, as for any message. Knows messages and native blocks; no layouts, no graphs and no MPI.
 """
@@ -13,15 +14,20 @@ from typing import Any
 
 import numpy as np
 
-from legate_jit.backends import channel, packing
+from legate_jit.backends import channel, combining, packing
 from legate_jit.backends.channel import Word
+from legate_jit.backends.combining import Combine, Join
 from legate_jit.backends.packing import Begin, Finish
+from legate_jit.comm import Combination, Comm
+from legate_jit.exchange import SMALL
 from legate_jit.execute import Inlined
+from legate_jit.ir import exchanges as ir
+from legate_jit.ir.node import ArrayType
 from legate_jit.ir.steps import Argument
 from legate_jit.shared import SLOTS, Expected, Sent
-from legate_jit.staging import Staged, contiguous
+from legate_jit.staging import Memory, Staged, contiguous
 
-__all__ = ["InlineBegin", "InlineFinish", "inlined"]
+__all__ = ["InlineBegin", "InlineFinish", "InlineSum", "inlined", "summed"]
 
 _Words = Sequence[int]
 
@@ -135,13 +141,7 @@ class InlineBegin(Inlined):
 
     def before(self) -> None:
         """As `Inlined`."""
-        comm = self.comm
-        if comm.meeting is not None:
-            comm.meeting()
-        traffic = comm.traffic
-        traffic.collectives += 1
-        traffic.messages += self.messages
-        traffic.nbytes += self.nbytes
+        _meet(self.comm, self.messages, self.nbytes)
 
     def wait(self) -> None:
         """As `Inlined`."""
@@ -168,6 +168,97 @@ class InlineBegin(Inlined):
         for k, (line, at) in enumerate(self._numbers):
             if self._block[at] >= line.end.done[0]:  # a run that nobody wanted any more left it under way
                 line.expected[self._block[at] % SLOTS] = self._receives[k]
+
+
+class InlineSum(Inlined):
+    """The sum of every rank's array, in place of `comm.combine`."""
+
+    def __init__(
+        self, made: Combination, memory: Memory, source: int, result: int, kind: tuple[int, int]
+    ) -> None:
+        self._made = made  # with the memory of its messages
+        mine, item = made.mine, made.mine.dtype.itemsize
+        self.comm: Comm = made.comm
+        self.messages = sum(step.sends for step, _, _ in made.steps)
+        self.nbytes = self.messages * mine.nbytes
+        at = mine.__array_interface__["data"][0]
+        dense = contiguous(mine.shape, item).strides
+        axes = list(zip(mine.shape, dense, memory.strides, strict=True))
+        into = packing.box((-1, at), (source, memory.offset), item, axes)
+        out = packing.box((result, 0), (-1, at), item, [(mine.size, item, item)])
+        assert into is not None and out is not None
+        count = mine.size * kind[1]
+        words = [0, 0, 0, len(made.steps), count, kind[0], at, made.theirs.__array_interface__["data"][0]]
+        words += [mine.nbytes, *into, *out]
+        self._first = len(words)
+        for step, receipt, message in made.steps:
+            join = Join.NONE if not step.receives else Join.RESULT if not step.joins else Join.RIGHT
+            join = Join.LEFT if join == Join.RIGHT and not step.lower else join
+            words.append(message.line.end.block if step.sends else 0)
+            words.append(receipt.line.end.block if step.receives else 0)
+            words += [receipt.address, receipt.nbytes, -1, join]
+        self._block = (ctypes.c_int64 * len(words))(*words)
+
+    def record(self, stop: int, code: int) -> tuple[int, int]:
+        """As `Inlined`."""
+        self._block[Combine.STOP], self._block[Combine.CODE] = stop, code
+        return channel.code().address("combine"), ctypes.addressof(self._block)
+
+    def renew(self) -> None:
+        """As `Inlined`."""
+        self._block[Combine.STATE] = 0
+
+    def before(self) -> None:
+        """As `Inlined`."""
+        _meet(self.comm, self.messages, self.nbytes)
+
+    def wait(self) -> None:
+        """As `Inlined`."""
+        k, phase = divmod(self._block[Combine.STATE] - 1, 3)
+        _, receipt, message = self._made.steps[k]
+        if phase == 1:
+            message.line.room()
+        else:
+            words = receipt.line.end.words
+            receipt.line.arrive(self._block[self._number(k)] if phase else words[Word.BEGUN] - SLOTS)
+
+    def _number(self, step: int) -> int:
+        return self._first + Combine.STEP * step + Combine.RECEIVED + Begin.NUMBER
+
+    def __del__(self) -> None:
+        for k, (_, receipt, _) in enumerate(self._made.steps):
+            number = self._block[self._number(k)]
+            if number >= receipt.line.end.done[0]:  # as of `InlineBegin`
+                receipt.line.expected[number % SLOTS] = receipt
+
+
+def summed(
+    comm: Comm, what: ir.Combine, argument: Argument, result: tuple[int, ArrayType]
+) -> InlineSum | None:
+    """What adds up the ranks' arrays; None if it is another operation, or its messages travel otherwise."""
+    storage, type_ = result
+    kind = combining.kind(what.op, type_.dtype)
+    if kind is None or not type_.size or not what.everyone(comm.size) or comm.size == 1:
+        return None
+    if type_.nbytes > SMALL or argument.storage < 0 or argument.type.dtype != type_.dtype:
+        return None
+    if len([n for n in type_.shape if n > 1]) > packing.DIMENSIONS:
+        return None
+    made = Combination(comm, type_.shape, type_.dtype)
+    if not all(isinstance(r, Expected) and isinstance(m, Sent) for _, r, m in made.steps):
+        return None
+    memory = Memory(argument.type.shape, argument.strides, argument.offset)
+    return InlineSum(made, memory, argument.storage, storage, kind)
+
+
+def _meet(comm: Comm, messages: int, nbytes: int) -> None:
+    """The ranks are about to exchange."""
+    if comm.meeting is not None:
+        comm.meeting()
+    traffic = comm.traffic
+    traffic.collectives += 1
+    traffic.messages += messages
+    traffic.nbytes += nbytes
 
 
 class InlineFinish(Inlined):

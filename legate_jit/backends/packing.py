@@ -13,11 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from legate_jit.backends import agreeing
+from legate_jit.backends import agreeing, combining
 
 __all__ = ["BOX", "DIMENSIONS", "SYMBOLS", "Begin", "Finish", "box", "text"]
 
-SYMBOLS = ("begin", "finish", *agreeing.SYMBOLS)
+SYMBOLS = ("begin", "finish", *agreeing.SYMBOLS, *combining.SYMBOLS)
 #: axes of a box; what has more that cannot be joined is not packed here
 DIMENSIONS = 4
 #: words of a box: storage and offset of where it goes, and of where it comes from (storage -1: the base that the record gives, an
@@ -72,6 +72,7 @@ def text() -> str:
     }
     marks |= {"BOX": BOX, "N": 5, "T": 5 + DIMENSIONS, "F": 5 + 2 * DIMENSIONS}
     filled = _TEXT.replace("<COPIES>", "".join(_elements(n) for n in (1, 2, 4, 8, 16))) + agreeing.text()
+    filled += combining.text(BOX, {n: k for n, k in vars(Begin).items() if n.isupper()})
     for name, k in marks.items():
         filled = filled.replace(f"<{name}>", str(8 * k))
     return filled
