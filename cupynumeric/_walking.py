@@ -113,10 +113,13 @@ def quick_getitem(array: ndarray, key: Any) -> Any:
     found = array._store.ground
     habit = found.habit
     cls = key.__class__
-    if habit.elements and array._lens is None:
-        if array._type.ndim == 1 if cls is int else cls is tuple and _names_element(array, key):
-            _unseen.count = 0
-            return found.array[key]
+    if (
+        habit.elements
+        and array._lens is None
+        and (array._type.ndim == 1 if cls is int else cls is tuple and _names_element(array, key))
+    ):
+        _unseen.count = 0
+        return found.array[key]
     if cls is ndarray or cls is Instant:
         return picked(array, key)
     if habit.fixed or array._locked:

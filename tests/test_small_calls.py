@@ -256,6 +256,20 @@ def test_an_instant_array_at_hand_does_not_keep_a_loop_from_being_fused() -> Non
     numpy.testing.assert_allclose(numpy.asarray(z), expected, rtol=1e-13)
 
 
+def test_an_instant_array_beside_one_that_waits_is_recorded() -> None:
+    x, y = there(100), there(100)
+    constant, other = fenced(lambda: x + y, 10), fenced(lambda: x + y, 1)
+    flushes = runtime.counters.flushes
+    waiting = x * 1.25
+    z = (waiting + constant, other - waiting, np.maximum(waiting, other), np.stack([other, waiting]))
+    waiting += other
+    assert runtime.counters.flushes == flushes
+    added = numpy.array(x) + numpy.array(y)
+    numpy.testing.assert_allclose(numpy.asarray(z[0]), numpy.array(x) * 1.25 + added, rtol=1e-13)
+    numpy.testing.assert_allclose(numpy.asarray(z[1]), added - numpy.array(x) * 1.25, rtol=1e-13)
+    numpy.testing.assert_allclose(numpy.asarray(waiting), added + numpy.array(x) * 1.25, rtol=1e-13)
+
+
 def test_results_looked_at_now_and_then_stay_at_once() -> None:
     x, y = there(100), there(100)
     fenced(lambda: x * 0.5, 10)
@@ -346,8 +360,10 @@ def test_prompt_calls_write_to_no_argument_and_share_no_memory_with_one() -> Non
         legate.fence()
     assert y is x or y.shape == x.shape
     numpy.testing.assert_array_equal(numpy.asarray(x), kept)
+    copy = x.copy()
     turned[0, 0] = 5.0  # a view
     assert x.reshape(10, 10)[0, 9] == 5.0
+    numpy.testing.assert_array_equal(numpy.asarray(copy), kept)
 
 
 WRITES: dict[str, Callable[[Any, Any], Any]] = {
