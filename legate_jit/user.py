@@ -55,7 +55,7 @@ def _environment(function: FunctionType) -> Hashable:
     if any(n in _IMPURE and n not in function.__globals__ and hasattr(builtins, n) for n in code.co_names):
         return None
     if any(
-        i.opname in ("STORE_GLOBAL", "STORE_DEREF", "STORE_ATTR", "STORE_SUBSCR")
+        i.opname in ("STORE_GLOBAL", "STORE_DEREF", "STORE_ATTR", "STORE_SUBSCR", "STORE_SLICE")
         for i in dis.get_instructions(code)
     ):
         return None
