@@ -9,6 +9,8 @@ from pathlib import Path, PurePath
 
 import pytest
 
+from legate_jit import interpreter
+
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -26,6 +28,15 @@ def test_readme_gives_one_line_that_does_everything(marker: str) -> None:
     line = command(marker)
     assert "\n" not in line
     assert line.startswith("python3 -m venv .venv && .venv/bin/pip install")
+
+
+def test_readme_names_the_versions_of_python() -> None:
+    """All those that were tried, from the oldest that installs."""
+    versions = [re.findall(r"Python :: 3\.(\d+)$", text) for text in PROJECT["classifiers"]]
+    tried = sorted(int(minor) for (minor,) in filter(None, versions))
+    assert tried == list(range(tried[0], tried[-1] + 1))
+    assert f"CPython 3.{tried[0]} to 3.{tried[-1]} on Linux" in README
+    assert PROJECT["requires-python"] == f">=3.{tried[0]}" == ">={}.{}".format(*interpreter.OLDEST)
 
 
 def test_extras_that_readme_names_exist() -> None:
