@@ -289,8 +289,8 @@ z = x * (1 + 1j); z.real[0] = 9; z.imag[:, 1] = 7; z.T.imag[2] = 1; result = z
 z = x * (1 + 1j); z.view(float)[0] = 9; result = z
 z = x * (1 + 1j); z.view(float).reshape(2, 4, 2)[..., 1] = 9; result = z
 y = x.copy(); y.byteswap(inplace=True); result = y
-y = x.copy(); y.resize((3, 5)); result = y
-y = x.copy(); y.resize(3); result = y
+y = x.copy(); y.resize((3, 5), refcheck=False); result = y
+y = x.copy(); y.resize(3, refcheck=False); result = y
 y = x.copy(); y.resize(-3); result = y
 y = x[:1]; y.resize(30); result = y
 y = x.copy(); y.shape = -1; result = y
