@@ -5,6 +5,8 @@ Knows NumPy's calling conventions of ufuncs and their methods. What graphs canno
 
 from __future__ import annotations
 
+import functools
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -47,13 +49,18 @@ def _recorded(sig: Signature, x: ndarray) -> ndarray:
     return r
 
 
+@functools.cache
+def _said_of_where() -> str:
+    """What the installed NumPy warns of where `where` is given without `out`; '' where it does not."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        np.negative(np.zeros(1), where=False)
+    return "".join(str(warning.message) for warning in told)
+
+
 _KEYWORDS = frozenset({"out", "where", "casting", "order", "dtype", "subok", "signature", "sig"})
 
 
-_TELLS_OF_WHERE = np.lib.NumpyVersion(np.__version__) >= "2.4.0"
-_WHERE_ALONE = (
-    "'where' used without 'out', expect unitialized memory in output. If this is intentional, use out=None."
-)
 _NUMBERS = frozenset((int, float, complex, bool))
 #: second operands the operators' own quick paths take
 _QUICK = frozenset({ndarray, int, float})
@@ -154,8 +161,8 @@ class ufunc:
             out = args[self.nin :] + (None,) * (self.nargs - given)
         if out is _reduce.NO_VALUE:
             out = None
-            if where is not True and _TELLS_OF_WHERE:
-                warn(_WHERE_ALONE, UserWarning)
+            if where is not True and (text := _said_of_where()):
+                warn(text, UserWarning)
         outs = self._outputs(out)
         inputs = args[: self.nin]
         if sig is not None:

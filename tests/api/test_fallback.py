@@ -125,7 +125,10 @@ def warned(source: str, np: Any) -> list[tuple[type[Warning], str, str]]:
 
 @pytest.mark.parametrize("source", WARN.strip().splitlines())
 def test_warnings_name_the_users_line(source: str) -> None:
-    expected = warned(source, numpy)
+    try:
+        expected = warned(source, numpy)
+    except (AttributeError, ValueError):
+        pytest.skip("deprecated no longer, but gone from this NumPy")
     assert expected
     assert warned(source, np) == expected
     assert all(line == "program.py" for _, _, line in expected)
@@ -151,7 +154,7 @@ x = np.ones(3)
 np.polyfit(x, x, 2)
 np.polyfit(x, x, 2)
 warnings.warn("one", FutureWarning)
-np.cross([1, 2], [3, 4])
+np.fft.irfftn(np.ones((2, 2)), s=(2,))
 """
     told = [line for line in run(code, PYTHONWARNINGS="").stderr.splitlines() if "Warning" in line]
     assert [line.partition(": ")[2].partition(":")[0] for line in told] == [
