@@ -136,8 +136,11 @@ def array_interface(array: ndarray) -> dict[str, Any]:
     """
     if _unheard:
         call, error = _unheard.pop(threading.get_ident(), (None, None))
-        if error is not None and call == _call():
-            raise error
+        try:
+            if error is not None and call == _call():
+                raise error
+        finally:
+            del error  # else it and this frame would refer to each other, and it to the arrays of all frames it went through
     host = host_view(array)
     whole: Any = host if host.flags.c_contiguous else runtime.host(array._store)
     whole = whole.reshape(-1).view(np.uint8)

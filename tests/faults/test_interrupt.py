@@ -218,6 +218,9 @@ def test_interrupt_at_every_place(how: str, monkeypatch: pytest.MonkeyPatch) -> 
             u[3:6] += 1.0
             x += 1.0  # pending, and in place
             y[1:] += x[:-1]
+            sys._getframe().f_trace_opcodes = (
+                True  # Python 3.12 looks when tracing begins whether anybody wants opcodes
+            )
             sys.settrace(striker)
             try:
                 for step in (_mix, _update, _function):
