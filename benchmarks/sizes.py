@@ -14,8 +14,8 @@ from typing import Any
 import numpy
 
 SIZES = (10, 100, 1_000, 10_000, 100_000, 1_000_000)
-#: seconds that a sample lasts, and samples of each
-SAMPLE, ROUNDS = 2e-3, 9
+#: seconds that a sample lasts, less than a scheduler's time slice so that some are undisturbed, and samples of each
+SAMPLE, ROUNDS = 4e-4, 31
 #: calls before anything is timed: what is met again and again has been planned by then
 WARM = 12
 
@@ -71,8 +71,35 @@ def masked(np: Any, x: Any, m: Any) -> Any:
 
 Case = tuple[Callable[..., Any], tuple[Callable[[int], numpy.ndarray], ...]]
 
+
+def add(np: Any, x: Any) -> Any:
+    """In place."""
+    x += 1.0
+    return x
+
+
+def element(np: Any, x: Any) -> Any:
+    """Assignment of an element."""
+    x[3] = 1.0
+    return x
+
+
+def each(np: Any, x: Any) -> None:
+    """Iteration over (up to a hundred) elements."""
+    for _ in x[:100]:
+        pass
+
+
 #: what is called, and what makes its arguments
 CASES: dict[str, Case] = {
+    "nothing": (lambda np, x: None, (vector,)),
+    "x.shape": (lambda np, x: x.shape, (vector,)),
+    "len(x)": (lambda np, x: len(x), (vector,)),
+    "float(x[3])": (lambda np, x: float(x[3]), (vector,)),
+    "x[3] = 1.0": (element, (vector,)),
+    "for e in x[:100]": (each, (vector,)),
+    "x += 1.0": (add, (vector,)),
+    "x.copy()": (lambda np, x: x.copy(), (vector,)),
     "x + y": (lambda np, x, y: x + y, (vector, vector)),
     "x * 2 + 1": (lambda np, x: x * 2 + 1, (vector,)),
     "exp": (lambda np, x: np.exp(x), (vector,)),

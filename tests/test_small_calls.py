@@ -10,7 +10,7 @@ import pytest
 
 import cupynumeric as np
 import legate
-from cupynumeric import _walking
+from cupynumeric import _prompt, _walking
 from legate_jit import at_once, runtime, tiers
 
 
@@ -258,11 +258,13 @@ def test_an_instant_array_at_hand_does_not_keep_a_loop_from_being_fused() -> Non
 
 def test_an_instant_array_beside_one_that_waits_is_recorded() -> None:
     x, y = there(100), there(100)
-    constant, other = fenced(lambda: x + y, 10), fenced(lambda: x + y, 1)
+    fenced(lambda: x + y, 10)
+    a, b, c, d, e = [fenced(lambda: x + y, 1) for _ in range(5)]
+    assert all(each.__class__ is not np.ndarray for each in (a, b, c, d, e))
     flushes = runtime.counters.flushes
     waiting = x * 1.25
-    z = (waiting + constant, other - waiting, np.maximum(waiting, other), np.stack([other, waiting]))
-    waiting += other
+    z = (waiting + a, b - waiting, np.maximum(waiting, c), np.stack([d, waiting]))
+    waiting += e
     assert runtime.counters.flushes == flushes
     added = numpy.array(x) + numpy.array(y)
     numpy.testing.assert_allclose(numpy.asarray(z[0]), numpy.array(x) * 1.25 + added, rtol=1e-13)
@@ -364,6 +366,18 @@ def test_prompt_calls_write_to_no_argument_and_share_no_memory_with_one() -> Non
     turned[0, 0] = 5.0  # a view
     assert x.reshape(10, 10)[0, 9] == 5.0
     numpy.testing.assert_array_equal(numpy.asarray(copy), kept)
+
+
+def test_results_that_share_memory_with_an_argument_are_recorded_or_copied() -> None:
+    x = there(100)
+    kept = x.copy()
+    ravel = _prompt.Prompt(numpy.ravel, always=False)
+    assert ravel.answer((x,), {}) is _prompt.RECORDED
+    ravel.watch(x)
+    assert not ravel.hot
+    library = _prompt.Prompt(numpy.ravel, always=True).answer((x,), {})
+    library[0] = 7.0
+    numpy.testing.assert_array_equal(numpy.asarray(x), numpy.asarray(kept))
 
 
 WRITES: dict[str, Callable[[Any, Any], Any]] = {
