@@ -107,8 +107,8 @@ def _summed(step: Call, what: Combine, comm: Comm) -> Any:
         return None
     from legate_jit.inline import summed
 
-    (argument,), (result,) = step.arguments, step.results
-    return summed(comm, what, argument, result)
+    (result,) = step.results
+    return summed(comm, what, step.arguments[0], result)
 
 
 class _Begin:
