@@ -177,8 +177,14 @@ class ndarray(Layout, metaclass=_Class):
 
     @property
     def dtype(self) -> np.dtype:
-        """Element type."""
+        """Element type. Assigning another one shows the same bytes under it."""
         return self._type.dtype
+
+    @dtype.setter
+    def dtype(self, value: Any) -> None:
+        from cupynumeric._attributes import retype
+
+        retype(self, value)
 
     @property
     def ndim(self) -> int:

@@ -87,6 +87,18 @@ def view(array: ndarray, dtype: Any = None, type_: Any = None) -> Any:
     return _regrouped(array, target)
 
 
+def retype(array: ndarray, dtype: Any) -> None:
+    """`array.dtype = dtype`: the same memory in place. TypeError for dtypes that only NumPy's own arrays have."""
+    if array._locked == SCALAR and not array.shape:
+        raise AttributeError("attribute 'dtype' of 'numpy.generic' objects is not writable")
+    new = view(array, np.dtype(dtype))
+    if not isinstance(new, Ours):
+        raise TypeError(
+            f"an array of this package cannot become one of {np.dtype(dtype)} in place: use .view()"
+        )
+    array._store, array._lens, array._type, array._key = new._store, new._lens, new._type, new._key
+
+
 def _regrouped(array: ndarray, target: np.dtype) -> Any:
     """A view under a dtype of another item size."""
     if array.ndim == 0:

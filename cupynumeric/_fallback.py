@@ -50,7 +50,12 @@ def run(function: Callable[..., Any], name: str, args: tuple[Any, ...], kwargs: 
         coverage.note(name, False)
     elif _holds_ours((args, kwargs)):
         warn_fallback(name)
-    return by_numpy(function, args, kwargs)
+    found = by_numpy(function, args, kwargs)
+    if name.startswith("numpy.ma."):
+        from cupynumeric import _masked_class
+
+        return _masked_class.writable(found)
+    return found
 
 
 def _holds_ours(x: Any) -> bool:
@@ -192,9 +197,12 @@ _QUIET_MODULES = (
     "version",
 )
 #: functions of these modules that are ours, and where they are
-_REPLACED = dict.fromkeys(
-    ("numpy.lib.stride_tricks.sliding_window_view", "numpy.lib.stride_tricks.as_strided"), "_windows"
-)
+_REPLACED = {
+    "numpy.lib.stride_tricks.sliding_window_view": "_windows",
+    "numpy.lib.stride_tricks.as_strided": "_windows",
+    "numpy.ma.MaskedArray": "_masked_class",
+    "numpy.ma.masked_array": "_masked_class",
+}
 _OWN = ("linalg", "fft", "random")
 
 

@@ -106,6 +106,10 @@ class Instant(_Plain, Unsettled):
         """Element type."""
         return self._host.dtype  # type: ignore[no-any-return]
 
+    @dtype.setter
+    def dtype(self, value: Any) -> None:
+        self.settle().dtype = value
+
     @property
     def ndim(self) -> int:
         """Number of axes."""

@@ -70,18 +70,26 @@ class Selection(Unsettled):
         return self._done is None
 
     @property
-    def _locked(self) -> bool | int:  # type: ignore[override]
+    def _locked(self) -> bool | int:
         return self.settle()._locked
+
+    @_locked.setter
+    def _locked(self, value: bool | int) -> None:
+        self.settle()._locked = value
 
     @property
     def dtype(self) -> np.dtype:
         """Element type."""
-        return self._whole.dtype
+        return self._whole.dtype if self._done is None else self._done.dtype
+
+    @dtype.setter
+    def dtype(self, value: Any) -> None:
+        self.settle().dtype = value
 
     @property
     def ndim(self) -> int:
         """A selection has one axis."""
-        return 1
+        return 1 if self._done is None else self._done.ndim
 
 
 def _selection(mask: ndarray, token: tuple[Any, ...], whole: ndarray) -> Selection:

@@ -57,7 +57,7 @@ def _reduction(
     where: Any,
 ) -> Any:
     """Op `name` over an array-like; what graphs do not hold goes to the NumPy function."""
-    if a.__class__ is Instant and (out, initial, where) == (None, NO_VALUE, NO_VALUE):
+    if a.__class__ is Instant and out is None and initial is where is NO_VALUE:
         options = {} if dtype is None else {"dtype": dtype}
         return getattr(a, name)(
             axis=axis, **options, **({} if keepdims is NO_VALUE else {"keepdims": keepdims})

@@ -17,17 +17,33 @@ class Unsettled(ndarray):
         raise NotImplementedError
 
     @property
-    def _store(self) -> Any:  # type: ignore[override]
+    def _store(self) -> Any:
         return self.settle()._store
 
+    @_store.setter
+    def _store(self, value: Any) -> None:
+        self.settle()._store = value
+
     @property
-    def _lens(self) -> Any:  # type: ignore[override]
+    def _lens(self) -> Any:
         return self.settle()._lens
 
-    @property
-    def _type(self) -> Any:  # type: ignore[override]
-        return self.settle()._type
+    @_lens.setter
+    def _lens(self, value: Any) -> None:
+        self.settle()._lens = value
 
     @property
-    def _key(self) -> Any:  # type: ignore[override]
+    def _type(self) -> Any:
+        return self.settle()._type
+
+    @_type.setter
+    def _type(self, value: Any) -> None:
+        self.settle()._type = value
+
+    @property
+    def _key(self) -> Any:
         return self.settle()._key
+
+    @_key.setter
+    def _key(self, value: Any) -> None:
+        self.settle()._key = value

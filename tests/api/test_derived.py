@@ -261,3 +261,43 @@ def test_snapshots_share_memory_with_their_array() -> None:
         assert not judge(x[:5], shown[5:])
     x += 1.0  # from here on the snapshot has memory of its own
     assert not np.may_share_memory(shown, x)
+
+
+MASKED = """
+np.ma.array(x)
+np.ma.masked_array(x, mask=x > 3)
+np.ma.MaskedArray(x)
+np.ma.asarray(x)
+np.ma.masked_where(x > 3, x)
+np.ma.masked_where(x > 3, x, copy=False)
+np.ma.masked_invalid(x)
+np.ma.array([[1.0, 2.0]], mask=np.array([[True, False]]))
+"""
+
+
+@pytest.mark.parametrize("source", MASKED.strip().splitlines())
+@pytest.mark.filterwarnings("ignore:cuPyNumeric has not implemented")
+def test_masked_arrays_can_be_written(source: str) -> None:
+    results = []
+    for xp in (numpy, np):
+        x = xp.arange(6.0).reshape(2, 3)
+        made = eval(source, {"np": xp, "x": x})
+        assert type(made) is numpy.ma.MaskedArray
+        assert isinstance(made, xp.ma.MaskedArray)
+        made[0, 0] = 9
+        made[0, 1] = xp.ma.masked
+        results.append((made.tolist(), made.sum()))
+    assert results[0] == results[1]
+
+
+def test_classes_of_masked_arrays() -> None:
+    class Mine(np.ma.MaskedArray):  # type: ignore[name-defined,misc]
+        pass
+
+    x = Mine(np.arange(3), mask=[0, 1, 0])
+    assert isinstance(x, Mine) and isinstance(x, numpy.ma.MaskedArray) and type(x + 1) is Mine
+    assert not isinstance(np.ma.array([1]), Mine)
+    assert issubclass(numpy.ma.MaskedArray, np.ma.masked_array)
+    shared = numpy.arange(3.0)
+    np.ma.masked_array(shared)[0] = 5
+    assert shared[0] == 5

@@ -299,3 +299,49 @@ def test_flags_and_strides(layout: str) -> None:
         assert getattr(ours.flags, name) == getattr(theirs.flags, name), name
     assert ours.strides == theirs.strides
     assert (ours.base is None) == (ours.flags.owndata)
+
+
+def test_dtypes_assigned_in_place() -> None:
+    for xp in (numpy, cupynumeric):
+        x = xp.arange(6.0)
+        same_memory, part = x[:], x[2:4]
+        x.dtype = "i4"
+        assert x.dtype == "i4"
+        assert x.shape == (12,)
+        x[:4] = 0
+        assert same_memory.tolist() == [0.0, 0.0, 2.0, 3.0, 4.0, 5.0]
+        part.dtype = "u8"
+        part += 1
+        assert same_memory[2] > 2.0
+        x.dtype = float
+        assert x.tolist() == same_memory.tolist()
+        y = xp.zeros((3, 4)).T
+        with pytest.raises(ValueError, match="last axis must be contiguous"):
+            y.dtype = "f4"
+        with pytest.raises(AttributeError, match="not writable"):
+            x.sum().dtype = "i8"
+
+
+CHANGES = """
+x.shape = (2, 2)
+x.shape = -1, 1
+x.setflags(write=False)
+x.dtype = "i8"
+x.flags.writeable = False
+x.resize((2, 1), refcheck=False)
+x.fill(2)
+x.sort()
+x += 1
+"""
+
+
+@pytest.mark.parametrize("change", CHANGES.strip().splitlines())
+def test_what_a_mask_selects_changes_in_place(change: str) -> None:
+    results = []
+    for xp in (numpy, cupynumeric):
+        a = xp.arange(6.0)
+        names = {"x": a[a > 1.5]}
+        exec(change, names)
+        x = names["x"]
+        results.append((x.shape, x.ndim, x.dtype, x.tolist(), x.flags.writeable, float(x.sum()), a.tolist()))
+    assert results[0] == results[1]
