@@ -236,3 +236,17 @@ def test_a_sum_over_iterations_does_not_keep_every_term(schedules):
     legate.fence()
     (schedule,) = schedules
     assert sum(nbytes >= 40000 for nbytes in schedule.slots) <= 6
+
+
+def test_threads_take_shares_of_large_launches(schedules):
+    """Of a large launch a thread takes more at a time than a kernel's call costs, but leaves enough for others."""
+    x = some(3000)
+    y = np.exp(x[:, None] - x[None, :]).sum(axis=1)
+    legate.fence()
+    assert y.shape == (3000,)
+    (launch,) = [s for schedule in schedules for s in schedule.steps if isinstance(s, Launch)]
+    total = launch.nest.units * launch.nest.work
+    taken = launch.chunk * launch.nest.work
+    assert total > 256 * 60_000
+    assert 60_000 < taken <= 1_000_000
+    assert launch.nest.units // launch.chunk >= 100

@@ -25,8 +25,9 @@ from legate_jit.ir.task import TaskArg
 
 #: launches of less work (simple operations) than this run on one thread
 PARALLEL_WORK = 40000
-#: work a thread should take at a time
-CHUNK_WORK = 60000
+#: work a thread should take at a time: at least so much, as a kernel's call costs what some thousand operations do; of large
+#: launches a share, which leaves enough of them to balance threads
+CHUNK_WORK, CHUNKS, LARGE_CHUNK_WORK = 60_000, 256, 1_000_000
 
 
 def schedule(fused: Fused, exclusive: Sequence[bool], scalars: tuple[str, ...], inputs: int) -> Schedule:
@@ -382,12 +383,10 @@ class _Memory:
     def launch(self, nest: Nest) -> Launch:
         storages = tuple(-1 if p.node is None else self.storage(p.node) for p in nest.places)
         total = nest.units * nest.work
-        chunk = (
-            nest.units
-            if total < PARALLEL_WORK
-            else max(1, min(CHUNK_WORK // max(nest.work, 1), -(-nest.units // 2)))
-        )
-        return Launch(nest, storages, chunk)
+        if total < PARALLEL_WORK:
+            return Launch(nest, storages, nest.units)
+        work = min(max(CHUNK_WORK, total // CHUNKS), LARGE_CHUNK_WORK)
+        return Launch(nest, storages, max(1, min(work // max(nest.work, 1), -(-nest.units // 2))))
 
     def call(self, n: Node) -> Call:
         results = self.planner.items.get(n) or [n]
