@@ -125,14 +125,14 @@ def cov(
     *,
     dtype: Any = None,
 ) -> Any:
-    """Covariance of variables in rows (or columns)."""
+    """Covariance of variables in rows (or columns); weights are looked at when it is called."""
     x = lift(m)
     other = None if y is None else lift(y)
-    plain = fweights is None and aweights is None and x.__class__ is ndarray and 1 <= x.ndim <= 2
+    options = {"fweights": fweights, "aweights": aweights, "dtype": dtype}
+    plain = x.__class__ is ndarray and 1 <= x.ndim <= 2
     if other is not None:
         plain = plain and other.__class__ is ndarray and 1 <= other.ndim <= 2 and other.size > 0
     if not plain or x.size == 0 or (ddof is not None and ddof != int(ddof)):
-        options = {"fweights": fweights, "aweights": aweights, "dtype": dtype}
         return on_host(np.cov, x, y, rowvar, bias, ddof, **options)
     types = [v.dtype for v in (x, other) if v is not None]
     target = np.result_type(*types, np.float64) if dtype is None else np.dtype(dtype)
@@ -146,15 +146,55 @@ def cov(
         other = other.reshape((1, *other.shape)) if other.ndim == 1 else other
         other = other.transpose() if not rowvar and other.shape[0] != 1 else other
         if other.shape[1] != n:
-            return on_host(np.cov, m, y, rowvar, bias, ddof, dtype=dtype)
+            return on_host(np.cov, m, y, rowvar, bias, ddof, **options)
         x = concatenate((x, cast(other, target)))
     ddof = (0 if bias else 1) if ddof is None else int(ddof)
-    if n - ddof <= 0:
-        return on_host(np.cov, m, y, rowvar, bias, ddof, dtype=dtype)
-    centered = _ufunc.subtract(x, _reductions.mean(x, 1, keepdims=True))
-    conjugate = _ufunc.conjugate(centered) if target.kind == "c" else centered
-    done = _ufunc.multiply(_products.dot(centered, conjugate.transpose()), 1 / (n - ddof))
+    weights = _weights_of_samples(n, ddof, fweights, aweights)
+    if weights is None:
+        return on_host(np.cov, m, y, rowvar, bias, ddof, **options)
+    w, total, left = weights
+    if w is None:
+        centered = weighted = _ufunc.subtract(x, _reductions.mean(x, 1, keepdims=True))
+    else:
+        sums = _reductions.sum(_ufunc.multiply(x, w), 1, keepdims=True)
+        centered = _ufunc.subtract(x, _ufunc.divide(sums, total))
+        weighted = _ufunc.multiply(centered, w)
+    conjugate = _ufunc.conjugate(weighted) if target.kind == "c" else weighted
+    done = _ufunc.multiply(_products.dot(centered, conjugate.transpose()), 1 / left)
     return done.reshape(()) if done.shape == (1, 1) else done
+
+
+def _weights_of_samples(
+    n: int, ddof: int, fweights: Any, aweights: Any
+) -> tuple[ndarray | None, float, float] | None:
+    """The weights of n samples (None: all alike), their sum, and what is left of it without the degrees of freedom; None for
+    those that NumPy refuses or warns of."""
+    given = [None if v is None else lift(v) for v in (fweights, aweights)]
+    for v in given:
+        if v is not None and (v.__class__ is not ndarray or v.shape != (n,) or v.dtype.kind not in "biuf"):
+            return None
+    frequencies, importance = [None if v is None else cast(v, dtypes.FLOAT64) for v in given]
+    for v in (frequencies, importance):
+        if v is not None and bool(_reductions.any(_ufunc.less(v, 0))):
+            return None
+    if frequencies is None and importance is None:
+        return (None, n, n - ddof) if n > ddof else None
+    if frequencies is not None and not bool(
+        _reductions.all(_ufunc.equal(frequencies, _ufunc.rint(frequencies)))
+    ):
+        return None
+    w = importance if frequencies is None else frequencies
+    if frequencies is not None and importance is not None:
+        w = _ufunc.multiply(frequencies, importance)
+    total = float(_reductions.sum(w))
+    if not total:
+        return None
+    left = total
+    if ddof and importance is None:
+        left -= ddof
+    elif ddof:
+        left -= ddof * float(_reductions.sum(_ufunc.multiply(w, importance))) / total
+    return (w, total, left) if left > 0 else None
 
 
 def bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:

@@ -130,6 +130,53 @@ def test_covariance(dealt: World, size: int) -> None:
             np.testing.assert_allclose(a, b, 1e-9, 1e-9)
 
 
+WEIGHTS: list[dict[str, Any]] = [
+    {"fweights": lambda lib, n: lib.arange(n) % 4},
+    {"aweights": lambda lib, n: lib.linspace(0.1, 3, n)},
+    {"fweights": lambda lib, n: lib.arange(n) % 3, "aweights": lambda lib, n: lib.linspace(0.1, 3, n)},
+    {"aweights": lambda lib, n: lib.linspace(0.1, 3, n), "ddof": 0},
+    {"fweights": lambda lib, n: lib.arange(n) % 4, "bias": True},
+    {"fweights": lambda lib, n: lib.arange(n) % 4, "ddof": 3, "dtype": "f4"},
+]
+REFUSED: list[dict[str, Any]] = [
+    {"fweights": lambda lib, n: lib.linspace(0, 1, n)},
+    {"fweights": lambda lib, n: -lib.arange(n)},
+    {"aweights": lambda lib, n: -lib.arange(n)},
+    {"aweights": lambda lib, n: lib.zeros(n)},
+    {"aweights": lambda lib, n: lib.ones(n + 1)},
+    {"fweights": lambda lib, n: lib.ones((n, 2))},
+]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_weighted_covariance(dealt: World, gathered: list[int], size: int) -> None:
+    dealt(size)
+
+    def outcome(lib: Any, x: Any, y: Any, options: dict[str, Any]) -> Any:
+        n = x.shape[-1]
+        given = {k: v(lib, n) if callable(v) else v for k, v in options.items()}
+        try:
+            return lib.cov(x, y, **given)
+        except Exception as error:
+            return type(error), str(error)
+
+    for shape, dtype in (((5, 60), "f8"), ((60,), "f8"), ((4, 60), "i4"), ((3, 60), "c16")):
+        x, expected = both(lambda lib, shape=shape, dtype=dtype: ramp(lib, shape, dtype))
+        for more in (None, 2 * expected + 1):
+            for options in WEIGHTS:
+                if dtype == "c16" and "dtype" in options:
+                    continue
+                gathered.clear()
+                a = outcome(cupynumeric, x, None if more is None else 2 * x + 1, options)
+                assert sum(gathered) == 0
+                b = outcome(np, expected, more, options)
+                assert (a.dtype, a.shape) == (b.dtype, b.shape)
+                close = 1e-4 if "dtype" in options else 1e-9
+                np.testing.assert_allclose(a, b, close, close)
+    for options in REFUSED:
+        assert outcome(cupynumeric, x, None, options) == outcome(np, expected, None, options)
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_polynomials(dealt: World, gathered: list[int], size: int) -> None:
     dealt(size)
