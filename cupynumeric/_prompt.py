@@ -21,6 +21,7 @@ from legate_jit.ir import dtypes
 from legate_jit.ir.node import Signature
 from legate_jit.ir.ops import OPS
 from legate_jit.runtime import window
+from legate_jit.store import Grounded
 
 __all__ = ["Prompt", "install"]
 
@@ -90,11 +91,19 @@ class Prompt:
         for k, name in kept:
             if len(args) > k and args[k] is not None and args[k] is not _WRITES[name]:
                 return RECORDED
-        given, ours = [], False
+        given: list[Any] = []
+        ours = False
         for x in args:
-            if x.__class__ is ndarray or x.__class__ is Instant:
+            cls = x.__class__
+            if cls is ndarray:
                 ours = True
-            elif not ours and (x.__class__ is list or x.__class__ is tuple):
+                store = x._store
+                if store.__class__ is Grounded and x._lens is None and x._type.size <= LARGEST:
+                    given.append(store.ground.array)
+                    continue
+            elif cls is Instant:
+                ours = True
+            elif not ours and (cls is list or cls is tuple):
                 ours = len(x) > 0 and (x[0].__class__ is ndarray or x[0].__class__ is Instant)
             host = _there(x)
             if host is RECORDED:

@@ -90,7 +90,10 @@ def replayed(function: Callable[..., Any], namesake: Callable[..., Any] | None =
             return done
         if not found or found > TRIES or not stores:
             _recipes[key] = found + 1
-            return function(*args, **kwargs)
+            done = function(*args, **kwargs)
+            if alone:
+                prompt.watch(done)
+            return done
         return _captured(key, found, stores, function, args, kwargs)
 
     return call
