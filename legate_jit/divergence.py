@@ -108,13 +108,23 @@ def _scalars_digest(scalars: list[Any]) -> int:
 
 
 def _unwanted_refcount() -> int:
-    """What sys.getrefcount says, in a comprehension, of a store only a list refers to."""
+    """What sys.getrefcount says, called by `map`, of a store only a list refers to."""
     stores = [object()]
-    counts = [sys.getrefcount(s) for s in stores]
+    counts = list(map(sys.getrefcount, stores))
     return counts[0]
 
 
 _UNWANTED = interpreter.references(_unwanted_refcount)
+#: by a count of references: whether anybody wants the store
+_WANTED = bytes(count > _UNWANTED for count in range(256))
+
+
+def _wanted(stores: Sequence[Any]) -> bytes:
+    """Which stores somebody else than this sequence refers to: 1 or 0 for each."""
+    try:
+        return bytes(map(sys.getrefcount, stores)).translate(_WANTED)
+    except ValueError:  # more references than a byte counts
+        return bytes([count > _UNWANTED for count in map(sys.getrefcount, stores)])
 
 
 def _scalars_text(scalars: Sequence[Any]) -> str:
@@ -134,6 +144,11 @@ class Recorder:
         self.stopping = False
         self._seen_in_a_row = 0
         self._remembering = False
+
+    @property
+    def place(self) -> Place | None:
+        """Who had the last window run since the ranks agreed."""
+        return self._log[-1].place if self._log else None
 
     def begin(self) -> None:
         """Remember lines from the next window on, unless somebody else does so already."""
@@ -193,7 +208,7 @@ class Recorder:
 
         stop: this rank has been asked to stop. If any rank has, all of them get a KeyboardInterrupt here."""
         self.stopping = False
-        wanted = bytes([stop, *[sys.getrefcount(s) > _UNWANTED for s in stores]])
+        wanted = bytes([stop]) + _wanted(stores)
         missing = []
         if not comm.agree(kind, self.count, self.digest, zlib.crc32(wanted)):
             if not comm.agree(kind, self.count, self.digest, 0):  # what is wanted is not the only difference

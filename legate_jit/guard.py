@@ -129,7 +129,7 @@ class Guard:
         large = self.recorder.flushing(w)
         if not large and not self.session:  # in a session also whatever else may be interrupted
             return []
-        held = self._agree(_FLUSH, "a window run", w.stores)
+        held = self._agree(_FLUSH, "a window run", w.stores, self.recorder.place)
         self._met = True
         return held
 
@@ -150,10 +150,12 @@ class Guard:
         """All ranks have run one statement of a session, and recorded the same."""
         self._agree(_STATEMENT, what)
 
-    def _agree(self, kind: int, what: str, stores: Sequence[Any] = ()) -> list[Any]:
+    def _agree(
+        self, kind: int, what: str, stores: Sequence[Any] = (), place: Place | None = None
+    ) -> list[Any]:
         comm = self.comm
         comm.doing = what
-        point = self._point(what)
+        point = self._point(what, user_place() if place is None else place)
         torn = self.stopped is not None or comm.awaited >= 0
         if torn:  # then the others come here as well, soon, or never
             comm.deadline = time.monotonic() + _GRACE
@@ -182,10 +184,9 @@ class Guard:
             self.fail(_status(self._exit) or 1, self._ending() + rest)
         self._fail_because(error, rest)
 
-    def _point(self, what: str) -> Callable[[], tuple[str, int]]:
+    def _point(self, what: str, place: Place) -> Callable[[], tuple[str, int]]:
         """This rank's point in words, and the status it wants to end with. Where no line of the program is being run, the program
         has ended, and handlers of `atexit` still compute: a status that only this rank has is not kept waiting."""
-        place = user_place()
         if place[1]:
             return lambda: (f"{what} at {place_text(place)}", 0)
         if self.session:

@@ -99,7 +99,14 @@ def of_comprehension(more: int) -> int:
     return count
 
 
-FORMS = [of_variable, of_attribute, of_item, of_loop, of_comprehension]
+def of_map(more: int) -> int:
+    things = [object()]
+    holders = [things[0]] * more
+    (count,) = map(sys.getrefcount, things)
+    return count * bool([holders])
+
+
+FORMS = [of_variable, of_attribute, of_item, of_loop, of_comprehension, of_map]
 
 
 def watch_lines() -> Iterator[None]:
