@@ -33,9 +33,13 @@ def _locked(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def locked(*args: Any, **kwargs: Any) -> Any:
-        with lock.turn():
-            result = function(*args, **kwargs)
-            return result
+        held = False
+        try:
+            for held in lock.turn():  # noqa: B007  `finally` reads it
+                return function(*args, **kwargs)
+        finally:
+            if held:
+                lock.release()
 
     return locked
 
@@ -47,9 +51,13 @@ def _public(function: Callable[..., Any], theirs: Callable[..., Any]) -> Callabl
     def locked(*args: Any, **kwargs: Any) -> Any:
         if active and thread.launch is not None:
             return theirs(*args, **kwargs)
-        with lock.turn():
-            result = function(*args, **kwargs)
-            return result
+        held = False
+        try:
+            for held in lock.turn():  # noqa: B007  `finally` reads it
+                return function(*args, **kwargs)
+        finally:
+            if held:
+                lock.release()
 
     return locked
 

@@ -206,15 +206,19 @@ def publish() -> None:
     """
     if not attachments or bodies.running() is not None:
         return
-    with locking.lock.turn():
-        stale = [a for a in attachments.values() if a.stale()]
-        if stale:
-            runtime.flush()
-            runtime.resume()
-        for attachment in stale:
-            attachment.bring()
-        if len(attachments) > _many[0]:
-            _forget()
+    _publish()
+
+
+@locking.guarded
+def _publish() -> None:
+    stale = [a for a in attachments.values() if a.stale()]
+    if stale:
+        runtime.flush()
+        runtime.resume()
+    for attachment in stale:
+        attachment.bring()
+    if len(attachments) > _many[0]:
+        _forget()
 
 
 runtime.before_fence.append(settle)

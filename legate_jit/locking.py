@@ -10,8 +10,7 @@ from __future__ import annotations
 import functools
 import os
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from legate_jit import bodies
@@ -32,15 +31,24 @@ class _Turns:
             bodies.forbid()
         return self.inner.acquire(blocking, timeout)
 
-    def turn(self) -> AbstractContextManager[bool]:
-        """`with lock.turn():` holds the lock. RuntimeError inside the body of a task.
+    def turn(self) -> Iterator[bool]:
+        """What holds the lock, in this form only. RuntimeError inside the body of a task.
 
-        The interpreter enters its own lock in one piece: had this class `__enter__`, Ctrl-C could come when that has the lock and
-        the block has not begun, and nobody else would ever have it.
+            held = False
+            try:
+                for held in lock.turn():
+                    return function()
+            finally:
+                if held:
+                    lock.release()
+
+        The interpreter looks for signals after a call, and since Python 3.14 `with` makes one to enter: Ctrl-C could come when it
+        has the lock and the block has not begun, and nobody else would ever have it. It does not look between the step of a
+        loop and the assignment of what that gave.
         """
         if bodies.active:
             bodies.forbid()
-        return self.inner
+        return iter(self.inner.acquire, None)
 
 
 #: held by a thread that records or runs, once several threads may
@@ -81,9 +89,13 @@ def guarded(function: F) -> F:
 
     @functools.wraps(function)
     def locked(*args: Any, **kwargs: Any) -> Any:
-        with lock.turn():
-            result = function(*args, **kwargs)
-            return result
+        held = False
+        try:
+            for held in lock.turn():  # noqa: B007  `finally` reads it
+                return function(*args, **kwargs)
+        finally:
+            if held:
+                lock.release()
 
     return locked  # type: ignore[return-value]
 
