@@ -28,7 +28,7 @@ from cupynumeric._instant import (
 )
 from legate_jit import ground, runtime, tiers
 from legate_jit.ir.node import ArrayType
-from legate_jit.store import Habit, Lens
+from legate_jit.store import Grounded, Habit, Lens
 
 #: different small slices of arrays of one type after which new ones are instant
 MANY = 10
@@ -175,12 +175,10 @@ def picked(array: ndarray, key: Any) -> Any:
     """`array[key]` for a key that is an array of at least one axis, now; None if one of the two waits, or is not small."""
     if not _policy.interpret_runs or runtime.world is not None:
         return None
-    index = index_of(key)
-    if (
-        index is None
-        or not array._type.shape
-        or array._type.size * index.size > LARGEST * array._type.shape[0]
-    ):
+    there = key.__class__ is ndarray and key._store.__class__ is Grounded and key._lens is None
+    index = key._store.ground.array if there and key._type.shape else index_of(key)
+    type_ = array._type
+    if index is None or not type_.shape or type_.size * index.size > LARGEST * type_.shape[0]:
         return None
     found = ground.of(array._store)
     host = None if found is None else through(found, array)
