@@ -95,7 +95,7 @@ def _triangle(m: ndarray, k: int, lower: bool) -> Any:
 @drop_in
 def diag(v: Any, k: int = 0) -> Any:
     """The k-th diagonal of a matrix (a read-only view), or a matrix with the given diagonal."""
-    x = lift(v)
+    x, k = lift(v), operator.index(k)
     if x.ndim == 2:
         return diagonal(x, k)
     if x.ndim != 1:
