@@ -34,6 +34,7 @@ from cupynumeric._joining import *  # noqa: F403
 from cupynumeric._logic import *  # noqa: F403
 from cupynumeric._math import *  # noqa: F403
 from cupynumeric._matrices import *  # noqa: F403
+from cupynumeric._methods import ArrayMethods as _ArrayMethods
 from cupynumeric._nan import *  # noqa: F403
 from cupynumeric._padding import *  # noqa: F403
 from cupynumeric._products import *  # noqa: F403
@@ -48,7 +49,7 @@ from cupynumeric.settings import settings as settings
 
 _SUBMODULES = ("linalg", "fft", "random", "ndimage")
 
-_replay.install(globals(), _replay.FUNCTIONS)
+_replay.install(globals(), _ArrayMethods)
 _prompt.install(globals(), _prompt.LIBRARY, _numpy)
 _prompt.install(globals(), _prompt.WATCHED, _numpy, _prompt.watched)
 _fallback.register_modules()

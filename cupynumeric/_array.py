@@ -580,8 +580,12 @@ for _dunder, _name in _DUNDERS.items():
     setattr(ndarray, f"__r{_dunder}__", _reflected(_name))
 
 
+#: `_elementwise.power`, replayed: exponents decide what is recorded
+_power: Callable[[Any, Any], Any] = _elementwise.power
+
+
 def _pow(self: ndarray, other: Any, modulo: Any = None) -> Any:
-    return NotImplemented if modulo is not None else _elementwise.power(self, other)
+    return NotImplemented if modulo is not None else _power(self, other)
 
 
 def _rpow(self: ndarray, other: Any, modulo: Any = None) -> Any:

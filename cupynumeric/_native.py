@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from cupynumeric import _array, _at_once, _elementwise
+import numpy as np
+
+from cupynumeric import _array, _at_once, _elementwise, _replay
 from cupynumeric._array import ndarray
+from cupynumeric._ufunc import ufunc
 from legate_jit import recording, runtime
 from legate_jit.ir.node import ArrayType, Signature
 from legate_jit.recording import Method
@@ -13,25 +16,32 @@ _table = _elementwise.cache_of
 
 
 def _methods() -> list[Method]:
-    found = [Method("getitem", "__getitem__", {}), Method("setitem", "__setitem__", {})]
+    found = [Method(ndarray, "getitem", "__getitem__", {}), Method(ndarray, "setitem", "__setitem__", {})]
+    found.append(Method(ufunc, "ufunc", "__call__", "_quick"))
     for dunder, name in _array._DUNDERS.items():
         if dunder != "pow":
-            found.append(Method("binary", f"__{dunder}__", _table(name)))
-            found.append(Method("reflected", f"__r{dunder}__", _table(name)))
-            found.append(Method("in_place", f"__i{dunder}__", _table(name)))
-    found += [Method("binary", f"__{dunder}__", _table(name)) for dunder, name in _array._COMPARISONS.items()]
-    found += [Method("unary", f"__{dunder}__", _table(name)) for dunder, name in _array._UNARY.items()]
+            found.append(Method(ndarray, "binary", f"__{dunder}__", _table(name)))
+            found.append(Method(ndarray, "reflected", f"__r{dunder}__", _table(name)))
+            found.append(Method(ndarray, "in_place", f"__i{dunder}__", _table(name)))
+    found += [
+        Method(ndarray, "binary", f"__{dunder}__", _table(name))
+        for dunder, name in _array._COMPARISONS.items()
+    ]
+    found += [
+        Method(ndarray, "unary", f"__{dunder}__", _table(name)) for dunder, name in _array._UNARY.items()
+    ]
     return found
 
 
 recording.offer(
     recording.Offer(
-        ndarray,
         _methods(),
         {
             "Array": ndarray,
             "ArrayType": ArrayType,
             "Lens": Lens,
+            "Recipe": _replay.Recipe,
+            "Result": _replay.Result,
             "Signature": Signature,
             "Store": Store,
             "Window": runtime.Window,
@@ -49,6 +59,11 @@ recording.offer(
             "full": runtime.full,
             "pair": _at_once.at_once,
             "alone": _at_once.at_once_alone,
+            "recipe": _replay.Recipe,
+            "novalue": np._NoValue,
+            "dtypes": type(np.dtype),
         },
+        _replay.quicker,
+        {"length": _replay.LENGTH, "small": _replay.SMALL, "tries": _replay.TRIES},
     )
 )

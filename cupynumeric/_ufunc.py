@@ -78,6 +78,8 @@ class ufunc:
         self._cache = _elementwise.cache_of(self.__name__)
         quick = self._op is not None and self._op.arity == 2 and self.__name__ != "power"
         self._operator = _array._binary(self.__name__) if quick else None
+        #: the table that machine code may look calls up in
+        self._quick = self._cache if quick or (self._op is not None and self._op.arity == 1) else None
         self.nin, self.nout, self.nargs = self._numpy.nin, self._numpy.nout, self._numpy.nargs
         self.ntypes, self.types = self._numpy.ntypes, self._numpy.types
         if hasattr(self._numpy, "__signature__"):

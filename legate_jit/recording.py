@@ -13,26 +13,30 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from legate_jit import locking
+from legate_jit.backends import objects
 from legate_jit.config import config
 
 
 class Method(NamedTuple):
     """A method to be replaced: `name` in the class, of a form in `backends.recorder.FORMS`; `table`: where it looks up what
-    was met before."""
+    was met before, or, for universal functions, the name of the attribute that says so."""
 
+    cls: type
     form: str
     name: str
-    table: dict[Any, Any]
+    table: Any
 
 
 class Offer(NamedTuple):
-    """What a face offers: `cls`, whose `methods` may be replaced; `classes`, by the names the texts use; `things` of
-    `backends.recorder.ENVIRONMENT`, by name."""
+    """What a face offers: `methods` that may be replaced; `classes`, by the names the texts use; `things` of
+    `backends.recorder.ENVIRONMENT`, by name; `calls` takes the function that looks recipes of calls up,
+    within `limits`."""
 
-    cls: type
     methods: Sequence[Method]
     classes: dict[str, type]
     things: dict[str, Any]
+    calls: Callable[[Callable[..., Any]], None]
+    limits: dict[str, int]
 
 
 _offers: list[Offer] = []
@@ -67,7 +71,7 @@ def active() -> bool:
 
 
 def _replace(what: Offer) -> None:
-    from legate_jit.backends import native, objects, recorder
+    from legate_jit.backends import native, recorder
 
     if not objects.known():
         return
@@ -77,27 +81,31 @@ def _replace(what: Offer) -> None:
         return objects.offset(what.classes[name], slot)
 
     names = [(method.form, method.name) for method in what.methods]
-    text = recorder.program_text(native.host_triple(), names, offset)
+    text = recorder.program_text(native.host_triple(), names, offset, what.limits)
     owned = [f"own_{form}_{name}" for form, name in names]
     symbols = [recorder.symbol(form, name) for form, name in names]
-    code = native.compile_ir(text, ("environment", *owned, *symbols), level=2, optimize=1)
+    code = native.compile_ir(text, ("environment", "attempt", *owned, *symbols), level=2, optimize=1)
     _installed.append(code)
     objects.keep_forever(code)
     _fill(code.address("environment"), [what.things[name] for name in recorder.ENVIRONMENT])
+    what.calls(objects.function("attempt", code.address("attempt")))
     for method, own, entry in zip(what.methods, owned, symbols, strict=True):
-        python = vars(what.cls)[method.name]
+        python = vars(method.cls)[method.name]
         _fill(code.address(own), [method.table, python])
-        flags = objects.METH_FASTCALL if method.form == "setitem" else objects.METH_O
-        if method.form == "unary":
-            flags = objects.METH_NOARGS
-        _replaced.append((what.cls, method.name, python))
-        setattr(what.cls, method.name, objects.method(what.cls, method.name, code.address(entry), flags))
+        _replaced.append((method.cls, method.name, python))
+        flags = _FLAGS.get(method.form, objects.METH_O)
+        setattr(method.cls, method.name, objects.method(method.cls, method.name, code.address(entry), flags))
+
+
+_FLAGS = {
+    "setitem": objects.METH_FASTCALL,
+    "unary": objects.METH_NOARGS,
+    "ufunc": objects.METH_FASTCALL | objects.METH_KEYWORDS,
+}
 
 
 def _fill(address: int, things: list[Any]) -> None:
     """Put references to objects, which live as long as the process does, into a table of machine code."""
-    from legate_jit.backends import objects
-
     for k, thing in enumerate(things):
         objects.keep_forever(thing)
         ctypes.c_void_p.from_address(address + 8 * k).value = id(thing)

@@ -13,11 +13,12 @@ from typing import Any
 
 __all__ = [
     "METH_FASTCALL",
+    "METH_KEYWORDS",
     "METH_NOARGS",
     "METH_O",
     "SLICE",
     "TYPE",
-    "MethodDef",
+    "function",
     "keep_forever",
     "known",
     "method",
@@ -26,6 +27,7 @@ __all__ = [
 ]
 
 METH_FASTCALL = 0x80
+METH_KEYWORDS = 0x02
 METH_O = 0x08
 METH_NOARGS = 0x04
 TYPE = 8
@@ -36,7 +38,7 @@ SLICE = 16
 _POINTER = ctypes.sizeof(ctypes.c_void_p)
 
 
-class MethodDef(ctypes.Structure):
+class _MethodDef(ctypes.Structure):
     """CPython's PyMethodDef."""
 
     _fields_ = (
@@ -121,12 +123,22 @@ def known() -> bool:
     return slots and tuples and [_at(cut, SLICE + 8 * k) for k in range(3)] == [id(part) for part in parts]
 
 
+def function(name: str, address: int) -> Any:
+    """The METH_FASTCALL function at an address as a builtin function."""
+    definition = _MethodDef(name.encode(), address, METH_FASTCALL, None)
+    keep_forever(definition)
+    create = ctypes.pythonapi.PyCFunction_NewEx
+    create.restype = ctypes.py_object
+    create.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p]
+    return create(ctypes.addressof(definition), None, None)
+
+
 def method(cls: type, name: str, address: int, flags: int) -> Any:
     """The function at an address as a method of the class, as CPython's own classes have them: bound when looked up.
 
     The name is what tracebacks and `__name__` say. Called with another class's objects it raises TypeError.
     """
-    definition = MethodDef(name.encode(), address, flags, None)
+    definition = _MethodDef(name.encode(), address, flags, None)
     keep_forever(definition)
     create = ctypes.pythonapi.PyDescr_NewMethod
     create.restype = ctypes.py_object

@@ -22,6 +22,7 @@ import re
 from collections.abc import Callable, Iterable
 
 from legate_jit.backends import objects
+from legate_jit.backends.recorder_calls import CALLS_TEXT
 from legate_jit.backends.recorder_items import ITEMS_TEXT
 from legate_jit.backends.recorder_operators import COMMON_TEXT, OPERATORS_TEXT
 
@@ -40,10 +41,13 @@ ENVIRONMENT = (
     "full",  # called when the window is
     "pair",  # computes an instruction of two operands at once
     "alone",  # of one
+    "recipe",  # the class of recipes
+    "novalue",  # what stands for an argument that is not given
+    "dtypes",  # the class of the classes of dtypes
 )
 """Objects the texts refer to, by their position in `@environment`."""
 
-FORMS = ("binary", "reflected", "in_place", "unary", "getitem", "setitem")
+FORMS = ("binary", "reflected", "in_place", "unary", "getitem", "setitem", "ufunc")
 """Kinds of methods: each has a pair of objects of its own, the table of what was met before and the Python method."""
 
 _DECLARATIONS = """
@@ -73,6 +77,21 @@ declare void @PyErr_SetString(ptr, ptr)
 @PyFloat_Type = external global i8
 @PySlice_Type = external global i8
 @PyTuple_Type = external global i8
+@PyList_Type = external global i8
+@PyBool_Type = external global i8
+@PyUnicode_Type = external global i8
+@PyType_Type = external global i8
+@_Py_NotImplementedStruct = external global i8
+@message.attempt = private constant [31 x i8] c"attempt() takes five arguments\\00"
+@PyDict_Type = external global i8
+declare ptr @PyObject_GetAttr(ptr, ptr)
+declare ptr @PyObject_Vectorcall(ptr, ptr, i64, ptr)
+declare double @PyFloat_AsDouble(ptr)
+declare i64 @PyObject_Size(ptr)
+declare ptr @PyTuple_GetItem(ptr, i64)
+declare ptr @PyList_GetItem(ptr, i64)
+declare i32 @PyDict_Next(ptr, ptr, ptr, ptr)
+declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
 """
 
 
@@ -90,6 +109,8 @@ def _thunk(form: str, name: str) -> str:
             taken, passed = "ptr %self, ptr %nothing", "ptr %self"
         case "setitem":
             taken = passed = "ptr %self, ptr %av, i64 %n"
+        case "ufunc":
+            taken = passed = "ptr %self, ptr %av, i64 %n, ptr %names"
         case _:
             taken = passed = "ptr %self, ptr %other"
     call = f"  %r = call ptr @{form}({passed}, ptr {own})\n  ret ptr %r\n"
@@ -102,9 +123,9 @@ _THE = re.compile(r"^  (%[\w.]+) = the (\w+)$", re.M)
 _PLACE = re.compile(r"<(\w+)(?:\+(\d+))?>")
 
 
-def _expand(text: str, offset: Callable[[str], int]) -> str:
-    """The abbreviations written out; `offset` says where "Class.slot" lies."""
-    places = {"type": objects.TYPE, "slice": objects.SLICE, "items": objects.tuple_items()}
+def _expand(text: str, offset: Callable[[str], int], limits: dict[str, int]) -> str:
+    """The abbreviations written out; `offset` says where "Class.slot" lies, `limits` what <name> is."""
+    places = {"type": objects.TYPE, "slice": objects.SLICE, "items": objects.tuple_items(), **limits}
     serial = iter(range(1_000_000))
 
     def got(m: re.Match[str]) -> str:
@@ -123,11 +144,16 @@ def _expand(text: str, offset: Callable[[str], int]) -> str:
     return _PLACE.sub(lambda m: str(places[m[1]] + int(m[2] or 0)), text)
 
 
-def program_text(triple: str, methods: Iterable[tuple[str, str]], offset: Callable[[str], int]) -> str:
-    """LLVM IR of the methods, (form, name) each. It has the same words in every process, so that its object is found on disk:
-    addresses are installed in `@environment` and `@own_<form>_<name>`."""
+def program_text(
+    triple: str, methods: Iterable[tuple[str, str]], offset: Callable[[str], int], limits: dict[str, int]
+) -> str:
+    """LLVM IR of the methods, (form, name) each, and of `attempt`; `limits`: "length", "small" and "tries" of `_replay`.
+
+    It has the same words in every process, so that its object is found on disk: addresses are installed in `@environment` and
+    `@own_<form>_<name>`.
+    """
     table = f"@environment = global [{len(ENVIRONMENT)} x ptr] zeroinitializer\n"
-    common = (COMMON_TEXT, OPERATORS_TEXT, ITEMS_TEXT)
+    common = (COMMON_TEXT, OPERATORS_TEXT, ITEMS_TEXT, CALLS_TEXT)
     thunks = [_thunk(form, name) for form, name in methods]
-    body = _expand("".join((*common, *thunks)), offset)
+    body = _expand("".join((*common, *thunks)), offset, limits)
     return f'target triple = "{triple}"\n{_DECLARATIONS}{table}{body}'

@@ -270,15 +270,14 @@ no:
 """
 
 OPERATORS_TEXT: Final = """
-; left op right: two arrays, or an array and a scalar of a class met before.
-define internal ptr @binary(ptr %self, ptr %other, ptr %own) {
+; left op right: two arrays, or an array and a scalar of a class met before. NotImplemented (lent): leave it to Python.
+define internal ptr @two(ptr %self, ptr %other, ptr %table) {
   %class = the array
   %self.class.at = getelementptr i8, ptr %self, i64 <type>
   %self.class = load ptr, ptr %self.class.at
   %usual = icmp eq ptr %self.class, %class
   br i1 %usual, label %ours, label %slow
 ours:
-  %table = load ptr, ptr %own
   %key = get %self Array._key
   %other.class.at = getelementptr i8, ptr %other, i64 <type>
   %other.class = load ptr, ptr %other.class.at
@@ -342,8 +341,7 @@ single:
   %r1 = call ptr @made(ptr %sig1, ptr %a1, ptr null, ptr %other)
   ret ptr %r1
 slow:
-  %done = call ptr @python(ptr %own, ptr %self, ptr %other)
-  ret ptr %done
+  ret ptr @_Py_NotImplementedStruct
 now1:
   %done1 = call ptr @now(ptr %sig1, ptr %self, ptr %other)
   ret ptr %done1
@@ -353,6 +351,18 @@ slow1:
 fail:
   call void @Py_DecRef(ptr %sig1)
   ret ptr null
+}
+
+define internal ptr @binary(ptr %self, ptr %other, ptr %own) {
+  %table = load ptr, ptr %own
+  %made = call ptr @two(ptr %self, ptr %other, ptr %table)
+  %slow = icmp eq ptr %made, @_Py_NotImplementedStruct
+  br i1 %slow, label %python, label %out
+python:
+  %done = call ptr @python(ptr %own, ptr %self, ptr %other)
+  ret ptr %done
+out:
+  ret ptr %made
 }
 
 ; scalar op array: the table has the scalar's class first.
@@ -402,14 +412,14 @@ lose:
   ret ptr null
 }
 
-define internal ptr @unary(ptr %self, ptr %own) {
+; op array, as `@two`.
+define internal ptr @one(ptr %self, ptr %table) {
   %class = the array
   %self.class.at = getelementptr i8, ptr %self, i64 <type>
   %self.class = load ptr, ptr %self.class.at
   %usual = icmp eq ptr %self.class, %class
   br i1 %usual, label %ours, label %slow
 ours:
-  %table = load ptr, ptr %own
   %key = get %self Array._key
   %key1 = call ptr (i64, ...) @PyTuple_Pack(i64 1, ptr %key)
   %failed = icmp eq ptr %key1, null
@@ -438,13 +448,86 @@ record:
   %r = call ptr @made(ptr %sig, ptr %a, ptr null, ptr null)
   ret ptr %r
 slow:
-  %done = call ptr @python(ptr %own, ptr %self, ptr null)
-  ret ptr %done
+  ret ptr @_Py_NotImplementedStruct
 lose:
   call void @Py_DecRef(ptr %sig)
   ret ptr null
 fail:
   ret ptr null
+}
+
+define internal ptr @unary(ptr %self, ptr %own) {
+  %table = load ptr, ptr %own
+  %made = call ptr @one(ptr %self, ptr %table)
+  %slow = icmp eq ptr %made, @_Py_NotImplementedStruct
+  br i1 %slow, label %python, label %out
+python:
+  %done = call ptr @python(ptr %own, ptr %self, ptr null)
+  ret ptr %done
+out:
+  ret ptr %made
+}
+
+; A universal function: `table` is the name of the attribute that holds its table.
+define internal ptr @ufunc(ptr %self, ptr %av, i64 %n, ptr %names, ptr %own) {
+entry:
+  %unnamed = icmp eq ptr %names, null
+  %single = icmp eq i64 %n, 1
+  %double = icmp eq i64 %n, 2
+  %few = or i1 %single, %double
+  %usual = and i1 %unnamed, %few
+  br i1 %usual, label %ask, label %slow
+ask:
+  %name = load ptr, ptr %own
+  %table = call ptr @PyObject_GetAttr(ptr %self, ptr %name)
+  %strange = icmp eq ptr %table, null
+  br i1 %strange, label %slow, label %first
+first:
+  %x = load ptr, ptr %av
+  %class.at = getelementptr i8, ptr %table, i64 <type>
+  %class = load ptr, ptr %class.at
+  %quick = icmp eq ptr %class, @PyDict_Type
+  br i1 %quick, label %count, label %pass
+count:
+  br i1 %single, label %one, label %two
+one:
+  %made1 = call ptr @one(ptr %x, ptr %table)
+  br label %made
+two:
+  %y.at = getelementptr ptr, ptr %av, i64 1
+  %y = load ptr, ptr %y.at
+  %made2 = call ptr @two(ptr %x, ptr %y, ptr %table)
+  br label %made
+made:
+  %array = phi ptr [%made1, %one], [%made2, %two]
+  call void @Py_DecRef(ptr %table)
+  %python = icmp eq ptr %array, @_Py_NotImplementedStruct
+  br i1 %python, label %slow, label %out
+out:
+  ret ptr %array
+pass:
+  call void @Py_DecRef(ptr %table)
+  br label %slow
+slow:
+  call void @PyErr_Clear()
+  br i1 %unnamed, label %gather, label %named
+named:
+  %extra = call i64 @PyTuple_Size(ptr %names)
+  br label %gather
+gather:
+  %named.count = phi i64 [0, %slow], [%extra, %named]
+  %given = add i64 %n, %named.count
+  %all = add i64 %given, 1
+  %words = alloca ptr, i64 %all
+  store ptr %self, ptr %words
+  %rest = getelementptr ptr, ptr %words, i64 1
+  %bytes = mul i64 %given, 8
+  call void @llvm.memcpy.p0.p0.i64(ptr %rest, ptr %av, i64 %bytes, i1 false)
+  %positional = add i64 %n, 1
+  %function.at = getelementptr ptr, ptr %own, i64 1
+  %function = load ptr, ptr %function.at
+  %done = call ptr @PyObject_Vectorcall(ptr %function, ptr %words, i64 %positional, ptr %names)
+  ret ptr %done
 }
 
 ; left op= right, of a whole array or of a view that one signature updates.

@@ -24,7 +24,7 @@ from typing import Any
 
 from legate_jit.backends import native
 from legate_jit.backends.forkjoin import BLOCK_HEADER, SYMBOLS, Field, block_bytes, program_text
-from legate_jit.backends.objects import METH_FASTCALL, MethodDef, keep_forever
+from legate_jit.backends.objects import function, keep_forever
 
 __all__ = [
     "ENDED",
@@ -166,12 +166,7 @@ class _Pool:
 
     def method(self, symbol: str) -> Any:
         """The exported function as a builtin-function object."""
-        definition = MethodDef(symbol.encode(), self._code.address(symbol), METH_FASTCALL, None)
-        keep_forever(definition)
-        create = ctypes.pythonapi.PyCFunction_NewEx
-        create.restype = ctypes.py_object
-        create.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p]
-        return create(ctypes.addressof(definition), None, None)
+        return function(symbol, self._code.address(symbol))
 
     def install(self) -> None:
         """Make a fresh block for the wanted number of threads the current one; its workers start at the first
