@@ -238,7 +238,10 @@ def _replay(recipe: Recipe, stores: list[Store], floats: list[float] | None) -> 
             made.append(wrap(stores[~r.value], r.lens, r.locked))
             continue
         s = Store()
-        s.value, s.buffer, s.type = first + r.value if r.value >= 0 else values[~r.value], None, r.type
+        if r.value >= 0:
+            s.value, s.buffer, s.type = first + r.value, None, r.type
+        else:  # a copy: if nobody writes to either, they share memory after the window too
+            s.value, s.buffer, s.type = values[~r.value], stores[~r.value].buffer, r.type
         w.stores.append(s)
         made.append(wrap(s, r.lens, r.locked))
     if recipe.size and w.n > w.limit + 1:
@@ -330,7 +333,10 @@ def _result(x: Any, first: int, numbers: dict[int, int], arrays: list[ndarray]) 
             return Result(~k, store.type, x._lens, x._locked, True)
     if store.value is None:
         raise _Unkept
-    return Result(_number(store.value, first, numbers), store.type, x._lens, x._locked, False)
+    number = _number(store.value, first, numbers)
+    if number < 0:  # as `_replay` makes it
+        store.buffer = arrays[~number]._store.buffer
+    return Result(number, store.type, x._lens, x._locked, False)
 
 
 #: what only records, given arrays: joining, moving, stencils, products, statistics

@@ -302,6 +302,15 @@ operand:
   ret ptr %number
 }}
 
+; The array that is operand ~k; lent.
+define internal ptr @operand(ptr %state, i64 %k) {{
+  %index = xor i64 %k, -1
+  %at = add i64 %index, {_ARRAYS_AT}
+  %q = getelementptr ptr, ptr %state, i64 %at
+  %array = load ptr, ptr %q
+  ret ptr %array
+}}
+
 ; The piece's tape with the window's numbers.
 define internal ptr @piece(ptr %template, ptr %state, i64 %first) {{
 entry:
@@ -436,22 +445,29 @@ own:
   %v = call ptr @numbered(ptr %state, i64 %first, i64 %k)
   %type = get %result Result.type
   call void @Py_IncRef(ptr %type)
-  call void @Py_IncRef(ptr @_Py_NoneStruct)
   put %store.new Store.value %v
   put %store.new Store.type %type
+  %copied = icmp slt i64 %k, 0
+  br i1 %copied, label %copy, label %empty
+copy: ; if nobody writes to either, they share memory after the window too
+  %original = call ptr @operand(ptr %state, i64 %k)
+  %original.store = get %original Array._store
+  %memory = get %original.store Store.buffer
+  call void @Py_IncRef(ptr %memory)
+  put %store.new Store.buffer %memory
+  br label %shape
+empty:
+  call void @Py_IncRef(ptr @_Py_NoneStruct)
   put %store.new Store.buffer @_Py_NoneStruct
   br label %shape
 borrow:
   call void @Py_DecRef(ptr %store.new)
-  %index = xor i64 %k, -1
-  %operand.at = add i64 %index, {_ARRAYS_AT}
-  %oq = getelementptr ptr, ptr %state, i64 %operand.at
-  %operand = load ptr, ptr %oq
+  %operand = call ptr @operand(ptr %state, i64 %k)
   %store.old = get %operand Array._store
   call void @Py_IncRef(ptr %store.old)
   br label %shape
 shape:
-  %store = phi ptr [%store.new, %own], [%store.old, %borrow]
+  %store = phi ptr [%store.new, %copy], [%store.new, %empty], [%store.old, %borrow]
   %lens = get %result Result.lens
   %shown = get %result Result.shown
   %key = get %result Result.key
@@ -617,10 +633,7 @@ viewed:
 ground:
   %k.object = get %result Result.value
   %k = call i64 @PyLong_AsLongLong(ptr %k.object)
-  %index = xor i64 %k, -1
-  %at = add i64 %index, {_ARRAYS_AT}
-  %oq = getelementptr ptr, ptr %state, i64 %at
-  %operand = load ptr, ptr %oq
+  %operand = call ptr @operand(ptr %state, i64 %k)
   %store = get %operand Array._store
   %store.class.at = getelementptr i8, ptr %store, i64 <type>
   %store.class = load ptr, ptr %store.class.at
