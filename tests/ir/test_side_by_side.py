@@ -138,28 +138,34 @@ def test_a_long_inner_loop_is_no_narrow_one(schedules: list[Schedule]) -> None:
 @pytest.mark.parametrize("blocked", [False, True])
 @pytest.mark.parametrize("step", [1, 3])
 @pytest.mark.parametrize("n", [1, 3, 8, 11, 16])
-def test_results_in_registers(n: int, step: int, blocked: bool, vector_bytes: int) -> None:
+@pytest.mark.parametrize("dtype", ["f8", "f4"])
+def test_results_in_registers(dtype: str, n: int, step: int, blocked: bool, vector_bytes: int) -> None:
     """Four sums over two loops, of operands that lie together or apart."""
     rng = numpy.random.default_rng(n)
-    x = rng.integers(-5, 5, (7, 6, n, step)).astype(float)[..., 0]
-    w = rng.integers(-5, 5, (7, 6, 4)).astype(float)
+    x = rng.integers(-5, 5, (7, 6, n, step)).astype(dtype)[..., 0]
+    w = rng.integers(-5, 5, (7, 6, 4)).astype(dtype)
     inner = 1 if step == 1 else 2
-    operands = [Operand("f8", (2, 2, inner), "r")]
-    operands += [Operand("f8", (2, 2, 0), "r", leader=1 if k else -1, shift=k) for k in range(4)]
-    operands += [Operand("f8", (0, 0, 1), "w")] * 4
-    instrs = [Instr("load", (), "f8", k) for k in range(5)]
-    instrs += [Instr("multiply", (0, k), "f8") for k in range(1, 5)]
-    reduces = tuple(Reduce("add", 5 + k, "f8", 5 + k) for k in range(4))
+    operands = [Operand(dtype, (2, 2, inner), "r")]
+    operands += [Operand(dtype, (2, 2, 0), "r", leader=1 if k else -1, shift=k) for k in range(4)]
+    operands += [Operand(dtype, (0, 0, 1), "w")] * 4
+    instrs = [Instr("load", (), dtype, k) for k in range(5)]
+    instrs += [Instr("multiply", (0, k), dtype) for k in range(1, 5)]
+    reduces = tuple(Reduce("add", 5 + k, dtype, 5 + k) for k in range(4))
     section = Section("inner", tuple(instrs), (), reduces)
     kernel = Kernel("col", 3, 2, tuple(operands), (), (section,), blocked, 8 if n <= 8 else 16)
     block = 3 if blocked else 7
     blocks = -(-7 // block)
-    out = numpy.full((4, blocks, n), 9.0)
+    out = numpy.full((4, blocks, n), 9.0, dtype)
     arrays: list[numpy.ndarray | None] = [x]
     arrays += [numpy.broadcast_to(w[:, :, k, None], x.shape) for k in range(4)]
     arrays += [numpy.broadcast_to(out[k, 0], x.shape) for k in range(4)]
     launch = Direct(
-        kernel, x.shape, arrays, tile=n, rows_per_unit=block, block_strides=dict.fromkeys(range(5, 9), 8 * n)
+        kernel,
+        x.shape,
+        arrays,
+        tile=n,
+        rows_per_unit=block,
+        block_strides=dict.fromkeys(range(5, 9), out.itemsize * n),
     )
     launch.run(vector_bytes=vector_bytes)
     for b in range(blocks):
