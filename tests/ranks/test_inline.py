@@ -10,6 +10,7 @@ from typing import Any
 import numpy as onp
 import pytest
 from fuzz import programs
+from ranks.launch import job, succeeds
 from ranks.plans import plans
 from ranks.test_comm import cut, tiles
 from ranks.test_shared import SharedComm, on_ranks
@@ -428,3 +429,56 @@ def test_sums_have_the_bits_of_the_tree(ranks_: int, patient: bool, monkeypatch:
             assert (run.buffers[1].as_numpy((6, 3), type_.dtype, False) == wanted).all()
 
     on_ranks(ranks_, program)
+
+
+_LATE = """
+    import os, signal, sys, time
+    import cupynumeric as np
+    import legate
+    from legate_jit import inline, runtime
+    from legate_jit.world import world
+    x = np.arange(40_000.0).reshape(400, 100) % 7
+
+    def sweeps():
+        global x
+        for _ in range(20):
+            x[1:-1] = 0.25 * (x[:-2] + x[2:] + 2 * x[1:-1])
+        legate.fence()
+
+    def late():
+        if world.rank == 1:
+            {fault}
+
+    sweeps()
+    sweeps()
+    for plan in runtime._plans.values():
+        for r in getattr(plan, "_runnables", {{}}).values():
+            for segment in r.exchanging:
+                segment._before = [late]
+    sweeps()
+    found = float(x[200, 50])
+    if world.rank == 0:
+        print(found)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("fault", "status", "cause"),
+    [
+        ("os.kill(os.getpid(), signal.SIGKILL)", 9, ""),
+        ("raise ValueError('mine')", 1, "rank 1 of 2: ValueError"),
+        ("raise KeyboardInterrupt", 130, "rank 1 of 2: KeyboardInterrupt"),
+    ],
+)
+def test_a_rank_that_never_sends(fault: str, status: int, cause: str) -> None:
+    """The other one, whose native program waits for it, ends as well, and says why once."""
+    ended = job(_LATE.format(fault=fault), 2, LEGATE_JIT_DEALT_FROM="10000")
+    assert ended.status in (status, 128 + status, 255) and not ended.left, ended
+    assert [cause in line for line in ended.causes] == [True] * bool(cause), ended
+
+
+def test_a_rank_that_is_late() -> None:
+    """The other one sleeps meanwhile, and the result is the same."""
+    late = succeeds(_LATE.format(fault="time.sleep(1.0)"), 2, LEGATE_JIT_DEALT_FROM="10000")
+    assert late == succeeds(_LATE.format(fault="pass"), 2, LEGATE_JIT_DEALT_FROM="10000")
