@@ -23,8 +23,10 @@ from collections.abc import Callable, Iterable
 
 from legate_jit.backends import objects
 from legate_jit.backends.recorder_calls import CALLS_TEXT
+from legate_jit.backends.recorder_common import COMMON_TEXT
 from legate_jit.backends.recorder_items import ITEMS_TEXT
-from legate_jit.backends.recorder_operators import COMMON_TEXT, OPERATORS_TEXT
+from legate_jit.backends.recorder_keys import KEYS_TEXT
+from legate_jit.backends.recorder_operators import OPERATORS_TEXT
 
 __all__ = ["ENVIRONMENT", "FORMS", "program_text", "symbol"]
 
@@ -153,7 +155,7 @@ def program_text(
     `@own_<form>_<name>`.
     """
     table = f"@environment = global [{len(ENVIRONMENT)} x ptr] zeroinitializer\n"
-    common = (COMMON_TEXT, OPERATORS_TEXT, ITEMS_TEXT, CALLS_TEXT)
+    common = (COMMON_TEXT, OPERATORS_TEXT, ITEMS_TEXT, KEYS_TEXT, CALLS_TEXT)
     thunks = [_thunk(form, name) for form, name in methods]
     body = _expand("".join((*common, *thunks)), offset, limits)
     return f'target triple = "{triple}"\n{_DECLARATIONS}{table}{body}'
