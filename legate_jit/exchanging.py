@@ -23,7 +23,7 @@ from legate_jit.execute import array_of
 from legate_jit.ir.exchanges import Combine, Fetch, neutral
 from legate_jit.ir.neighbors import Between
 from legate_jit.ir.node import ArrayType
-from legate_jit.ir.steps import Argument, Call, Step
+from legate_jit.ir.steps import Argument, Call, Step, Task
 from legate_jit.staging import ADDRESSES, Memory, Staged, array_at, contiguous
 from legate_jit.trees import combining, gathering
 
@@ -59,6 +59,8 @@ def bind(steps: Sequence[Step] = (), comm: Comm | None = None) -> Callable[[Call
     """For the steps of one plan, in order: something with `run(buffers, scalars)` for a step that is run so, what native programs
     do for it, else None. comm: through which the plan will always be run, if that is known."""
     groups: dict[int, Any] = {}
+    if any(isinstance(step, Task) for step in steps):
+        comm = None  # where items run as soon as what they need is there, each exchange is one of them
 
     def bound(step: Call) -> Any:
         what = dict(step.spec.options).get("what")
