@@ -24,10 +24,9 @@ from numpy.random import (
     mtrand,
 )
 
-from cupynumeric import _fallback
+from cupynumeric import _fallback, _instant
 from cupynumeric._calls import hosted, wrapped
 from cupynumeric._convert import to_numpy_tree
-from cupynumeric._instant import brought
 from cupynumeric.random import _streams
 from cupynumeric.random._counter import PHILOX4_32_10, XORWOW, CounterBits, CounterGenerator, MRG32k3a
 from cupynumeric.random._streams import Generator, RandomState, default_rng, shuffle
@@ -100,7 +99,7 @@ def _drawing(name: str) -> Callable[..., Any]:
         elif not kwargs and _INTEGERS.issuperset(map(type, args)):
             done = theirs(*args)
             if done.__class__ is np.ndarray and dtypes.is_supported(done.dtype):
-                return brought(done)
+                return _instant.brought(done)
             return wrapped(done)
         return usual(*args, **kwargs)
 
