@@ -482,3 +482,23 @@ def test_a_rank_that_is_late() -> None:
     """The other one sleeps meanwhile, and the result is the same."""
     late = succeeds(_LATE.format(fault="time.sleep(1.0)"), 2, LEGATE_JIT_DEALT_FROM="10000")
     assert late == succeeds(_LATE.format(fault="pass"), 2, LEGATE_JIT_DEALT_FROM="10000")
+
+
+def test_what_was_sent_is_not_sent_again() -> None:
+    """One rank sends to two, of which now the one, now the other is late and has no free slot."""
+    arrays = 3 * SLOTS
+
+    def program(comm: SharedComm) -> None:
+        whole, nothing = ((0, 9),), ((0, 0),)
+        pattern = Listed.of([whole, nothing, nothing], [nothing, whole, whole])
+        n = 0 if comm.rank else 9
+        way = Halos(comm, "f8", Memory((n,), (8,)), [pattern], arrays, 8 * n)
+        for turn in range(6):
+            if comm.rank == 1 + turn % 2:
+                time.sleep(0.02)
+            run = way.begun(*[onp.full(n, 100.0 * turn + k) for k in range(arrays)])
+            run.run()
+            for k, (found,) in enumerate(way.results(run)):
+                assert (found == 100.0 * turn + k).all()
+
+    on_ranks(3, program)
