@@ -173,7 +173,7 @@ def cache() -> int:
 
 def of_messages(comm: Any) -> dict[str, float]:
     """What messages between the first two ranks, and exchanges with neighbors, take."""
-    from legate_jit.exchange import Listed
+    from legate_jit.comm.exchange import Listed
 
     peer = comm.rank ^ 1
 
@@ -208,7 +208,7 @@ def of_messages(comm: Any) -> dict[str, float]:
 
 def child() -> None:
     """Measure in this rank; the first one writes what the slowest got as JSON."""
-    from legate_jit.mpi_comm import MpiComm
+    from legate_jit.comm.mpi import MpiComm
 
     comm = MpiComm()
     comm.barrier()

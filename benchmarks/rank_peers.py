@@ -38,7 +38,7 @@ def ours(name: str, nominal: int) -> Case:
     """The kernel of this package: a call, how to look at its result, and whether this process reports."""
     import cupynumeric
     from benchmarks.ranks import program
-    from legate_jit.world import world
+    from legate_jit.process.world import world
 
     assert cupynumeric is not None
     return program(name, nominal), lambda r: r, world.rank == 0

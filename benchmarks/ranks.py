@@ -112,7 +112,7 @@ def timed(call: Callable[[], Any], repeat: int) -> Figure:
 
 def child(names: Sequence[str], nominal: int, repeat: int) -> None:
     """Measure in this process and write the figures as JSON (rank 0)."""
-    from legate_jit.world import world
+    from legate_jit.process.world import world
 
     found = {}
     for name in names:

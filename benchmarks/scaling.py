@@ -231,7 +231,7 @@ def main(words: Sequence[str]) -> None:
         del kept
         return
     wall, processor = timed(name, int(side), int(rest[0]))
-    from legate_jit.world import world
+    from legate_jit.process.world import world
 
     if world.rank == 0:
         print(wall, processor)

@@ -29,7 +29,8 @@ from cupynumeric._convert import (
 from cupynumeric._creation import undefined
 from cupynumeric._indexing import reshaped
 from cupynumeric._shape import broadcast_to, cast, normalize_axis_index, ravel_array
-from legate_jit import at_once, irregular, runtime
+from legate_jit import runtime
+from legate_jit.immediate import at_once, irregular
 from legate_jit.ir import dtypes, infer
 from legate_jit.ir.build import CallSpec
 from legate_jit.ir.node import array_type

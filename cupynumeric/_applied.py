@@ -1,7 +1,7 @@
 """Users' functions on arrays that lie in parts on several ranks: each rank applies them to its own elements or lines.
 
 Every function gives None where the array is whole, and where a user's function works with arrays of ours, which no rank could
-alone: then the usual way is taken. Knows NumPy's rules for such functions, and `legate_jit.together`.
+alone: then the usual way is taken. Knows NumPy's rules for such functions, and `legate_jit.immediate.together`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from cupynumeric._calls import hosted, lift
 from cupynumeric._convert import host_view, to_numpy_tree
 from cupynumeric._factored import plain
 from cupynumeric._shape import broadcast_to, expand_dims
-from legate_jit import bodies, runtime, together
+from legate_jit import runtime
+from legate_jit.immediate import together
 from legate_jit.ir import dtypes
+from legate_jit.running import bodies
 
 __all__ = ["apply_along_axis", "apply_over_axes"]
 
@@ -100,7 +102,7 @@ def along_axis(function: Callable[..., Any], axis: Any, x: Any, args: Any, kwarg
     """`numpy.apply_along_axis(function, axis, x, *args, **kwargs)`, by the lines along the axis that each rank has."""
     from legate_jit.collectives.tiles import Laid
     from legate_jit.files.shards import even
-    from legate_jit.ir import layout
+    from legate_jit.ir.ranks import layout
 
     if not isinstance(x, Ours) or x.ndim < 2 or not isinstance(axis, (int, np.integer)):
         return None

@@ -1,7 +1,7 @@
 """Instructions carried out at once by NumPy: what the operators of arrays would record, where all operands are there.
 
-Which ones is marked in their signatures, see `legate_jit.tiers`; besides those with an instant operand. Knows NumPy and the
-ground of stores; no graphs.
+Which ones is marked in their signatures, see `legate_jit.running.tiers`; besides those with an instant operand. Knows NumPy and
+the ground of stores; no graphs.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ import numpy as np
 from cupynumeric import _array, _elementwise
 from cupynumeric._array import ndarray
 from cupynumeric._instant import LARGEST, Instant, Looked, handed, host_of, made, refreshed, through, unlooked
-from legate_jit import ground, runtime, tiers
+from legate_jit import runtime
+from legate_jit.immediate import ground
 from legate_jit.ir.node import Signature
+from legate_jit.running import tiers
 from legate_jit.store import Grounded
 
 _unseen, _changes, _PATIENCE = runtime.unseen, tiers.changes, tiers.PATIENCE

@@ -12,7 +12,8 @@ from cupynumeric._advanced import fitting_scalar, mutate
 from cupynumeric._array import SCALAR, Ours, ndarray, wrap
 from cupynumeric._convert import by_numpy, from_numpy, host_view, integers
 from cupynumeric._shape import contiguity, named_view, reshape_in_place, strides_of, swapaxes, viewed
-from legate_jit import runtime, together
+from legate_jit import runtime
+from legate_jit.immediate import together
 from legate_jit.ir import dtypes, index
 from legate_jit.store import Bitcast, Part, extend
 

@@ -18,7 +18,8 @@ from cupynumeric._array import SCALAR, Ours, ndarray, value, wrap
 from cupynumeric._convert import by_numpy, dispatches, from_numpy, host_view, to_numpy_tree
 from cupynumeric._instant import Instant, brought
 from cupynumeric._masked import Selection
-from legate_jit import at_once, runtime
+from legate_jit import runtime
+from legate_jit.immediate import at_once
 from legate_jit.ir import dtypes, infer
 from legate_jit.ir.build import CallSpec
 from legate_jit.ir.node import Signature, array_type

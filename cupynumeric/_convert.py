@@ -66,7 +66,7 @@ def host_view(array: Any) -> np.ndarray:
 
 def _small_view(view: ndarray) -> np.ndarray | None:
     """The contents of a view of less than half of an array that lies in parts over several ranks: only they are gathered."""
-    from legate_jit import together
+    from legate_jit.immediate import together
 
     if 2 * view.size > view._store.type.size or not together.is_unread(view._store):
         return None

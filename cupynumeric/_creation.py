@@ -26,10 +26,11 @@ from cupynumeric._convert import (
 )
 from cupynumeric._instant import Instant, handed, host_of
 from cupynumeric._shape import cast, contiguity, fresh_copy, is_fortran, order_of, permuted, strides_of
-from legate_jit import locking, runtime, tiers
-from legate_jit.bodies import active, running
+from legate_jit import runtime
 from legate_jit.ir import dtypes, infer
 from legate_jit.ir.node import Signature
+from legate_jit.running import locking, tiers
+from legate_jit.running.bodies import active, running
 from legate_jit.strides import memory_order
 
 #: beyond this many bytes NumPy is asked first whether an array of this size can exist

@@ -1,8 +1,8 @@
 """Advanced indexing over several ranks: keys of index arrays and masks, when an array or an index is dealt out.
 
 Called by `_advanced` and its neighbors where there are ranks, before they look at whole arrays. A key becomes a view whose
-indexed axes come first, and an index array for each of those; the engine (`legate_jit.parted`) gathers and scatters by them. None
-(or False) leaves something to the usual ways. Knows NumPy's rules for keys; knows no layouts and no messages.
+indexed axes come first, and an index array for each of those; the engine (`legate_jit.immediate.parted`) gathers and scatters by
+them. None (or False) leaves something to the usual ways. Knows NumPy's rules for keys; knows no layouts and no messages.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from cupynumeric._creation import undefined
 from cupynumeric._elementwise import is_scalar
 from cupynumeric._indexing import reshaped
 from cupynumeric._shape import broadcast_to, cast, permuted, ravel_array
-from legate_jit import parted, runtime
+from legate_jit import runtime
+from legate_jit.immediate import parted
 from legate_jit.ir import dtypes
 from legate_jit.store import Store
 

@@ -1,7 +1,7 @@
 """Linear algebra of matrices that lie in parts on several ranks: the ranks factor them together, and none ever has all of one.
 
 Every function gives None for what it has no way for, and always with one rank: then NumPy's function is called, of whole arrays.
-Knows the semantics of `numpy.linalg`, and `legate_jit.together`.
+Knows the semantics of `numpy.linalg`, and `legate_jit.immediate.together`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from numpy.linalg import LinAlgError
 
 from cupynumeric._array import Ours, ndarray, value, wrap
 from cupynumeric._calls import cast, hosted, lift, wrapped
-from legate_jit import runtime, together
+from legate_jit import runtime
+from legate_jit.immediate import together
 from legate_jit.ir import dtypes
 from legate_jit.store import Store
 

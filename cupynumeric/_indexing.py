@@ -19,7 +19,8 @@ from cupynumeric._caller import warn_of_lost_parts
 from cupynumeric._elementwise import is_scalar
 from cupynumeric._elementwise import operand as as_operand
 from cupynumeric._instant import Instant
-from legate_jit import ground, runtime
+from legate_jit import runtime
+from legate_jit.immediate import ground
 from legate_jit.ir import dtypes, infer
 from legate_jit.ir.index import Affine, unit_reshape
 from legate_jit.ir.node import ArrayType

@@ -19,8 +19,10 @@ import numpy as np
 from cupynumeric import _array
 from cupynumeric._array import Ours, ndarray
 from cupynumeric._unsettled import Unsettled
-from legate_jit import ground, runtime, tiers
+from legate_jit import runtime
+from legate_jit.immediate import ground
 from legate_jit.ir import dtypes
+from legate_jit.running import tiers
 from legate_jit.store import Ground, Grounded, Habit, Lens
 from legate_jit.strides import strided
 

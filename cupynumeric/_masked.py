@@ -17,7 +17,8 @@ import numpy as np
 from cupynumeric import _array, _elementwise
 from cupynumeric._array import Ours, ndarray, value, wrap
 from cupynumeric._unsettled import Unsettled
-from legate_jit import irregular, runtime
+from legate_jit import runtime
+from legate_jit.immediate import irregular
 from legate_jit.ir import dtypes, index, infer
 from legate_jit.ir.node import ArrayType, Signature
 from legate_jit.ir.ops import OPS, Op

@@ -21,7 +21,8 @@ from cupynumeric._creation import undefined
 from cupynumeric._indexing import reshaped
 from cupynumeric._ranges import arange
 from cupynumeric._shape import broadcast_to, cast, normalize_axis_index, permuted, ravel_array
-from legate_jit import parted, runtime
+from legate_jit import runtime
+from legate_jit.immediate import parted
 from legate_jit.ir import dtypes, infer
 from legate_jit.ir.build import CallSpec
 from legate_jit.ir.node import array_type

@@ -19,7 +19,8 @@ from cupynumeric._convert import host_view
 from cupynumeric._instant import handed, host_of
 from cupynumeric._prompt import RECORDED, Prompt
 from cupynumeric._replay import replayed
-from legate_jit import runtime, together
+from legate_jit import runtime
+from legate_jit.immediate import together
 from legate_jit.ir import dtypes
 from legate_jit.ir.node import Signature
 from legate_jit.strides import layout

@@ -16,10 +16,12 @@ import numpy as np
 
 from cupynumeric._array import ndarray
 from cupynumeric._instant import AMONG, LARGEST, Instant, handed, host_of, through
-from legate_jit import ground, runtime, tiers
+from legate_jit import runtime
+from legate_jit.immediate import ground
 from legate_jit.ir import dtypes
 from legate_jit.ir.node import Signature
 from legate_jit.ir.ops import OPS
+from legate_jit.running import tiers
 from legate_jit.runtime import window
 from legate_jit.store import Grounded
 

@@ -18,7 +18,8 @@ from cupynumeric import _reduce, _reductions, _ufunc
 from cupynumeric._array import Ours, ndarray
 from cupynumeric._calls import hosted, lazy, wrapped
 from cupynumeric._convert import host_view, to_numpy_tree
-from legate_jit import runtime, together
+from legate_jit import runtime
+from legate_jit.immediate import together
 
 __all__ = ["function", "median", "nan_median", "nan_quantile", "quantile"]
 

@@ -12,7 +12,8 @@ from cupynumeric import _together
 from cupynumeric._array import Ours, ndarray
 from cupynumeric._calls import hosted, lazy, lift, lift_all, on_host, wrapped
 from cupynumeric._convert import host_view, integers
-from legate_jit import irregular, runtime
+from legate_jit import runtime
+from legate_jit.immediate import irregular
 from legate_jit.ir import dtypes, infer
 
 __all__ = [

@@ -17,7 +17,8 @@ from cupynumeric._calls import cast, hosted, lazy, lift, on_host, wrapped
 from cupynumeric._composed import over_parts
 from cupynumeric._convert import host_view, to_numpy_tree
 from cupynumeric._reduce import NO_VALUE
-from legate_jit import irregular, runtime
+from legate_jit import runtime
+from legate_jit.immediate import irregular
 from legate_jit.ir import dtypes, infer
 
 __all__ = [

@@ -18,8 +18,8 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from legate_jit import recording
-from legate_jit.bodies import active, thread
-from legate_jit.locking import lock, when_shared
+from legate_jit.running.bodies import active, thread
+from legate_jit.running.locking import lock, when_shared
 
 _PUBLIC = ("cupynumeric", "cupynumeric.linalg", "cupynumeric.fft", "cupynumeric.random")
 #: facts about an array that are fixed when it is made

@@ -1,7 +1,7 @@
 """Functions of arrays that lie in parts on several ranks and whose results depend on values: the ranks compute them together.
 
 Every function gives None where the array is whole (always with one rank): then the usual way is taken. Knows NumPy's semantics of
-these functions, and `legate_jit.together`.
+these functions, and `legate_jit.immediate.together`.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cupynumeric._array import Ours, ndarray, value, wrap
-from legate_jit import runtime, together
+from legate_jit import runtime
+from legate_jit.immediate import together
 from legate_jit.store import Store
 
 if TYPE_CHECKING:
-    from legate_jit.ir.layout import Layout
+    from legate_jit.ir.ranks.layout import Layout
 
 
 def _uniques() -> ModuleType:

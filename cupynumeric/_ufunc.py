@@ -17,7 +17,8 @@ from cupynumeric._array import SCALAR, Ours, ndarray
 from cupynumeric._caller import warn
 from cupynumeric._calls import lift, lift_all, on_host
 from cupynumeric._convert import to_numpy_tree
-from legate_jit import irregular, runtime
+from legate_jit import runtime
+from legate_jit.immediate import irregular
 from legate_jit.ir.node import Signature
 from legate_jit.ir.ops import OPS, Kind, Op
 from legate_jit.runtime import window

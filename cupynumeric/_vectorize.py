@@ -14,7 +14,8 @@ from cupynumeric import _creation, _logic, _reductions, _ufunc
 from cupynumeric._array import Ours, ndarray, result, value
 from cupynumeric._calls import cast, hosted, lift, wrapped
 from cupynumeric._convert import host_view, to_numpy_tree
-from legate_jit import irregular, runtime, user
+from legate_jit import runtime, user
+from legate_jit.immediate import irregular
 from legate_jit.ir import dtypes
 
 __all__ = ["frompyfunc", "piecewise", "vectorize"]

@@ -26,8 +26,10 @@ from cupynumeric._instant import (
     through,
     unlooked,
 )
-from legate_jit import ground, runtime, tiers
+from legate_jit import runtime
+from legate_jit.immediate import ground
 from legate_jit.ir.node import ArrayType
+from legate_jit.running import tiers
 from legate_jit.store import Grounded, Habit, Lens
 
 #: different small slices of arrays of one type after which new ones are instant

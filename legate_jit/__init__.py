@@ -1,6 +1,6 @@
 """legate-jit: a lazy dataflow compiler behind the `cupynumeric` and `legate` faces."""
 
-from legate_jit import interpreter
+from legate_jit.process import interpreter
 
 __version__ = "0.1.0"
 

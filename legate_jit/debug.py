@@ -15,13 +15,14 @@ from typing import IO, Any
 
 from legate_jit import runtime
 from legate_jit.cli import dump
-from legate_jit.config import Config
-from legate_jit.execute import Execution, Runnable, _Segment
-from legate_jit.ir import passes, verify
+from legate_jit.ir import passes
 from legate_jit.ir.build import decode
+from legate_jit.ir.checks import verify
 from legate_jit.ir.node import Signature
 from legate_jit.ir.steps import Launch
 from legate_jit.places import Place, Tape, TracedWindow, place_text, user_place
+from legate_jit.process.config import Config
+from legate_jit.running.execute import Execution, Runnable, _Segment
 
 #: most characters of a line of the program that dumps quote
 SOURCE = 100
@@ -165,7 +166,7 @@ class Watcher:
         start = time.perf_counter()
         plan = self.plan(key)
         if self.stages:
-            from legate_jit import tiers
+            from legate_jit.running import tiers
 
             if tiers.policy.target == "reference":
                 passes.compile_window(*key)
@@ -236,7 +237,7 @@ def install(config: Config) -> Watcher | None:
     runtime._compiled = watcher.compiling
     runtime._plan = watcher.planned
     if watcher.stages:
-        from legate_jit import tiers
+        from legate_jit.running import tiers
 
         # What is interpreted is not compiled, and there would be nothing to see.
         tiers.policy.interpret_runs = 0

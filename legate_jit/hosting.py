@@ -12,11 +12,13 @@ from weakref import WeakKeyDictionary, ref
 
 import numpy as np
 
-from legate_jit import bodies, interpreter, locking, poison, runtime
+from legate_jit import runtime
 from legate_jit.backends import memory
 from legate_jit.backends.memory import Buffer
 from legate_jit.ir import dtypes
 from legate_jit.ir.node import array_type
+from legate_jit.process import interpreter
+from legate_jit.running import bodies, locking, poison
 from legate_jit.store import Store, release
 
 #: the array last mapped of a store, and the buffer it is a view of

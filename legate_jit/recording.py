@@ -1,6 +1,6 @@
 """Recording by machine code: methods of arrays that append to the window without the interpreter.
 
-Duty: once LLVM is there anyway, replace the hot methods of a class by the machine code of `backends.recorder`, and put the
+Duty: once LLVM is there anyway, replace the hot methods of a class by the machine code of `backends.recording`, and put the
 Python methods back when a second thread starts (they are what takes the lock). The Python methods stay the definition: machine
 code calls them for everything but the usual case, and appends what they would have appended.
 It must not know which operations there are: a face says so with `offer`. LEGATE_JIT_RECORD=python keeps the Python methods.
@@ -12,14 +12,14 @@ import ctypes
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from legate_jit import locking
-from legate_jit.backends import objects
-from legate_jit.config import config
+from legate_jit.backends.recording import objects
+from legate_jit.process.config import config
+from legate_jit.running import locking
 
 
 class Method(NamedTuple):
-    """A method to be replaced: `name` in the class, of a form in `backends.recorder.FORMS`; `table`: where it looks up what
-    was met before, or, for universal functions, the name of the attribute that says so."""
+    """A method to be replaced: `name` in the class, of one of the `FORMS` of `backends.recording.methods`; `table`: where it
+    looks up what was met before, or, for universal functions, the name of the attribute that says so."""
 
     cls: type
     form: str
@@ -28,9 +28,8 @@ class Method(NamedTuple):
 
 
 class Offer(NamedTuple):
-    """What a face offers: `methods` that may be replaced; `classes`, by the names the texts use; `things` of
-    `backends.recorder.ENVIRONMENT`, by name; `calls` takes the function that looks recipes of calls up,
-    within `limits`."""
+    """What a face offers: `methods` that may be replaced; `classes`, by the names the texts use; `things`: what the `ENVIRONMENT`
+    of `backends.recording.methods` names; `calls` takes the function that looks recipes of calls up, within `limits`."""
 
     methods: Sequence[Method]
     classes: dict[str, type]
@@ -71,7 +70,8 @@ def active() -> bool:
 
 
 def _replace(what: Offer) -> None:
-    from legate_jit.backends import native, recorder
+    from legate_jit.backends import native
+    from legate_jit.backends.recording import methods as recorder
 
     if not objects.known():
         return

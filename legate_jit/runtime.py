@@ -17,18 +17,20 @@ from typing import Any
 
 import numpy as np
 
-from legate_jit import bodies, interpreter, locking, pacing, poison, recording, waiting
+from legate_jit import pacing, recording
 from legate_jit.backends import memory
 from legate_jit.backends.memory import Buffer
-from legate_jit.config import config
-from legate_jit.execute import Runnable, progress
 from legate_jit.ir import dtypes, index, infer
 from legate_jit.ir.node import ArrayType, Signature, array_type
 from legate_jit.ir.ops import OPS
-from legate_jit.poison import poisoned
+from legate_jit.process import interpreter
+from legate_jit.process.config import config
+from legate_jit.process.world import guarded
+from legate_jit.running import bodies, locking, poison, waiting
+from legate_jit.running.execute import Runnable, progress
+from legate_jit.running.poison import poisoned
+from legate_jit.running.waiting import Waiting, needed, suspended, untouched
 from legate_jit.store import Bitcast, Lens, Part, Reshaped, Store, _lenses, read_step, release
-from legate_jit.waiting import Waiting, needed, suspended, untouched
-from legate_jit.world import guarded
 
 _thread_now = threading.get_ident
 _home = _thread_now()  # the thread that records without taking the lock
@@ -382,7 +384,7 @@ def _give(stores: list[Store], outputs: Sequence[int], buffers: list[Buffer]) ->
 
 
 def _plan(key: Any) -> Any:
-    from legate_jit import tiers  # here: replaying needs no planner
+    from legate_jit.running import tiers  # here: replaying needs no planner
 
     counters.plans += 1
     for table, most in bounded:
@@ -503,7 +505,7 @@ def _short_read() -> None:
     code = tuple(window.code)
     count = _short_reads[code] = _short_reads.get(code, 0) + 1
     if count == READS:
-        from legate_jit import tiers
+        from legate_jit.running import tiers
 
         tiers.compute_at_once([sig for sig in code if sig.__class__ is Signature], FEW)
 
@@ -544,7 +546,7 @@ def _computes_at_once_from_here(code: list[Any]) -> bool:
     recent = pacing.numbers(code)
     if not recent:
         return False
-    from legate_jit import tiers
+    from legate_jit.running import tiers
 
     return tiers.compute_at_once(recent, pacing.TINY, tiers.TINY)
 
@@ -575,24 +577,25 @@ if config.watching:
     debug.install(config)
 
 if guarded or config.simulated_ranks or config.virtual_ranks > 1:
-    from legate_jit.ir import choose
+    from legate_jit.ir.ranks import choose
 
     choose.SMALL = config.dealt_from  # before anybody asks
 
 if guarded:
-    from legate_jit import guard, ranks
     from legate_jit.ir import nest
+    from legate_jit.job import guard
+    from legate_jit.ranks import windows
 
     watching: Any = guard.install()
     if watching is not None:
         nest.STREAM_BYTES //= watching.node_size
         pacing.LOOP_WORK *= watching.comm.size  # of which a rank does its share
-        world = ranks.World(watching.comm.size, [watching.comm.rank], watching.comm)
+        world = windows.World(watching.comm.size, [watching.comm.rank], watching.comm)
 elif config.simulated_ranks:
     from legate_jit.simulation import report
 
     world = report.begin(config)
 elif config.virtual_ranks > 1:
-    from legate_jit import ranks
+    from legate_jit.ranks import windows
 
-    world = ranks.World(config.virtual_ranks, range(config.virtual_ranks), None)
+    world = windows.World(config.virtual_ranks, range(config.virtual_ranks), None)

@@ -30,7 +30,7 @@ class Store:
     value: int | None
     buffer: Buffer | None
     type: ArrayType
-    ground: Ground  # of a `Grounded` store; see `legate_jit.ground`
+    ground: Ground  # of a `Grounded` store; see `legate_jit.immediate.ground`
 
 
 class Habit:

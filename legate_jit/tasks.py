@@ -12,14 +12,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from legate_jit import locking, runtime
-from legate_jit.bodies import active, forbid, running
-from legate_jit.ir import infer, partition
+from legate_jit import runtime
+from legate_jit.ir import infer
 from legate_jit.ir.index import Affine
 from legate_jit.ir.node import ArrayType, Signature, array_type
-from legate_jit.ir.partition import Box
-from legate_jit.ir.task import TaskArg, TaskArgument, TaskSpec
-from legate_jit.points import identity
+from legate_jit.ir.tasks import partition
+from legate_jit.ir.tasks.partition import Box
+from legate_jit.ir.tasks.task import TaskArg, TaskArgument, TaskSpec
+from legate_jit.running import locking
+from legate_jit.running.bodies import active, forbid, running
+from legate_jit.running.points import identity
 from legate_jit.runtime import window
 from legate_jit.store import Lens, Store
 

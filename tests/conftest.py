@@ -17,9 +17,10 @@ os.environ.setdefault("LEGATE_JIT_DEALT_FROM", "32768")  # programs that tests s
 
 import rank_counts
 
-from legate_jit import tiers
-from legate_jit.ir import passes, verify
-from legate_jit.world import world
+from legate_jit.ir import passes
+from legate_jit.ir.checks import verify
+from legate_jit.process.world import world
+from legate_jit.running import tiers
 
 # What a script runs in its background (a CI, say) ignores these, and so would the programs that tests start and interrupt.
 for _number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
@@ -89,7 +90,7 @@ def checked_compiler() -> Iterator[None]:
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item: pytest.Item) -> None:
     """A test that leaves the engine's lock taken is named, and does not stop the tests of threads after it."""
-    from legate_jit import locking
+    from legate_jit.running import locking
 
     inner = locking.lock.inner
     if inner._is_owned() or not inner.acquire(timeout=10):  # type: ignore[attr-defined]

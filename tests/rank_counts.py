@@ -17,9 +17,10 @@ import pytest
 
 import legate
 from cupynumeric import _factored
-from legate_jit import ranks, runtime
-from legate_jit.ir import choose
-from legate_jit.world import world
+from legate_jit import runtime
+from legate_jit.ir.ranks import choose
+from legate_jit.process.world import world
+from legate_jit.ranks import windows
 
 FOLDERS = ("api", "fuzz", "legate")
 #: and files elsewhere
@@ -28,7 +29,7 @@ COUNTS = (2, 3, 4, 7)
 #: one of so many tests is in the sample
 ONE_OF = 12
 #: modules in which SMALL is the size from which arrays are dealt out
-_ROOMS = ("legate_jit.ir.", "legate_jit.ranks")
+_ROOMS = ("legate_jit.ir.", "legate_jit.ranks.windows")
 _HERE = Path(__file__).parent
 
 
@@ -109,7 +110,7 @@ def _tiny_parts() -> Iterator[None]:
 def virtual(count: int) -> Iterator[None]:
     """A world of so many virtual ranks, among which arrays of two elements are dealt out."""
     with _tiny_parts():
-        runtime.world = ranks.World(count, range(count), None)
+        runtime.world = windows.World(count, range(count), None)
         try:
             yield
             legate.fence()

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 import cupynumeric as np
 from cupynumeric._array import ndarray
-from legate_jit import recording, runtime, tiers
+from legate_jit import recording, runtime
+from legate_jit.running import tiers
 
 SHAPES = [(4, 6), (6,), (4, 1), (3, 4, 6), (), (0, 6)]
 DTYPES = ["f8", "i4", "?", "f4", "u1", "c16"]

@@ -23,10 +23,11 @@ import cupynumeric as cn
 import legate
 from legate.core import VariantCode, get_legate_runtime
 from legate.core.task import InputArray, OutputArray, task
-from legate_jit import execute, hosting, pacing, runtime, waiting
-from legate_jit.backends import threads
+from legate_jit import hosting, pacing, runtime
+from legate_jit.backends.pool import threads
 from legate_jit.ir import infer
 from legate_jit.ir.ops import OPS
+from legate_jit.running import execute, waiting
 from tests.fuzz import programs
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs the pool")

@@ -18,8 +18,9 @@ from faults.child import ROOT, run, succeeds
 
 import cupynumeric as np
 import legate
-from legate_jit import interpreter, runtime
+from legate_jit import runtime
 from legate_jit.backends import memory
+from legate_jit.process import interpreter
 
 Make = Callable[[], Any]
 Look = Callable[[], None]
@@ -172,7 +173,11 @@ def test_it_counts_the_same_while_tools_watch(
 
 def constants() -> dict[str, int]:
     """What the places that ask measured when they were imported."""
-    from legate_jit import divergence, ground, hosting, parted, ranks, waiting
+    from legate_jit import hosting
+    from legate_jit.immediate import ground, parted
+    from legate_jit.job import divergence
+    from legate_jit.ranks import windows
+    from legate_jit.running import waiting
 
     names = {
         runtime: "_DEAD _SOLE _HELD",
@@ -181,7 +186,7 @@ def constants() -> dict[str, int]:
         waiting: "_NOBODY",
         divergence: "_UNWANTED",
         parted: "_ALONE",
-        ranks: "_ALONE",
+        windows: "_ALONE",
     }
     return {f"{m.__name__}.{n}": getattr(m, n) for m, text in names.items() for n in text.split()}
 

@@ -125,7 +125,7 @@ PLANTED = {
     ],
     "legate_jit/backends/cpu.py": [
         "from legate_jit import runtime",
-        "import legate_jit.config",
+        "import legate_jit.process.config",
         "import legate",
     ],
     "legate_jit/runtime.py": [

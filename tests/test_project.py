@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 
 import pytest
 
-from legate_jit import interpreter
+from legate_jit.process import interpreter
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

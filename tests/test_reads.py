@@ -11,7 +11,8 @@ import pytest
 import cupynumeric
 import legate
 from cupynumeric import _walking
-from legate_jit import runtime, tiers
+from legate_jit import runtime
+from legate_jit.running import tiers
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from legate_jit.backends import objects
+from legate_jit.backends.recording import objects
 
 HERE = Path(__file__).parent
 BEGIN = """

@@ -11,7 +11,9 @@ import pytest
 import cupynumeric as np
 import legate
 from cupynumeric import _prompt, _walking
-from legate_jit import at_once, runtime, tiers
+from legate_jit import runtime
+from legate_jit.immediate import at_once
+from legate_jit.running import tiers
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,7 @@
 """Draws over several ranks: each rank keeps its part, of the same numbers and with the same generator afterwards as on one rank.
 
 And what ranks agree on: generators that nobody gave a seed are at the same place on all of them. Called only where there are
-ranks. Knows draws, and `legate_jit.together`.
+ranks. Knows draws, and `legate_jit.immediate.together`.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ import numpy as np
 
 from cupynumeric._array import Ours, assign, ndarray, wrap
 from cupynumeric._convert import to_numpy_tree
-from legate_jit import bodies, runtime, together
+from legate_jit import runtime
 from legate_jit.files.shards import even
+from legate_jit.immediate import together
 from legate_jit.ir import dtypes
-from legate_jit.ir.layout import Box
 from legate_jit.ir.node import array_type
+from legate_jit.ir.ranks.layout import Box
+from legate_jit.running import bodies
 from legate_jit.streams import chained, jumps, parallel, parts
 from legate_jit.streams.draws import Draw, draw_of
 from legate_jit.streams.jumps import Source

@@ -19,10 +19,10 @@ from cupynumeric._calls import cast, lift
 from cupynumeric._convert import to_numpy_tree
 from cupynumeric._factored import lies_in_parts
 from cupynumeric.random import _dealing
-from legate_jit import together
+from legate_jit.immediate import together
 from legate_jit.ir import dtypes
-from legate_jit.ir.layout import Box
 from legate_jit.ir.node import array_type
+from legate_jit.ir.ranks.layout import Box
 from legate_jit.streams.jumps import Source, copied, restore
 
 __all__ = ["NAMES", "attempt", "shuffle"]

@@ -30,7 +30,7 @@ from legate.core._scalar import Scalar
 from legate.core._scope import current
 from legate.core._store import LogicalStore
 from legate.core.types import ReductionOpKind
-from legate_jit.ir import partition
+from legate_jit.ir.tasks import partition
 from legate_jit.tasks import TaskSpec
 
 if TYPE_CHECKING:

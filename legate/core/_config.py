@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from legate.core._enums import TaskTarget
 from legate.core._machine import ProcessorRange
 from legate_jit import runtime
-from legate_jit.resources import resources
+from legate_jit.process.resources import resources
 
 __all__ = ["Config", "RealmConfig", "config", "default_thresholds", "processors", "realm_config"]
 

@@ -1,7 +1,7 @@
 """Partitioning constraints as users write them: on parameter names of a task, or on the partition symbols of an AutoTask.
 
 Each function returns constraints that name their operands; `translate` turns one into the form of the solver
-(`legate_jit.ir.partition`) once the operands have numbers. Knows no stores and no shapes: the solver
+(`legate_jit.ir.tasks.partition`) once the operands have numbers. Knows no stores and no shapes: the solver
 judges those.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, overload
 
 from legate.core._enums import ImageComputationHint
-from legate_jit.ir import partition
+from legate_jit.ir.tasks import partition
 
 __all__ = [
     "Constraint",

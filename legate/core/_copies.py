@@ -21,7 +21,7 @@ from legate_jit import hosting, runtime, tasks
 from legate_jit.ir import index, infer
 from legate_jit.ir.index import Affine
 from legate_jit.ir.ops import OPS
-from legate_jit.ir.partition import Align, Box, Broadcast
+from legate_jit.ir.tasks.partition import Align, Box, Broadcast
 from legate_jit.store import Lens, extend
 from legate_jit.tasks import Launch, TaskSpec
 

@@ -27,8 +27,8 @@ from legate.core._values import Pickled, as_scalar
 from legate.core._variants import PREFERENCE, TARGETS
 from legate.core.types import Type
 from legate_jit import hosting, runtime, tasks
-from legate_jit.ir import partition
-from legate_jit.ir.partition import Box
+from legate_jit.ir.tasks import partition
+from legate_jit.ir.tasks.partition import Box
 from legate_jit.store import Lens, Store
 from legate_jit.tasks import Launch, TaskSpec
 
@@ -114,7 +114,7 @@ class Unbound:
         filled = {index: part for index, part in sorted(self.parts.items()) if part.shape[0]}
         self.parts, self.launch = {}, None
         if runtime.world is not None:
-            from legate_jit import grown
+            from legate_jit.immediate import grown
 
             unit = carried(np.empty((0,) * self.ndim, self.dtype), self.dtype).dtype
             found = grown.joined(

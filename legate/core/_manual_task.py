@@ -14,8 +14,8 @@ from legate.core._library import Library
 from legate.core._partition import LogicalStorePartition
 from legate.core._shape import SymbolicExpr
 from legate.core._store import LogicalStore
-from legate_jit.ir import partition
-from legate_jit.ir.partition import Color, Tiles
+from legate_jit.ir.tasks import partition
+from legate_jit.ir.tasks.partition import Color, Tiles
 from legate_jit.tasks import TaskSpec
 
 __all__ = ["ManualTask"]

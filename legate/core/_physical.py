@@ -16,7 +16,8 @@ from legate.core import types as ty
 from legate.core._enums import StoreTarget
 from legate.core._shape import Domain, DomainPoint, Shape
 from legate.core._store import NO_CUDA, LogicalStore, flat, shown_as, type_of
-from legate_jit import bodies, hosting, runtime
+from legate_jit import hosting, runtime
+from legate_jit.running import bodies
 from legate_jit.strides import shown
 
 __all__ = ["InlineAllocation", "PhysicalStore", "TaskLocalBuffer", "mapped"]

@@ -28,8 +28,9 @@ from legate.core._scope import forbid_in_streaming
 from legate.core._shape import DimOrdering, Shape
 from legate.core._store import LogicalStore, Root, carried, carrier_type, fixed_dtype
 from legate.core.types import ReductionOpKind, Type
-from legate_jit import locking, runtime
+from legate_jit import runtime
 from legate_jit.ir import dtypes, infer
+from legate_jit.running import locking
 
 __all__ = ["Runtime", "get_legate_runtime"]
 

@@ -10,7 +10,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 
 from legate_jit.backends import native
-from legate_jit.backends.llvm import emit
+from legate_jit.backends.llvm.kernel import emit
 from legate_jit.ir.kernel import Kernel
 
 _ENTRY = "legate_kernel"

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from legate_jit.backends import library, reference
+from legate_jit.backends import reference
+from legate_jit.backends.calls import library
 from legate_jit.ir import index
 from legate_jit.ir.build import CallSpec
 from legate_jit.ir.index import Affine

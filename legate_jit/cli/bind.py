@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from legate_jit import placement, world
+from legate_jit.process import placement, world
 
 __all__ = ["RANK_WORD", "BindError", "Binding", "main", "parse_cores", "plan"]
 

@@ -23,15 +23,15 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from legate_jit import world
 from legate_jit.cli import launchers, terminal
 from legate_jit.cli.bind import RANK_WORD
 from legate_jit.cli.flags import Config, UsageError
 from legate_jit.cli.launchers import Launcher
+from legate_jit.process import world
 
 __all__ = ["LegateDriver", "plain_python"]
 
-#: variables that tell the console that somebody types, and what the program is: as in legate_jit.console
+#: variables that tell the console that somebody types, and what the program is: as in legate_jit.job.console
 TERMINAL, PROGRAM = "LEGATE_JIT_TERMINAL", "LEGATE_JIT_PROGRAM"
 #: the longest program that goes in a variable
 _LONGEST = 100_000
@@ -138,7 +138,7 @@ def plain_python(config: Config) -> bool:
 def _program(config: Config, ranks: int) -> tuple[str, ...]:
     """The command of the program itself."""
     if config.interactive and ranks > 1:
-        return (sys.executable, "-m", "legate_jit.console")
+        return (sys.executable, "-m", "legate_jit.job.console")
     if not plain_python(config):
         if not config.program:
             raise UsageError("--run-mode exec needs a program")
@@ -231,7 +231,7 @@ def _variables(config: Config, environment: Mapping[str, str]) -> dict[str, str]
 
 
 def _dump_variables(config: Config) -> dict[str, str]:
-    from legate_jit.config import parse_level, parse_stages
+    from legate_jit.process.config import parse_level, parse_stages
 
     checks = {"dump_ir": parse_stages, "debug": parse_level, "dump_file": _check_writable}
     names = {

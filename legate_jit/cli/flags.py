@@ -1,7 +1,7 @@
 """The flags of the `legate` and `legate-jit` commands, and how a command line becomes a `Config`.
 
-Flags that configure the runtime come from the table of LEGATE_CONFIG (`legate_jit.arguments`) and are passed on in it; this
-module adds those that only a command can obey. Starts nothing.
+Flags that configure the runtime come from the table of LEGATE_CONFIG (`legate_jit.process.arguments`) and are passed on in it;
+this module adds those that only a command can obey. Starts nothing.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, NoReturn
 
-from legate_jit import arguments, placement, world
+from legate_jit.process import arguments, placement, world
 
 __all__ = ["LAUNCHERS", "Config", "UsageError", "parse", "usage_text"]
 

@@ -25,7 +25,7 @@ def _check_environment(environment: Mapping[str, str]) -> None:
     for name in _NOT_OURS:
         os.environ.pop(name, None)
     try:
-        from legate_jit import config
+        from legate_jit.process import config
 
         config.from_environment(environment)
     except ValueError as error:

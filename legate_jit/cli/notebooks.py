@@ -1,6 +1,6 @@
 """The `legate-jupyter` command: installs a Jupyter kernel that runs under `legate` with the given flags.
 
-Starts nothing; the kernel itself is `legate_jit.notebook`. Needs jupyter_client, which the extra `jupyter` brings.
+Starts nothing; the kernel itself is `legate_jit.job.notebook`. Needs jupyter_client, which the extra `jupyter` brings.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def spec(name: str, shown: str, words: Sequence[str], config: Config) -> dict[st
         "legate_jit",
         *words,
         "-m",
-        "legate_jit.notebook",
+        "legate_jit.job.notebook",
         "-f",
         "{connection_file}",
     ]

@@ -17,7 +17,7 @@ from legate_jit.ir.lower import Reduction
 from legate_jit.ir.node import ArrayType, Node
 from legate_jit.ir.ops import Kind
 from legate_jit.ir.rewrite import Graph
-from legate_jit.ir.task import TaskArg
+from legate_jit.ir.tasks.task import TaskArg
 
 #: longest line of names
 WIDTH = 110
@@ -66,13 +66,13 @@ def random(key, counter, shape, counters_given=False):
     "task": '''\
 def task(arg, sources, launch):
     """A launch of user code: `launch.point(index, grid, arrays, boxes)` is called for every point; gives the arrays it writes."""
-    from legate_jit.points import run_on_arrays
+    from legate_jit.running.points import run_on_arrays
     return run_on_arrays(arg, [*sources, launch])
 ''',
     "library": '''\
 def library(name, args, types, options):
     """A library call; a tuple of results when `types` lists several."""
-    from legate_jit.backends.library import call
+    from legate_jit.backends.calls.library import call
     outs = [np.empty(shape, dtype) for shape, dtype in types]
     call(name, args, outs, options)
     return tuple(outs) if len(outs) > 1 else outs[0]
@@ -325,8 +325,8 @@ class _Writer:
             ")",
         ]
         for name, room in (
-            ("TaskArg, TaskArgument, TaskSpec", "task"),
-            ("*", "partition"),
+            ("TaskArg, TaskArgument, TaskSpec", "tasks.task"),
+            ("*", "tasks.partition"),
             ("Affine", "index"),
         ):
             self.imports[f"from legate_jit.ir.{room} import {name}"] = None

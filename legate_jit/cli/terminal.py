@@ -1,7 +1,7 @@
 """Somebody at a terminal and a console of several ranks: lines are edited here, where the terminal is, and go to rank 0.
 
 The ranks run below this process in a session of their own, with pipes; what they print is passed on. A mark in it asks for a line
-(`legate_jit.console`). Ctrl-C stops the statement that runs. Knows nothing of what is typed.
+(`legate_jit.job.console`). Ctrl-C stops the statement that runs. Knows nothing of what is typed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import IO
 
 __all__ = ["Splitter", "converse"]
 
-# As in legate_jit.console, which imports the engine when it runs: the command must not.
+# As in legate_jit.job.console, which imports the engine when it runs: the command must not.
 _BEGIN, _END, _INTERRUPT, _OVER = b"\x1b]7770;legate;", b"\x07\n", b"\x03\n", b"\x04\n"
 
 

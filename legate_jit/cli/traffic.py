@@ -1,6 +1,6 @@
 """What the exchange steps of a rank's schedule move, as text: kind, bytes of this rank and of all ranks, messages.
 
-Counted from layouts, by the rules that `legate_jit.exchanging` follows; nothing is measured. Knows schedules as data.
+Counted from layouts, by the rules that `legate_jit.ranks.exchanging` follows; nothing is measured. Knows schedules as data.
 """
 
 from __future__ import annotations
@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from legate_jit import exchanging
-from legate_jit.ir import layout, neighbors
-from legate_jit.ir.exchanges import Combine, Fetch
 from legate_jit.ir.node import ArrayType
+from legate_jit.ir.ranks import layout, neighbors
+from legate_jit.ir.ranks.exchanges import Combine, Fetch
 from legate_jit.ir.steps import Call, Schedule
+from legate_jit.ranks import exchanging
 
 
 class Moved(NamedTuple):

@@ -3,8 +3,8 @@
 Two kinds. What a *call* of a window becomes (`TABLE`: results of known shape, written to memory that is there): a function
 `(comm, parts, outs, what)` of the rank's parts of the operands, the memory of its part of the result, and the `Collective` that
 says how they lie. And *programs* (`(comm, *parts) -> results`) that faces run at once because the shape of a result depends on
-values: `legate_jit.together`. Every rank calls the same functions in the same order; nobody ever holds a whole array. Knows no
-graphs and no stores.
+values: `legate_jit.immediate.together`. Every rank calls the same functions in the same order; nobody ever holds a whole array.
+Knows no graphs and no stores.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from legate_jit.comm import Comm
-from legate_jit.ir.exchanges import Collective
+from legate_jit.comm.base import Comm
+from legate_jit.ir.ranks.exchanges import Collective
 
 __all__ = ["TABLE", "Implementation", "implementation", "run"]
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from legate_jit.backends import blas, library
+from legate_jit.backends.calls import blas, library
 from legate_jit.collectives import gathers, halos, implementation, products, transforms
 from legate_jit.collectives.indices import counted
-from legate_jit.comm import Comm
-from legate_jit.ir.exchanges import Collective
+from legate_jit.comm.base import Comm
+from legate_jit.ir.ranks.exchanges import Collective
 
 
 @implementation("fft")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from legate_jit.collectives.columns import Columns, give
-from legate_jit.comm import Comm
+from legate_jit.comm.base import Comm
 
 __all__ = ["factor"]
 

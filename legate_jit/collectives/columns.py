@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from legate_jit.collectives.messages import all_to_all, broadcast
-from legate_jit.comm import Comm
-from legate_jit.exchange import Box, extents
+from legate_jit.comm.base import Comm
+from legate_jit.comm.exchange import Box, extents
 
 __all__ = ["Columns", "Panel", "as_boxes", "from_boxes", "give", "transposed", "usual_width"]
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from legate_jit.backends import irregular
+from legate_jit.backends.calls import irregular
 from legate_jit.collectives.messages import all_gather, all_to_all
 from legate_jit.collectives.tiles import Tile, cut, edges, in_rounds
-from legate_jit.comm import Comm
+from legate_jit.comm.base import Comm
 
 __all__ = ["bincount", "histogram", "histogramdd"]
 

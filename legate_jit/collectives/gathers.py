@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from legate_jit.backends import indexed
+from legate_jit.backends.calls import indexed
 from legate_jit.collectives import messages
-from legate_jit.comm import Comm
+from legate_jit.comm.base import Comm
 
 __all__ = [
     "Disagreement",

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from legate_jit.comm import Comm
-from legate_jit.exchange import Box
-from legate_jit.ir.exchanges import Collective
-from legate_jit.ir.layout import Layout
+from legate_jit.comm.base import Comm
+from legate_jit.comm.exchange import Box
+from legate_jit.ir.ranks.exchanges import Collective
+from legate_jit.ir.ranks.layout import Layout
 
 __all__ = ["Reaching", "convolve", "sliding"]
 

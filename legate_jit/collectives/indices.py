@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from legate_jit.collectives import messages
-from legate_jit.comm import Comm
+from legate_jit.comm.base import Comm
 
 __all__ = ["Bad", "agreed", "counted", "extremes", "numbers"]
 

@@ -15,9 +15,9 @@ from legate_jit.collectives import cholesky as triangles
 from legate_jit.collectives import lu, qr
 from legate_jit.collectives.columns import Columns, as_boxes, from_boxes, give, transposed, usual_width
 from legate_jit.collectives.tiles import Tile
-from legate_jit.comm import Comm
-from legate_jit.exchange import Box
-from legate_jit.ir import layout
+from legate_jit.comm.base import Comm
+from legate_jit.comm.exchange import Box
+from legate_jit.ir.ranks import layout
 
 __all__ = [
     "cholesky",

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from legate_jit.backends import irregular, merging
+from legate_jit.backends.calls import irregular, merging
 from legate_jit.collectives.messages import joined
 
 __all__ = ["Distinct", "distinct", "merged", "merged_with", "order_of", "sorted_copy"]

@@ -12,7 +12,7 @@ import numpy as np
 
 from legate_jit.collectives.columns import Columns, Panel, give
 from legate_jit.collectives.messages import pass_on
-from legate_jit.comm import Comm
+from legate_jit.comm.base import Comm
 
 __all__ = ["Eliminated", "back", "eliminate", "substitute", "travel"]
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from legate_jit.comm import Comm
+from legate_jit.comm.base import Comm
 
 __all__ = ["all_gather", "all_to_all", "broadcast", "counts_of", "joined", "pass_on", "totals"]
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from legate_jit.collectives import implementation, pivots, searching, sorting
-from legate_jit.comm import Comm
-from legate_jit.ir.exchanges import Collective
+from legate_jit.comm.base import Comm
+from legate_jit.ir.ranks.exchanges import Collective
 
 
 def _by_lines(

@@ -14,7 +14,7 @@ import numpy as np
 
 from legate_jit.collectives.messages import all_gather, all_to_all, totals
 from legate_jit.collectives.tiles import edges, starts_of
-from legate_jit.comm import Comm
+from legate_jit.comm.base import Comm
 
 __all__ = ["MOST", "Standing", "argpartition", "partition", "select"]
 

@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from legate_jit.comm import Comm
-from legate_jit.ir import layout
+from legate_jit.comm.base import Comm
 from legate_jit.ir.index import Affine
-from legate_jit.ir.layout import Layout, Need, Window
-from legate_jit.ir.neighbors import Between
+from legate_jit.ir.ranks import layout
+from legate_jit.ir.ranks.layout import Layout, Need, Window
+from legate_jit.ir.ranks.neighbors import Between
 
 __all__ = ["depth", "multiply"]
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from legate_jit.collectives.columns import Columns, Panel, give
 from legate_jit.collectives.messages import pass_on
-from legate_jit.comm import Comm
+from legate_jit.comm.base import Comm
 
 __all__ = ["Reflections", "householder", "orthogonal", "tall"]
 

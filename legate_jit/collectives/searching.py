@@ -12,7 +12,7 @@ import numpy as np
 
 from legate_jit.collectives.messages import all_gather, all_to_all, totals
 from legate_jit.collectives.tiles import cut, in_rounds
-from legate_jit.comm import Comm
+from legate_jit.comm.base import Comm
 
 __all__ = ["count", "search"]
 

@@ -1,6 +1,6 @@
 """Selections by masks: how much every rank has of the result depends on the data, so it is counted and dealt out evenly.
 
-A rank's elements come before those of higher ranks: parts are ranges of rows. The programs of `legate_jit.parted`.
+A rank's elements come before those of higher ranks: parts are ranges of rows. The programs of `legate_jit.immediate.parted`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from legate_jit.collectives import messages
 from legate_jit.collectives.gathers import gather
 from legate_jit.collectives.tiles import Tile, rebalanced
-from legate_jit.comm import Comm
+from legate_jit.comm.base import Comm
 
 __all__ = ["NEGATIVE", "argwhere", "nonzero", "place", "repeat", "select"]
 

@@ -16,7 +16,7 @@ from legate_jit.collectives import local, pivots
 from legate_jit.collectives.messages import all_to_all
 from legate_jit.collectives.splitting import splits
 from legate_jit.collectives.tiles import cut, edges, starts_of
-from legate_jit.comm import Comm
+from legate_jit.comm.base import Comm
 
 __all__ = ["argsort", "sort", "standing"]
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from legate_jit.collectives.messages import all_gather
-from legate_jit.comm import Comm
+from legate_jit.comm.base import Comm
 
 #: samples of a rank per place and round, about so many of all ranks, and candidates among these that are counted
 _SAMPLES, _SHOWN, _COUNTED = 16, 1024, 16

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from legate_jit.collectives.messages import all_to_all, counts_of, joined, totals
-from legate_jit.comm import Comm
-from legate_jit.ir.layout import Layout
+from legate_jit.comm.base import Comm
+from legate_jit.ir.ranks.layout import Layout
 
 __all__ = ["Laid", "Tile", "cut", "edges", "in_rounds", "rebalanced", "starts_of"]
 

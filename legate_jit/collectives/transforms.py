@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from legate_jit.comm import Comm
-from legate_jit.ir import layout
-from legate_jit.ir.choose import factors
-from legate_jit.ir.layout import Box
+from legate_jit.comm.base import Comm
+from legate_jit.ir.ranks import layout
+from legate_jit.ir.ranks.choose import factors
+from legate_jit.ir.ranks.layout import Box
 
 #: how a transform of one axis is carried out: name, array, points, axis, norm
 Local = Callable[[str, np.ndarray, int, int, Any], np.ndarray]

@@ -14,7 +14,7 @@ from legate_jit.collectives.local import distinct, merged
 from legate_jit.collectives.messages import all_gather, all_to_all, joined
 from legate_jit.collectives.splitting import splits
 from legate_jit.collectives.tiles import Tile, cut, edges, rebalanced, starts_of
-from legate_jit.comm import Comm
+from legate_jit.comm.base import Comm
 
 __all__ = ["isin", "sets", "unique"]
 

@@ -14,12 +14,12 @@ import numpy as np
 from legate_jit.files import contiguous, npy
 from legate_jit.files.npy import Header
 from legate_jit.files.shards import BLOCK, from_first, make, pieces, run, same, typed, within
-from legate_jit.ir import layout
-from legate_jit.ir.layout import Box
+from legate_jit.ir.ranks import layout
+from legate_jit.ir.ranks.layout import Box
 from legate_jit.store import Store
 
 if TYPE_CHECKING:
-    from legate_jit.comm import Comm
+    from legate_jit.comm.base import Comm
 
 __all__ = ["member", "read"]
 

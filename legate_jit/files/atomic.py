@@ -18,11 +18,11 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from legate_jit import world
 from legate_jit.files.shards import agreed, from_first, same
+from legate_jit.process import world
 
 if TYPE_CHECKING:
-    from legate_jit.comm import Comm
+    from legate_jit.comm.base import Comm
 
 __all__ = ["replace", "replace_folder", "replaced_here", "sweep"]
 
@@ -244,7 +244,7 @@ def _swapped(one: str, other: str) -> bool:
 def _before_the_end() -> None:
     atexit.register(sweep)  # of what an interruption left in the middle of removing it
     if world.guarded:
-        from legate_jit import guard
+        from legate_jit.job import guard
 
         guard.last_acts.append(sweep)
 

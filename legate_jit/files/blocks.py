@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from legate_jit.ir.layout import Box
+from legate_jit.ir.ranks.layout import Box
 
 __all__ = ["read_box", "run_bytes", "write_box"]
 

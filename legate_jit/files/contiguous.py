@@ -31,12 +31,12 @@ from legate_jit.files.shards import (
     same,
     typed,
 )
-from legate_jit.ir import layout
-from legate_jit.ir.layout import Box
+from legate_jit.ir.ranks import layout
+from legate_jit.ir.ranks.layout import Box
 from legate_jit.store import Store
 
 if TYPE_CHECKING:
-    from legate_jit.comm import Comm
+    from legate_jit.comm.base import Comm
 
 __all__ = ["elements", "mapped", "overwrite", "put", "read", "write"]
 

@@ -14,12 +14,13 @@ import numpy as np
 
 from legate_jit.files import contiguous
 from legate_jit.files.shards import Shards, from_first, make, run, run_writing, same, typed, within
-from legate_jit.ir import dtypes, layout
-from legate_jit.ir.layout import Box
+from legate_jit.ir import dtypes
+from legate_jit.ir.ranks import layout
+from legate_jit.ir.ranks.layout import Box
 from legate_jit.store import Store
 
 if TYPE_CHECKING:
-    from legate_jit.comm import Comm
+    from legate_jit.comm.base import Comm
 
 try:
     import h5py

@@ -20,15 +20,15 @@ import numpy as np
 from legate_jit import runtime
 from legate_jit.backends import memory
 from legate_jit.backends.memory import Buffer
-from legate_jit.exchange import Listed
-from legate_jit.ir import choose, layout
-from legate_jit.ir.layout import Box, Layout
+from legate_jit.comm.exchange import Listed
 from legate_jit.ir.node import ArrayType, array_type
+from legate_jit.ir.ranks import choose, layout
+from legate_jit.ir.ranks.layout import Box, Layout
 from legate_jit.store import Lens, Store
 
 if TYPE_CHECKING:
-    from legate_jit.comm import Comm
-    from legate_jit.ranks import World
+    from legate_jit.comm.base import Comm
+    from legate_jit.ranks.windows import World
 
 __all__ = [
     "BLOCK",
@@ -76,7 +76,7 @@ def run(program: Callable[[Comm], T]) -> T:
     program."""
     world: World | None = runtime.world
     if world is None or world.is_simulated:
-        from legate_jit.comm import LocalComm
+        from legate_jit.comm.base import LocalComm
 
         return program(LocalComm())
     results: dict[int, T] = {}

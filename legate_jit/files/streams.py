@@ -17,7 +17,7 @@ from legate_jit.files import atomic
 from legate_jit.files.shards import Deferred, Shards, agreed, brought, pieces, rows, run_writing, same
 
 if TYPE_CHECKING:
-    from legate_jit.comm import Comm
+    from legate_jit.comm.base import Comm
 
 __all__ = ["archive", "text"]
 

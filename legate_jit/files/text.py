@@ -15,14 +15,14 @@ import numpy as np
 
 from legate_jit import runtime
 from legate_jit.backends.memory import Buffer
-from legate_jit.exchange import Listed
+from legate_jit.comm.exchange import Listed
 from legate_jit.files.shards import even, from_first, run, same, typed
-from legate_jit.ir import choose
-from legate_jit.ir.layout import Box
+from legate_jit.ir.ranks import choose
+from legate_jit.ir.ranks.layout import Box
 from legate_jit.store import Store
 
 if TYPE_CHECKING:
-    from legate_jit.comm import Comm
+    from legate_jit.comm.base import Comm
 
 __all__ = ["read"]
 

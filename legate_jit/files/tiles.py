@@ -17,13 +17,13 @@ import numpy as np
 
 from legate_jit.files import atomic, blocks
 from legate_jit.files.shards import Deferred, Shards, agreed, brought, make, run_writing, same, within
-from legate_jit.ir import layout
-from legate_jit.ir.layout import Box
 from legate_jit.ir.node import ArrayType
+from legate_jit.ir.ranks import layout
+from legate_jit.ir.ranks.layout import Box
 from legate_jit.store import Store
 
 if TYPE_CHECKING:
-    from legate_jit.comm import Comm
+    from legate_jit.comm.base import Comm
 
 __all__ = ["boxes", "grid", "read", "share", "write"]
 

@@ -28,12 +28,13 @@ from legate_jit.files.shards import (
     typed,
     within,
 )
-from legate_jit.ir import dtypes, layout
-from legate_jit.ir.layout import Box
+from legate_jit.ir import dtypes
+from legate_jit.ir.ranks import layout
+from legate_jit.ir.ranks.layout import Box
 from legate_jit.store import Store
 
 if TYPE_CHECKING:
-    from legate_jit.comm import Comm
+    from legate_jit.comm.base import Comm
 
 try:
     import zarr

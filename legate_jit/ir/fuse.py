@@ -17,7 +17,7 @@ from legate_jit.ir.lower import Reduction
 from legate_jit.ir.node import Node
 from legate_jit.ir.ops import Kind
 from legate_jit.ir.rewrite import Graph
-from legate_jit.ir.task import TaskArg
+from legate_jit.ir.tasks.task import TaskArg
 
 #: simple operations per element that recomputing a value may cost before it is stored instead
 RECOMPUTE_COST = 24

@@ -21,7 +21,7 @@ from legate_jit.ir.node import Node, array_type
 from legate_jit.ir.ops import Kind
 from legate_jit.ir.rewrite import Graph
 from legate_jit.ir.steps import Argument, Call, Launch, Nest, Schedule, Step, Storage, Task
-from legate_jit.ir.task import TaskArg
+from legate_jit.ir.tasks.task import TaskArg
 
 #: launches of less work (simple operations) than this run on one thread
 PARALLEL_WORK = 40000

@@ -11,8 +11,8 @@ from typing import NamedTuple
 from legate_jit.ir.build import CallSpec
 from legate_jit.ir.kernel import Kernel
 from legate_jit.ir.node import ArrayType, Node
-from legate_jit.ir.partition import Partition
-from legate_jit.ir.task import TaskSpec
+from legate_jit.ir.tasks.partition import Partition
+from legate_jit.ir.tasks.task import TaskSpec
 
 
 class Place(NamedTuple):

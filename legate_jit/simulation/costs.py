@@ -13,16 +13,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from legate_jit import exchanging
 from legate_jit.collectives.halos import sliding
-from legate_jit.exchange import routes
-from legate_jit.ir import dtypes, index, layout, neighbors
-from legate_jit.ir.distribute import Distributed
-from legate_jit.ir.exchanges import Collective, Combine, Fetch
-from legate_jit.ir.layout import Layout, Need, Window
+from legate_jit.comm.exchange import routes
+from legate_jit.ir import dtypes, index
 from legate_jit.ir.ops import OPS
+from legate_jit.ir.ranks import layout, neighbors
+from legate_jit.ir.ranks.distribute import Distributed
+from legate_jit.ir.ranks.exchanges import Collective, Combine, Fetch
+from legate_jit.ir.ranks.layout import Layout, Need, Window
 from legate_jit.ir.rewrite import EXCHANGES
 from legate_jit.ir.steps import Call, Launch, Schedule, Task
+from legate_jit.ranks import exchanging
 
 __all__ = ["Cost", "Flows", "Work", "added", "cost_of", "fetched", "operations", "traffic"]
 

@@ -10,8 +10,8 @@ import sys
 from typing import Any
 
 from legate_jit.cli.dump import size_text
-from legate_jit.config import Config
 from legate_jit.places import place_text
+from legate_jit.process.config import Config
 from legate_jit.simulation.costs import Cost, Flows, added
 from legate_jit.simulation.machine import Seconds, load
 from legate_jit.simulation.world import Planned, SimulatedWorld

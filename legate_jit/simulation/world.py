@@ -14,14 +14,16 @@ from typing import Any
 
 import numpy as np
 
-from legate_jit import places, ranks, tiers
+from legate_jit import places
 from legate_jit.backends.memory import Buffer
-from legate_jit.ir import layout
 from legate_jit.ir.index import identity
-from legate_jit.ir.layout import Layout, Need, Window, replicated
 from legate_jit.ir.node import ArrayType
+from legate_jit.ir.ranks import layout
+from legate_jit.ir.ranks.layout import Layout, Need, Window, replicated
 from legate_jit.places import Place
-from legate_jit.ranks import Dealt, Recorded, Whole
+from legate_jit.ranks import windows
+from legate_jit.ranks.windows import Dealt, Recorded, Whole
+from legate_jit.running import tiers
 from legate_jit.simulation.costs import Cost, Flows, cost_of, fetched
 from legate_jit.simulation.machine import Machine
 
@@ -93,7 +95,7 @@ class Planned:
             self.costs[rank] = cost_of(schedule, local, rank, world.size, window.values)
             self._schedules[rank] = schedule
         self.wish = local.wish
-        ranks.tell(world, local.notices)
+        windows.tell(world, local.notices)
         self._inputs = len(window.inputs)
         self._outputs = [(r.type, how) for r, how in zip(window.graph.roots, local.layouts, strict=True)]
         self.schedule = tiers.Outputs(tuple(range(self._inputs, self._inputs + len(self._outputs))))
@@ -118,7 +120,7 @@ class Planned:
                 assert isinstance(out, Dealt)
                 storage = schedule.storages[k]
                 out.parts[rank] = given[storage.source] if storage.source >= 0 else made[storage.slot]
-        ranks.note(self.wish, inputs)
+        windows.note(self.wish, inputs)
         self.times += 1
         return True
 
@@ -127,7 +129,7 @@ class Planned:
         raise AssertionError("a simulated plan has nothing to resume")
 
 
-class SimulatedWorld(ranks.World):
+class SimulatedWorld(windows.World):
     """So many ranks, some of which are looked at (`own`). `reads`: what all elements of arrays that the program reads are taken
     to be.
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from legate_jit.comm import Comm
-from legate_jit.ir.layout import Box
+from legate_jit.comm.base import Comm
+from legate_jit.ir.ranks.layout import Box
 from legate_jit.streams import parallel
 from legate_jit.streams.draws import Draw
 from legate_jit.streams.jumps import Source, can_jump, copied, same, skip

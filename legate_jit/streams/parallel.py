@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from legate_jit.backends import threads
+from legate_jit.backends.pool import threads
 from legate_jit.streams.draws import Draw, count_of_integers
 from legate_jit.streams.jumps import Source, can_jump, copied, restore, same, skip
 

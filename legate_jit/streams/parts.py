@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from legate_jit.ir.layout import Box
+from legate_jit.ir.ranks.layout import Box
 from legate_jit.streams import parallel
 from legate_jit.streams.draws import Draw
 from legate_jit.streams.jumps import Source, can_jump

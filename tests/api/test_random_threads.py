@@ -10,7 +10,7 @@ import pytest
 
 import cupynumeric as np
 from cupynumeric.random import _streams
-from legate_jit.backends import threads
+from legate_jit.backends.pool import threads
 from legate_jit.streams import draws, jumps, parallel
 
 N = 20_000

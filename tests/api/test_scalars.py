@@ -20,7 +20,8 @@ import pytest
 
 import cupynumeric
 from cupynumeric._array import SCALAR, Ours
-from legate_jit import runtime, tiers
+from legate_jit import runtime
+from legate_jit.running import tiers
 
 
 @pytest.fixture(autouse=True)

@@ -125,8 +125,8 @@ def test_errors_are_numpys() -> None:
 
 def test_no_window_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     """The mean over windows is one fused kernel, and needs memory for its result only."""
-    from legate_jit import tiers
     from legate_jit.backends import memory
+    from legate_jit.running import tiers
 
     if runtime.world is not None:
         pytest.skip("of one rank")

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from legate_jit.backends import cpu, llvm, native, reference
+from legate_jit.backends import cpu, native, reference
+from legate_jit.backends.llvm import kernel as llvm
 from legate_jit.ir.dtypes import from_code
 from legate_jit.ir.kernel import Kernel
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from legate_jit.backends import blas, threads
+from legate_jit.backends.calls import blas
+from legate_jit.backends.pool import threads
 
 rng = np.random.default_rng(0)
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import cupynumeric
-from legate_jit.backends import indexed, irregular, merging, sliding, threads
+from legate_jit.backends.calls import indexed, irregular, merging, sliding
+from legate_jit.backends.pool import threads
 
 N = 300_001
 equal = np.testing.assert_array_equal
@@ -152,7 +153,7 @@ def test_scatter(index: str, n: int, pool: object) -> None:
 _AT_THE_EDGE = """
 import ctypes, mmap
 import numpy as np
-from legate_jit.backends import indexed
+from legate_jit.backends.calls import indexed
 
 N, page = 1 << 18, mmap.PAGESIZE
 memory = mmap.mmap(-1, 8 * N + page)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from legate_jit.backends import llvm
+from legate_jit.backends.llvm import kernel as llvm
 from legate_jit.ir.kernel import Instr, Kernel, Operand, Section
 from tests.backends.harness import Launch
 

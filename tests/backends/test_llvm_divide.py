@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from legate_jit.backends import llvm, native
+from legate_jit.backends import native
+from legate_jit.backends.llvm import kernel as llvm
 from legate_jit.ir.dtypes import code
 from legate_jit.ir.kernel import Instr, Kernel, Operand, Reduce, Section
 from tests.backends.harness import Launch

@@ -9,7 +9,7 @@ import mmap
 import numpy as np
 import pytest
 
-from legate_jit.backends import llvm
+from legate_jit.backends.llvm import kernel as llvm
 from legate_jit.ir.dtypes import from_code
 from legate_jit.ir.kernel import Instr, Kernel, Operand, Reduce, Section
 from legate_jit.ir.records import cost, fields

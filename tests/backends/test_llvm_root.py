@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from legate_jit.backends import llvm
+from legate_jit.backends.llvm import kernel as llvm
 from tests.backends.test_llvm_ops import compute, map_kernel
 
 EXPONENTS = {"rsqrt": -0.5, "rsqrt3": -1.5}

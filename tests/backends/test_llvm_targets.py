@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from legate_jit.backends import cpu, native, reference
-from legate_jit.backends.llvm import emit
+from legate_jit.backends.llvm.kernel import emit
 from legate_jit.ir.dtypes import KERNEL_DTYPES, from_code
 from legate_jit.ir.kernel import Instr, Kernel, Operand, Section
 from legate_jit.ir.ops import OPS

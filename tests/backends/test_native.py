@@ -168,7 +168,8 @@ def test_vector_bytes() -> None:
 def test_nothing_is_loaded_before_the_first_use() -> None:
     program = """
 import sys
-from legate_jit.backends import native, threads, memory
+from legate_jit.backends import native, memory
+from legate_jit.backends.pool import threads
 threads.get_threads(); memory.allocate(100)
 print(sorted({"llvmlite", "numba"} & set(sys.modules)))
 native.vector_bytes()

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from legate_jit.backends import native, threads
+from legate_jit.backends import native
+from legate_jit.backends.pool import threads
 
 LINUX = sys.platform.startswith("linux")
 
@@ -495,7 +496,8 @@ define void @get(i64 %lo, i64 %hi, ptr %args, ptr %table) {
 PREAMBLE = f'''
 import os, sys, threading, time, signal
 import numpy as np
-from legate_jit.backends import native, threads
+from legate_jit.backends import native
+from legate_jit.backends.pool import threads
 code = native.compile_ir("""{KERNELS}""", {NAMES})
 def program(name, args, units, chunk, times=1):
     block = np.array(args, dtype="i8")
@@ -582,7 +584,7 @@ print((counters == 50).all(), threads.started_threads() < 999)
 
 
 def test_the_serial_text_for_other_systems(code: native.NativeCode, monkeypatch: pytest.MonkeyPatch) -> None:
-    from legate_jit.backends import forkjoin
+    from legate_jit.backends.pool import forkjoin
 
     monkeypatch.setattr(forkjoin, "FUTEX_CALLS", dict[str, int]())
     text = forkjoin.program_text(native.host_triple())
@@ -602,7 +604,7 @@ def test_the_serial_text_for_other_systems(code: native.NativeCode, monkeypatch:
 def test_texts_for_other_processors_parse(triple: str) -> None:
     import llvmlite.binding as llvm
 
-    from legate_jit.backends.forkjoin import program_text
+    from legate_jit.backends.pool.forkjoin import program_text
 
     with llvm.create_context() as context, llvm.parse_assembly(program_text(triple), context) as module:
         module.verify()

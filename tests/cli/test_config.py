@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from legate_jit.config import DEFAULT_STAGES, STAGES, Config, from_environment, parse_level, parse_stages
+from legate_jit.process.config import (
+    DEFAULT_STAGES,
+    STAGES,
+    Config,
+    from_environment,
+    parse_level,
+    parse_stages,
+)
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 from ranks.launch import AS_ROOT, left, needs_mpi
 
-from legate_jit import console
 from legate_jit.cli.terminal import Splitter
+from legate_jit.job import console
 
 ROOT = Path(__file__).resolve().parents[2]
 _LEGATE = "import sys; from legate_jit.cli.main import main; sys.argv[0] = 'legate'; main()"
@@ -113,7 +113,7 @@ def begun(*lines: str, ranks: int = 2) -> Session:
     session = Session(ranks)
     session.until(">>> ")
     assert f"{ranks} ranks" in session.text
-    for line in ("import cupynumeric as np", "from legate_jit.world import world", *lines):
+    for line in ("import cupynumeric as np", "from legate_jit.process.world import world", *lines):
         assert session.line(line) == ""
     return session
 

@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 from ranks.launch import AS_ROOT
 
-from legate_jit import arguments
 from legate_jit.cli import driver, flags
 from legate_jit.cli.driver import FORWARDED, LegateDriver
 from legate_jit.cli.flags import Config, UsageError
 from legate_jit.cli.main import run as run_command
+from legate_jit.process import arguments
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 LEGATE = [

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from legate_jit import world
 from legate_jit.cli import bind, flags, launchers
 from legate_jit.cli.driver import LegateDriver
 from legate_jit.cli.flags import Config, UsageError
-from legate_jit.placement import Allocation, PlacementError, allocation, share, sharers
+from legate_jit.process import world
+from legate_jit.process.placement import Allocation, PlacementError, allocation, share, sharers
 
 PYTHON = sys.executable
 BIND = [PYTHON, "-P", "-m", "legate_jit.cli.bind", "--launcher"]
@@ -330,7 +330,7 @@ def test_under_a_launcher() -> None:
 
 
 def test_sessions_of_several_ranks() -> None:
-    console = [PYTHON, "-m", "legate_jit.console"]
+    console = [PYTHON, "-m", "legate_jit.job.console"]
     assert command("--nodes 2")[-3:] == console
     assert command("", **HYDRA, PMI_RANK="3", MPI_LOCALRANKID="1")[-3:] == console
     assert command("")[-3:] == [PYTHON]

@@ -132,7 +132,9 @@ class Cells:
 
 def test_cells_run_on_all_ranks(kernel: Cells) -> None:
     assert (
-        kernel.run("import cupynumeric as np\nfrom legate_jit.world import world\nx = np.arange(100_000.0)")
+        kernel.run(
+            "import cupynumeric as np\nfrom legate_jit.process.world import world\nx = np.arange(100_000.0)"
+        )
         == ""
     )
     assert kernel.run("world.size, world.rank") == "(2, 0)"

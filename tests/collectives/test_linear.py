@@ -10,10 +10,10 @@ import pytest
 
 from legate_jit.collectives import cholesky, columns, linear, lu, qr
 from legate_jit.collectives.columns import Columns
-from legate_jit.comm import Comm
-from legate_jit.exchange import Box
-from legate_jit.ir import layout
-from legate_jit.thread_comm import run_ranks
+from legate_jit.comm.base import Comm
+from legate_jit.comm.exchange import Box
+from legate_jit.comm.threads import run_ranks
+from legate_jit.ir.ranks import layout
 
 RANKS = [1, 2, 3, 4, 7]
 DTYPES = ["f4", "f8", "c8", "c16"]

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from legate_jit.collectives import transforms
-from legate_jit.comm import Comm
-from legate_jit.ir import layout
-from legate_jit.thread_comm import run_ranks
+from legate_jit.comm.base import Comm
+from legate_jit.comm.threads import run_ranks
+from legate_jit.ir.ranks import layout
 
 RANKS = [1, 2, 3, 4, 7]
 NORMS: list[str | None] = [None, "ortho", "forward"]

@@ -13,8 +13,9 @@ _BEGIN = """
     import os, signal, sys, threading, time
     import numpy
     import cupynumeric as np
-    from legate_jit import pacing, runtime, tiers, waiting
-    from legate_jit.backends import threads
+    from legate_jit import pacing, runtime
+    from legate_jit.running import tiers, waiting
+    from legate_jit.backends.pool import threads
     tiers.policy.interpret_runs = 0
     threads.set_threads(2)
     threads.can_compute_beside = lambda: True
@@ -60,7 +61,7 @@ def test_fork_by_one_thread_while_another_fills_windows() -> None:
     succeeds(
         _BEGIN.replace("x = begin()", "threading.Thread(target=int).start(); x = begin()")
         + """
-    from legate_jit import execute
+    from legate_jit.running import execute
     sys.setswitchinterval(1e-6)
     execute.BESIDE_WORK, execute.RELEASE_WORK, pacing.WINDOW_VALUES = 0, -1, 3
     runtime.window.limit = 3
@@ -103,7 +104,7 @@ def test_exit_with_handlers_that_compute() -> None:
     printed = succeeds(
         """
     import atexit
-    from legate_jit.backends.forkjoin import Field
+    from legate_jit.backends.pool.forkjoin import Field
     def last():
         assert waiting.overlap is False
         assert threads._built[0]._small(Field.POSTED).value == 0
@@ -131,7 +132,7 @@ def test_interrupts_at_random_instants() -> None:
         _BEGIN
         + """
     import random
-    from legate_jit import execute
+    from legate_jit.running import execute
     execute.BESIDE_WORK, execute.RELEASE_WORK, pacing.WINDOW_VALUES = 0, -1, 12
     runtime.window.limit = 12
     n = 3000
@@ -180,7 +181,7 @@ def test_threads_that_record_and_read() -> None:
         _BEGIN
         + """
     from concurrent.futures import ThreadPoolExecutor
-    from legate_jit import execute
+    from legate_jit.running import execute
     sys.setswitchinterval(1e-6)
     execute.BESIDE_WORK, execute.RELEASE_WORK, pacing.WINDOW_VALUES = 0, -1, 9
     runtime.window.limit = 9

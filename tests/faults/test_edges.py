@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import cupynumeric as cn
-from legate_jit import tiers
+from legate_jit.running import tiers
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

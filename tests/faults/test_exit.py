@@ -9,7 +9,7 @@ _START = """
     import atexit, sys, threading
     import numpy
     import cupynumeric as np
-    from legate_jit import tiers
+    from legate_jit.running import tiers
     tiers.policy.interpret_runs = 0
     n = 1_000_000
     x = np.arange(n, dtype=float)
@@ -43,7 +43,7 @@ def test_after_a_failed_run() -> None:
     done = run(
         _START
         + """
-    from legate_jit.backends import library
+    from legate_jit.backends.calls import library
     from cupynumeric._calls import lazy
     @library.implementation("faults.failing")
     def failing(args, outs, options):
@@ -66,7 +66,7 @@ def test_a_compiler_that_is_loaded_at_the_end_is_told_of_it() -> None:
         atexit.register(told)  # the last to be called but for what the imports register
         import cupynumeric as np
         import legate.core
-        from legate_jit import tiers
+        from legate_jit.running import tiers
         tiers.policy.interpret_runs = 0
         y = np.sqrt(np.arange(1e6)) + 1
         print("llvmlite" in sys.modules)

@@ -10,8 +10,10 @@ import pytest
 
 import cupynumeric as cn
 from cupynumeric._calls import lazy
-from legate_jit import at_once, runtime, tiers
-from legate_jit.backends import library
+from legate_jit import runtime
+from legate_jit.backends.calls import library
+from legate_jit.immediate import at_once
+from legate_jit.running import tiers
 
 
 class _Flaky:

@@ -14,7 +14,7 @@ _PENDING = """
     import os, sys
     import numpy
     import cupynumeric as np
-    from legate_jit import tiers
+    from legate_jit.running import tiers
     tiers.policy.interpret_runs = 0
     n = 300_000
     x = np.arange(n, dtype=float)
@@ -50,8 +50,8 @@ def test_fork_within_an_interrupted_run() -> None:
     succeeds(
         _PENDING
         + """
-    from legate_jit import execute
-    from legate_jit.backends import library
+    from legate_jit.running import execute
+    from legate_jit.backends.calls import library
     calls = []
     @library.implementation("faults.interrupted")
     def interrupted(args, outs, options):
@@ -119,7 +119,7 @@ def test_fork_while_threads_record() -> None:
         import os, sys, threading
         import numpy
         import cupynumeric as np
-        from legate_jit import tiers
+        from legate_jit.running import tiers
         tiers.policy.interpret_runs = 0
         sys.setswitchinterval(1e-5)
         stop = False
@@ -150,7 +150,7 @@ def test_handlers_registered_while_a_fork_is_under_way() -> None:
     succeeds("""
         import os, threading
         import cupynumeric as np
-        from legate_jit import locking
+        from legate_jit.running import locking
         threading.Thread(target=int).start()
         os.register_at_fork(before=locking.hold_over_forks)
         pid = os.fork()

@@ -111,7 +111,7 @@ def test_file_and_environment_names_reach_no_shell(tmp_path: Path) -> None:
         import os
         os.chdir(os.environ["PLACE"])
         import cupynumeric as np
-        from legate_jit import tiers
+        from legate_jit.running import tiers
         tiers.policy.interpret_runs = 0
         print(float((np.ones(5) * 2).sum()))
         """,
@@ -139,7 +139,7 @@ def test_wrong_settings_are_named(name: str, value: str) -> None:
     done = run(
         """
         import cupynumeric as np
-        from legate_jit import tiers
+        from legate_jit.running import tiers
         tiers.policy.interpret_runs = 0
         float((np.ones(5) * 2).sum())
         """,

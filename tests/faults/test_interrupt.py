@@ -14,8 +14,9 @@ import pytest
 from faults.child import succeeds
 
 import cupynumeric as cn
-from legate_jit import execute, pacing, runtime, tiers
-from legate_jit.backends import threads
+from legate_jit import pacing, runtime
+from legate_jit.backends.pool import threads
+from legate_jit.running import execute, tiers
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -98,7 +99,7 @@ def test_interrupt_during_planning() -> None:
     """What was recorded stays recorded and is planned anew."""
     succeeds("""
         import cupynumeric as np, numpy
-        from legate_jit import tiers
+        from legate_jit.running import tiers
         from legate_jit.ir import passes
         tiers.policy.interpret_runs = 0
         strikes = [0, 3, 5]
@@ -274,7 +275,7 @@ def test_interrupt_beside_a_native_program(monkeypatch: pytest.MonkeyPatch, when
     if when == "after":
         monkeypatch.setattr(threads, "run_program", struck)
     else:
-        monkeypatch.setattr("legate_jit.execute.Runnable.run", refuse)
+        monkeypatch.setattr("legate_jit.running.execute.Runnable.run", refuse)
     with pytest.raises(KeyboardInterrupt):
         runtime.fence()
     monkeypatch.undo()
@@ -290,7 +291,7 @@ def test_interrupts_never_keep_the_lock() -> None:
     program = """
         import random, signal, threading
         import cupynumeric as np
-        from legate_jit import locking
+        from legate_jit.running import locking
         threading.Thread(target=lambda: None).start()
         x, hits = np.ones(10), 0
         def ring(*_):

@@ -13,7 +13,7 @@ from faults.child import command, environment, run, succeeds
 _PROGRAM = """
     import numpy
     import cupynumeric as np
-    from legate_jit import tiers
+    from legate_jit.running import tiers
     from legate_jit.backends import native
     tiers.policy.interpret_runs = 0
     x = np.arange(1000.0)

@@ -79,7 +79,7 @@ def test_more_memory_lets_the_retry_succeed(little_memory: int) -> None:
 def test_memory_error_inside_a_library_call() -> None:
     """What NumPy cannot allocate inside a call is a MemoryError at the read; the call is made again at the next one."""
     from cupynumeric._calls import lazy
-    from legate_jit.backends import library
+    from legate_jit.backends.calls import library
 
     short = [True, True]
 

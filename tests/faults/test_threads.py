@@ -84,7 +84,7 @@ def test_threads_that_threading_did_not_start() -> None:
     succeeds("""
         import _thread, time
         import cupynumeric as np
-        from legate_jit import locking
+        from legate_jit.running import locking
         done = []
         def work():
             done.append(float((np.ones(10) * 2).sum()))
@@ -103,7 +103,8 @@ def test_one_thread_takes_no_lock() -> None:
     succeeds("""
         import threading
         import cupynumeric as np
-        from legate_jit import locking, runtime
+        from legate_jit.running import locking
+        from legate_jit import runtime
         class Refused:
             def __enter__(self): raise AssertionError("locked")
             def __exit__(self, *_): pass

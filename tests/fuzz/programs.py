@@ -17,8 +17,9 @@ import numpy as np
 
 import cupynumeric
 import legate
-from legate_jit import execute, pacing, runtime, tiers, waiting
+from legate_jit import pacing, runtime
 from legate_jit.ir import bands, fuse, lower, nest, passes, pieces, schedule
+from legate_jit.running import execute, tiers, waiting
 
 DTYPES = ["?", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8", "c8", "c16"]
 COMMON = ["i8", "f8", "f4", "i4"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from legate_jit import tiers
+from legate_jit.running import tiers
 from tests.fuzz import programs
 
 CHUNK = 20

@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 )
 
 import legate
-from legate_jit import tiers
+from legate_jit.running import tiers
 from tests.fuzz import programs
 
 KINDS = [kind for kind, _ in programs.Maker.MENU if kind not in ("create", "delete", "observe")]

@@ -13,8 +13,9 @@ import pytest
 
 import legate
 from cupynumeric import _at_once, _instant, _walking
-from legate_jit import runtime, tiers
+from legate_jit import runtime
 from legate_jit.ir import infer
+from legate_jit.running import tiers
 from tests.fuzz import programs
 
 

@@ -16,7 +16,8 @@ import pytest
 import cupynumeric
 import legate
 from cupynumeric import _instant, _walking
-from legate_jit import runtime, tiers
+from legate_jit import runtime
+from legate_jit.running import tiers
 
 KEYS = (
     "i", "i-1", "-1", "0,", "i, :", "i, ::-1", ":, i%W", "i, i%W", "i:i+3", "max(i-2, 0):i", "i%7, 1:", "1:-1, 1:-1",

@@ -14,9 +14,10 @@ import numpy
 import pytest
 
 import cupynumeric as np
-from legate_jit import ranks, runtime
+from legate_jit import runtime
 from legate_jit.cli import dump
 from legate_jit.ir import passes
+from legate_jit.ranks import windows
 
 HERE = Path(__file__).parent
 
@@ -148,7 +149,7 @@ def heat() -> Callable[[], Any]:
 def test_golden_of_ranks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """The schedule of each of three ranks, with what it moves."""
     runtime.fence()
-    monkeypatch.setattr(runtime, "world", ranks.World(3, range(3), None))
+    monkeypatch.setattr(runtime, "world", windows.World(3, range(3), None))
     seen = []
     numbers = dump.Numbers()
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from legate_jit import runtime, tiers
+from legate_jit import runtime
 from legate_jit.backends import interpret
-from legate_jit.ir import choose, needs
+from legate_jit.ir.ranks import choose, needs
+from legate_jit.running import tiers
 from tests.fuzz import programs
 
 

@@ -9,20 +9,21 @@ import numpy as np
 
 from legate_jit import collectives
 from legate_jit.backends import interpret
-from legate_jit.ir import layout, verify
-from legate_jit.ir.distribute import Collective, Combine, Distributed, Fetch, distribute, what
+from legate_jit.comm.threads import ThreadComm, run_ranks
+from legate_jit.ir.checks import verify
 from legate_jit.ir.dtypes import code
 from legate_jit.ir.fuse import fuse
-from legate_jit.ir.layout import Box, Layout
 from legate_jit.ir.lower import lower
 from legate_jit.ir.node import Node
 from legate_jit.ir.ops import Kind
-from legate_jit.ir.overlap import overlap
 from legate_jit.ir.pieces import split_updates
+from legate_jit.ir.ranks import layout
+from legate_jit.ir.ranks.distribute import Collective, Combine, Distributed, Fetch, distribute, what
+from legate_jit.ir.ranks.layout import Box, Layout
+from legate_jit.ir.ranks.overlap import overlap
 from legate_jit.ir.rewrite import Graph
 from legate_jit.ir.schedule import schedule
 from legate_jit.ir.steps import Call, Schedule
-from legate_jit.thread_comm import ThreadComm, run_ranks
 
 #: tests put another in its place
 _program = interpret.Program

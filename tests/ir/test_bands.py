@@ -11,7 +11,7 @@ import pytest
 
 import cupynumeric
 import legate
-from legate_jit.backends import threads
+from legate_jit.backends.pool import threads
 from legate_jit.ir import bands, lower, passes
 from legate_jit.ir.steps import Launch, Schedule
 from tests.fuzz import programs
@@ -51,7 +51,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Iterator[Seen]:
     monkeypatch.setattr(lower, "SERIAL_SIZE", 8)
     monkeypatch.setattr(lower, "BLOCK_BYTES", 1)
     monkeypatch.setattr(lower, "BLOCK_ROWS", 5)
-    from legate_jit import tiers
+    from legate_jit.running import tiers
 
     monkeypatch.setattr(tiers.policy, "interpret_runs", 0)
     found = Seen()

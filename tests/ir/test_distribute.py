@@ -11,14 +11,15 @@ import pytest
 
 import cupynumeric
 from cupynumeric._calls import lazy
-from legate_jit import runtime, tiers
+from legate_jit import runtime
 from legate_jit.backends import interpret
-from legate_jit.ir import choose, layout
-from legate_jit.ir.distribute import Distributed, distribute
 from legate_jit.ir.index import Affine
-from legate_jit.ir.layout import Layout
 from legate_jit.ir.ops import Kind
+from legate_jit.ir.ranks import choose, layout
+from legate_jit.ir.ranks.distribute import Distributed, distribute
+from legate_jit.ir.ranks.layout import Layout
 from legate_jit.ir.rewrite import Graph
+from legate_jit.running import tiers
 from tests.fuzz import programs
 from tests.ir import many_ranks
 

@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from legate_jit import exchange
 from legate_jit.backends import interpret
-from legate_jit.ir import index, layout, neighbors
-from legate_jit.ir.distribute import distribute
-from legate_jit.ir.exchanges import Fetch
+from legate_jit.comm import exchange
+from legate_jit.ir import index
 from legate_jit.ir.index import Affine
-from legate_jit.ir.layout import Layout, Need, Window
-from legate_jit.ir.neighbors import Flow
+from legate_jit.ir.ranks import layout, neighbors
+from legate_jit.ir.ranks.distribute import distribute
+from legate_jit.ir.ranks.exchanges import Fetch
+from legate_jit.ir.ranks.layout import Layout, Need, Window
+from legate_jit.ir.ranks.neighbors import Flow
 from legate_jit.ir.rewrite import Graph
 from tests.fuzz import programs
 from tests.ir.test_distribute import some_layout

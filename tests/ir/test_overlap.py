@@ -11,13 +11,13 @@ import pytest
 import cupynumeric as np
 from legate_jit import runtime
 from legate_jit.cli import dump
-from legate_jit.ir import layout
 from legate_jit.ir.build import decode
-from legate_jit.ir.distribute import distribute
 from legate_jit.ir.fuse import fuse
 from legate_jit.ir.lower import lower
-from legate_jit.ir.overlap import overlap
 from legate_jit.ir.pieces import split_updates
+from legate_jit.ir.ranks import layout
+from legate_jit.ir.ranks.distribute import distribute
+from legate_jit.ir.ranks.overlap import overlap
 from legate_jit.ir.schedule import schedule
 from legate_jit.ir.simplify import simplify
 from legate_jit.ir.steps import Launch, Schedule

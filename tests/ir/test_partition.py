@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from legate_jit.ir.partition import (
+from legate_jit.ir.tasks.partition import (
     Align,
     Axis,
     Bloat,
@@ -465,7 +465,7 @@ def test_promises(case: tuple[list[Operand], list[Constraint], int, int]) -> Non
 
 def test_the_same_in_every_process() -> None:
     program = (
-        "from legate_jit.ir.partition import *\n"
+        "from legate_jit.ir.tasks.partition import *\n"
         "o = [Operand((30, 40, 50)), Operand((30, 40, 50), 'output'), Operand((7, 8, 9)), Operand((30, 40, 50))]\n"
         "print(solve(o, [Align(3, 1), Broadcast(0, (2,)), Bloat(0, 3, (1, 1, 1), (0, 0, 0))], 12))"
     )

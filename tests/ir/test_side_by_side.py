@@ -13,9 +13,9 @@ import cupynumeric as np
 import legate
 from legate_jit import runtime
 from legate_jit.ir import passes
+from legate_jit.ir.checks.verify import VerifyError, verify
 from legate_jit.ir.kernel import Instr, Kernel, Operand, Reduce, Section
 from legate_jit.ir.steps import Call, Launch, Schedule
-from legate_jit.ir.verify import VerifyError, verify
 from tests.backends.harness import Launch as Direct
 
 ROWS = 5000

@@ -9,8 +9,9 @@ import pytest
 
 import cupynumeric as np
 import legate
-from legate_jit import runtime, tiers
+from legate_jit import runtime
 from legate_jit.backends import null
+from legate_jit.running import tiers
 
 
 @pytest.fixture(autouse=True)

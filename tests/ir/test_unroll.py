@@ -13,8 +13,8 @@ import cupynumeric as np
 import legate
 from legate_jit import runtime
 from legate_jit.ir import passes
+from legate_jit.ir.checks.verify import VerifyError, verify
 from legate_jit.ir.steps import Launch, Schedule
-from legate_jit.ir.verify import VerifyError, verify
 
 Program = Callable[..., Any]
 

@@ -12,12 +12,12 @@ import cupynumeric as np
 import legate
 from legate_jit import runtime
 from legate_jit.ir import dtypes, passes
+from legate_jit.ir.checks.verify import VerifyError, verify
 from legate_jit.ir.fuse import Cluster, Fused
 from legate_jit.ir.index import Affine
 from legate_jit.ir.node import Node, array_type
 from legate_jit.ir.rewrite import Graph
 from legate_jit.ir.schedule import Launch, Schedule
-from legate_jit.ir.verify import VerifyError, verify
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ import pytest
 
 import cupynumeric
 import legate
-from legate_jit import tiers
 from legate_jit.ir import passes
 from legate_jit.ir.steps import Launch, Schedule
+from legate_jit.running import tiers
 from tests.fuzz import programs
 
 N = 1000

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from legate.core import get_legate_runtime
-from legate_jit.arguments import FLAGS, ArgumentError, parse, usage
-from legate_jit.resources import MEBIBYTE, AutoConfigurationError, Resources, configure, summary
+from legate_jit.process.arguments import FLAGS, ArgumentError, parse, usage
+from legate_jit.process.resources import MEBIBYTE, AutoConfigurationError, Resources, configure, summary
 
 
 def flags(text: str = "", **environment: str) -> Any:
@@ -273,7 +273,7 @@ def run(program: str, config: str | None = None, **environment: str) -> subproce
 
 
 COUNTS = """
-from legate_jit.backends import threads
+from legate_jit.backends.pool import threads
 import cupynumeric as np
 x = np.ones(1000)
 assert float((x + x).sum()) == 2000
@@ -320,7 +320,7 @@ import numpy; numpy.random.seed(7)
 import cupynumeric as np
 float(np.ones(10).sum())
 assert random.random() == expected
-assert not {"legate_jit.arguments", "legate_jit.resources", "legate.core", "cupy"} & set(sys.modules)
+assert not {"legate_jit.process.arguments", "legate_jit.process.resources", "legate.core", "cupy"} & set(sys.modules)
 random.seed(3)
 print("quiet")
 """

@@ -19,7 +19,7 @@ from legate.core import (
     scale,
 )
 from legate.core._constraints import DeferredConstraint, translate
-from legate_jit.ir import partition
+from legate_jit.ir.tasks import partition
 
 
 def symbols(n: int) -> list[Variable]:

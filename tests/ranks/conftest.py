@@ -7,21 +7,22 @@ from collections.abc import Callable, Iterator
 import pytest
 
 import legate
-from legate_jit import ranks, runtime
-from legate_jit.ir import choose
+from legate_jit import runtime
+from legate_jit.ir.ranks import choose
+from legate_jit.ranks import windows
 
 
 @pytest.fixture
 def dealt(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
     """A function that makes a world of so many virtual ranks."""
     legate.fence()
-    for room in (choose, ranks):
+    for room in (choose, windows):
         monkeypatch.setattr(room, "SMALL", 2)
 
     def make(size: int) -> None:
         legate.fence()
         runtime._plans.clear()
-        monkeypatch.setattr(runtime, "world", ranks.World(size, range(size), None))
+        monkeypatch.setattr(runtime, "world", windows.World(size, range(size), None))
 
     yield make
     legate.fence()

@@ -24,9 +24,11 @@ import atexit, os, signal, sys, time
 import numpy
 import cupynumeric as np
 from legate.core.task import InputStore, OutputStore, task
-from legate_jit import comm, exchange, ranks, runtime, staging
+from legate_jit.comm import base as comm, exchange, staging
+from legate_jit.ranks import windows as ranks
+from legate_jit import runtime
 from legate_jit.backends import memory
-from legate_jit.world import world
+from legate_jit.process.world import world
 
 odd = world.rank == {rank}
 armed = in_body = False

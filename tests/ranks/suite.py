@@ -43,7 +43,7 @@ class InStep:
         return result
 
     def _meet(self, name: str) -> None:
-        from legate_jit.divergence import DivergenceError
+        from legate_jit.job.divergence import DivergenceError
 
         for _ in range(_MEETINGS):
             self.guard.stopped = None

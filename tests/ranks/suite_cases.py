@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import cupynumeric as np
-from legate_jit.world import world
+from legate_jit.process.world import world
 
 
 def test_before(tmp_path: Path) -> None:

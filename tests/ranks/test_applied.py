@@ -11,7 +11,9 @@ from ranks.launch import succeeds
 
 import cupynumeric
 import legate
-from legate_jit import ranks, runtime, together
+from legate_jit import runtime
+from legate_jit.immediate import together
+from legate_jit.ranks import windows
 
 World = Callable[[int], None]
 SIZES = [1, 2, 4, 7]
@@ -21,13 +23,13 @@ SIZES = [1, 2, 4, 7]
 def gathered(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Bytes of the arrays that somebody wanted whole."""
     seen: list[int] = []
-    whole = ranks.World.whole
+    whole = windows.World.whole
 
     def noted(self: Any, buffer: Any) -> Any:
         seen.append(0 if buffer.layout.is_replicated else buffer.type.nbytes)
         return whole(self, buffer)
 
-    monkeypatch.setattr(ranks.World, "whole", noted)
+    monkeypatch.setattr(windows.World, "whole", noted)
     return seen
 
 
@@ -180,7 +182,7 @@ def test_over_axes(dealt: World, gathered: list[int]) -> None:
 REAL = """
 import numpy
 import cupynumeric as np
-from legate_jit import ranks
+from legate_jit.ranks import windows as ranks
 whole = ranks.World.whole
 def few(world, buffer):
     assert buffer.type.size < 10

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from legate_jit import exchange
-from legate_jit.comm import Comm, LocalComm, Overdue, PeerLost
-from legate_jit.exchange import Box, Listed, extents, routes
-from legate_jit.thread_comm import ThreadComm, run_ranks
-from legate_jit.trees import COMBINERS
+from legate_jit.comm import exchange
+from legate_jit.comm.base import Comm, LocalComm, Overdue, PeerLost
+from legate_jit.comm.exchange import Box, Listed, extents, routes
+from legate_jit.comm.threads import ThreadComm, run_ranks
+from legate_jit.comm.trees import COMBINERS
 
 SIZES = range(1, 8)
 DTYPES = ("f8", "f4", "i8", "u1", "?", "c16")

@@ -11,7 +11,7 @@ from ranks.test_sorting import SIZES, on_ranks
 
 import cupynumeric
 from legate_jit.collectives import counting
-from legate_jit.thread_comm import ThreadComm
+from legate_jit.comm.threads import ThreadComm
 
 World = Callable[[int], None]
 

@@ -15,9 +15,9 @@ from ranks.plans import plans
 import cupynumeric as np
 import legate
 from legate.core.task import InputStore, OutputStore, task
-from legate_jit import ranks as world
 from legate_jit import runtime, tasks
-from legate_jit.ir import choose
+from legate_jit.ir.ranks import choose
+from legate_jit.ranks import windows as world
 
 SIZES = [2, 3, 7]
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"

@@ -12,7 +12,7 @@ _LINES = """
     import os, signal, sys, time
     import cupynumeric as np
     from legate_jit import runtime
-    from legate_jit.world import world
+    from legate_jit.process.world import world
     odd = world.rank == world.size - 1
     x = np.arange({size}.0)
     for k in range(3):
@@ -152,9 +152,9 @@ def test_a_rank_that_is_gone_is_noticed_without_the_launcher() -> None:
     ended = job("""
         import os, signal, time
         import cupynumeric as np
-        from legate_jit import guard
-        from legate_jit.world import world
-        from legate_jit.comm import Comm
+        from legate_jit.job import guard
+        from legate_jit.process.world import world
+        from legate_jit.comm.base import Comm
         class Lonely(Comm):
             def allgather_object(self, item):
                 return [item, (item[0], gone, item[2])]
@@ -247,7 +247,7 @@ def test_while_halos_travel(fault: str, cause: str, fence: str) -> None:
         import sys
         import cupynumeric as np
         from legate_jit import runtime
-        from legate_jit.world import world
+        from legate_jit.process.world import world
         x = np.ones((300, 300)) * 2
         for k in range(60):
             y = x.copy()

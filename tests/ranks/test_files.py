@@ -23,12 +23,12 @@ from legate.core.experimental.io import zarr
 from legate.core.experimental.io.file_handle import FileHandle
 from legate.core.experimental.io.tile import from_tiles, to_tiles
 from legate.io import hdf5
-from legate_jit import ranks as world
 from legate_jit import runtime
 from legate_jit.backends import memory
-from legate_jit.comm import Comm
+from legate_jit.comm.base import Comm
 from legate_jit.files import blocks, contiguous, shards, streams, zarrs
-from legate_jit.ir import layout
+from legate_jit.ir.ranks import layout
+from legate_jit.ranks import windows as world
 from legate_jit.simulation.machine import Machine
 from legate_jit.simulation.world import SimulatedWorld
 

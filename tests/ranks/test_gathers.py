@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from legate_jit.backends import indexed
+from legate_jit.backends.calls import indexed
 from legate_jit.collectives import gathers, indices, selections, tiles
-from legate_jit.thread_comm import ThreadComm, run_ranks
+from legate_jit.comm.threads import ThreadComm, run_ranks
 
 SIZES = [1, 2, 3, 4, 7]
 RNG = np.random.default_rng(7)

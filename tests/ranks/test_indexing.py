@@ -13,8 +13,9 @@ from ranks.launch import succeeds
 
 import cupynumeric as np
 import legate
-from legate_jit import ranks, runtime
-from legate_jit.ir import choose
+from legate_jit import runtime
+from legate_jit.ir.ranks import choose
+from legate_jit.ranks import windows
 
 SIZES = [1, 2, 3, 4, 7]
 
@@ -30,13 +31,13 @@ def size(request: pytest.FixtureRequest, dealt: Callable[[int], None]) -> int:
 def gathered(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
     """The shapes of the arrays that were made whole."""
     seen: list[tuple[int, ...]] = []
-    usual = ranks._gather
+    usual = windows._gather
 
-    def gather(buffer: ranks.Dealt, world: ranks.World) -> Any:
+    def gather(buffer: windows.Dealt, world: windows.World) -> Any:
         seen.append(buffer.type.shape)
         return usual(buffer, world)
 
-    monkeypatch.setattr(ranks, "_gather", gather)
+    monkeypatch.setattr(windows, "_gather", gather)
     return seen
 
 
@@ -246,7 +247,7 @@ def test_ufunc_at_of_a_small_table(
     """A table that all ranks have: they count apart, or in order where that matters."""
     if dtype == "f4" and (operator.startswith("bitwise") or operator == "multiply"):
         return
-    for room in (choose, ranks):
+    for room in (choose, windows):
         monkeypatch.setattr(room, "SMALL", 20)
     where, values = onp.arange(300) * 7 % 13 - 3, (onp.arange(300) * 5 % 9 + 1).astype(dtype)
 
@@ -397,9 +398,9 @@ def test_nothing_is_made_whole(
 ) -> None:
     """No rank gets all of an array that is dealt out, or more of it than the program looks at."""
     legate.fence()
-    for room in (choose, ranks):
+    for room in (choose, windows):
         monkeypatch.setattr(room, "SMALL", 2)
-    monkeypatch.setattr(runtime, "world", ranks.World(3, range(3), None))
+    monkeypatch.setattr(runtime, "world", windows.World(3, range(3), None))
     runtime._plans.clear()
     program, arrays = (READS | WRITES | FUNCTIONS | CHANGES)[name]
     found = [dealt(a) for a in arrays]
@@ -409,7 +410,7 @@ def test_nothing_is_made_whole(
     except (ValueError, IndexError, TypeError):
         pass
     assert not [shape for shape in gathered if onp.prod(shape) > 14]
-    assert not [n for p in runtime._plans.values() if isinstance(p, ranks.RanksPlan) for n in p.notices]
+    assert not [n for p in runtime._plans.values() if isinstance(p, windows.RanksPlan) for n in p.notices]
     runtime._plans.clear()
 
 
@@ -434,7 +435,7 @@ def test_an_index_that_changes_is_looked_at_again(size: int) -> None:
 def test_what_moves_is_least(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     """Of a large table the rows asked for, of a small one all, of columns nothing."""
     legate.fence()
-    monkeypatch.setattr(runtime, "world", ranks.World(count, range(count), None))
+    monkeypatch.setattr(runtime, "world", windows.World(count, range(count), None))
     x, y = np.arange(100_000.0) + 1, np.arange(400_000.0).reshape(100_000, 4)
     few, many = np.arange(40_000) * 7 % 100_000, np.arange(300_000) % 3
     table = np.arange(40_000.0)
@@ -444,12 +445,12 @@ def test_what_moves_is_least(monkeypatch: pytest.MonkeyPatch, count: int) -> Non
         runtime._plans.clear()
         found = program()
         legate.fence()
-        return sum(p.traffic for p in runtime._plans.values() if isinstance(p, ranks.RanksPlan)), found
+        return sum(p.traffic for p in runtime._plans.values() if isinstance(p, windows.RanksPlan)), found
 
     share = 1 - 1 / count
     at_most, found = moved(lambda: x[few])
     assert at_most <= 2 * 8 * 40_000 * share
-    assert isinstance(found._store.buffer, ranks.Dealt)
+    assert isinstance(found._store.buffer, windows.Dealt)
     at_most, found = moved(lambda: table[many])
     assert at_most == min(8 * 40_000 * (count - 1), int(2 * 8 * 300_000 * share))
     at_most, found = moved(lambda: y[:, [2, 0, 3]])
@@ -503,23 +504,24 @@ def test_any_key(data: st.DataObject) -> None:
             np.add.at(x, tuple(ours), found)
         return found
 
-    small = choose.SMALL, ranks.SMALL
-    choose.SMALL = ranks.SMALL = 2
-    runtime.world = ranks.World(size, range(size), None)
+    small = choose.SMALL, windows.SMALL
+    choose.SMALL = windows.SMALL = 2
+    runtime.world = windows.World(size, range(size), None)
     runtime._plans.clear()
     try:
         check(program, x, texts=False)
     finally:
         legate.fence()
         runtime.world = None
-        choose.SMALL, ranks.SMALL = small
+        choose.SMALL, windows.SMALL = small
         runtime._plans.clear()
 
 
 PROGRAM = """
     import numpy as onp
     import cupynumeric as np
-    from legate_jit import ranks, runtime
+    from legate_jit.ranks import windows as ranks
+    from legate_jit import runtime
     me = runtime.world.own[0]
     def never(*_):
         raise AssertionError("an array was made whole")

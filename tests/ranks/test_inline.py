@@ -18,23 +18,25 @@ from ranks.test_staging import halos, strided
 
 import cupynumeric as np
 import legate
-from legate_jit import ranks, runtime, shared
+from legate_jit import runtime
 from legate_jit.backends import cpu
 from legate_jit.backends.memory import Buffer
-from legate_jit.comm import Comm, Overdue
-from legate_jit.exchange import Listed, Pattern, extents
-from legate_jit.execute import Execution, Runnable
-from legate_jit.inline import InlineBegin, InlineSum, inlined, summed
-from legate_jit.ir import choose, layout
+from legate_jit.comm import shared
+from legate_jit.comm.base import Comm, Overdue
+from legate_jit.comm.exchange import Listed, Pattern, extents
+from legate_jit.comm.shared import SLOTS, Node
+from legate_jit.comm.staging import Memory, Staged
 from legate_jit.ir.build import CallSpec
-from legate_jit.ir.exchanges import Combine
 from legate_jit.ir.node import array_type
+from legate_jit.ir.ranks import choose, layout
+from legate_jit.ir.ranks.exchanges import Combine
 from legate_jit.ir.steps import Argument, Call, Schedule, Storage
-from legate_jit.shared import SLOTS, Node
-from legate_jit.staging import Memory, Staged
+from legate_jit.ranks import windows
+from legate_jit.ranks.inline import InlineBegin, InlineSum, inlined, summed
+from legate_jit.running.execute import Execution, Runnable
 
 
-class SharedWorld(ranks.World):
+class SharedWorld(windows.World):
     """Ranks that are threads, and exchange through memory that is mapped twice, as processes of one node do."""
 
     def __init__(self, size: int) -> None:
@@ -76,7 +78,7 @@ class SharedWorld(ranks.World):
 def size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """A world of so many such ranks, among which even tiny arrays are dealt out."""
     legate.fence()
-    for room in (choose, ranks):
+    for room in (choose, windows):
         monkeypatch.setattr(room, "SMALL", 2)
     runtime._plans.clear()
     monkeypatch.setattr(runtime, "world", SharedWorld(request.param))
@@ -435,8 +437,9 @@ _LATE = """
     import os, signal, sys, time
     import cupynumeric as np
     import legate
-    from legate_jit import inline, runtime
-    from legate_jit.world import world
+    from legate_jit.ranks import inline
+    from legate_jit import runtime
+    from legate_jit.process.world import world
     x = np.arange(40_000.0).reshape(400, 100) % 7
 
     def sweeps():

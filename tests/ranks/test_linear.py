@@ -14,7 +14,7 @@ from ranks.launch import succeeds
 import cupynumeric as np
 import legate
 from cupynumeric import _factored
-from legate_jit import ranks
+from legate_jit.ranks import windows
 
 SIZES = [2, 3, 7]
 DTYPES = ["f4", "f8", "c16"]
@@ -37,13 +37,13 @@ def ours(x: onp.ndarray) -> Any:
     """An array that lies in parts."""
     a = np.array(x) * 1
     legate.fence()
-    assert isinstance(a._store.buffer, ranks.Dealt)
+    assert isinstance(a._store.buffer, windows.Dealt)
     return a
 
 
 def in_parts(x: Any) -> bool:
     legate.fence()
-    return isinstance(x._store.buffer, ranks.Dealt) and not x._store.buffer.layout.is_replicated
+    return isinstance(x._store.buffer, windows.Dealt) and not x._store.buffer.layout.is_replicated
 
 
 def near(found: Any, expected: Any, dtype: str, times: float = 1e3) -> None:
@@ -210,7 +210,7 @@ def test_errors(dealt: Dealt, size: int) -> None:
 
 
 def test_what_is_gathered_is_told(dealt: Dealt, capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
-    monkeypatch.setattr(ranks, "_told", set())
+    monkeypatch.setattr(windows, "_told", set())
     dealt(3)
     x = ours(onp.eye(20))
     near(np.linalg.eigvalsh(x), onp.ones(20), "f8")

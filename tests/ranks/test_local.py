@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from ranks.test_sorting import values, with_nan
 
-from legate_jit.backends import irregular
+from legate_jit.backends.calls import irregular
 from legate_jit.collectives import local
 
 LARGE = 2 * irregular.SMALL + 7

@@ -18,7 +18,7 @@ _PROGRAM = """
     import cupynumeric as np
     import legate
     from legate_jit.backends import memory
-    from legate_jit.world import world
+    from legate_jit.process.world import world
 
     n = 2_400_000
     x = np.arange(n * 1.0)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from legate_jit.collectives import messages
-from legate_jit.thread_comm import ThreadComm, run_ranks
+from legate_jit.comm.threads import ThreadComm, run_ranks
 
 SIZES = [1, 2, 3, 4, 7]
 

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from ranks.launch import job, succeeds
 
-from legate_jit import guard
+from legate_jit.job import guard
 
 _TRANSPORT = """
     import numpy as np
-    from legate_jit import exchange
-    from legate_jit.comm import Comm
-    from legate_jit.exchange import Listed
-    from legate_jit.mpi_comm import MpiComm
+    from legate_jit.comm import exchange
+    from legate_jit.comm.base import Comm
+    from legate_jit.comm.exchange import Listed
+    from legate_jit.comm.mpi import MpiComm
 
     comm = MpiComm()
     rank, size = comm.rank, comm.size
@@ -70,7 +70,7 @@ _PROGRAM = """
     import os, sys, time
     import cupynumeric as np
     from legate.timing import time as now
-    from legate_jit.world import world
+    from legate_jit.process.world import world
 
     print("before", flush=True)
     x = np.arange(100_000.0)
@@ -93,7 +93,7 @@ def test_disabled() -> None:
     said = succeeds(
         """
         import cupynumeric, sys
-        from legate_jit.world import world
+        from legate_jit.process.world import world
         print(world.size, "mpi4py" in sys.modules)
         """,
         LEGATE_DISABLE_MPI="1",
@@ -152,7 +152,7 @@ def test_processes_that_ranks_start() -> None:
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
         with multiprocessing.get_context("fork").Pool(1) as pool:
             assert pool.map(total, [10]) == [90.0]
-        line = "import cupynumeric as np; from legate_jit.world import world; print(world.size, np.ones(3).sum())"
+        line = "import cupynumeric as np; from legate_jit.process.world import world; print(world.size, np.ones(3).sum())"
         done = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True)
         assert done.stdout == "1 3.0\\n", done
         runtime.fence()
@@ -187,7 +187,7 @@ def test_garbage_is_collected_when_it_is(ranks: int) -> None:
         """
         import gc
         import cupynumeric as np
-        from legate_jit.world import world
+        from legate_jit.process.world import world
 
         class Node:
             pass

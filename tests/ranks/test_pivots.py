@@ -11,7 +11,7 @@ from ranks.test_sorting import SIZES, SPREADS, values, with_nan
 
 import cupynumeric
 from legate_jit.collectives import local, pivots, tiles
-from legate_jit.thread_comm import run_ranks
+from legate_jit.comm.threads import run_ranks
 
 World = Callable[[int], None]
 REAL = ["f8", "f4", "f2", "i8", "u1", "?"]

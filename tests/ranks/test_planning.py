@@ -10,9 +10,10 @@ import pytest
 
 import cupynumeric
 import legate
-from legate_jit import ranks, runtime
-from legate_jit.comm import Comm
-from legate_jit.ir import choose, layout
+from legate_jit import runtime
+from legate_jit.comm.base import Comm
+from legate_jit.ir.ranks import choose, layout
+from legate_jit.ranks import windows
 
 SIZES = (64, 4096, 65536)
 TILE = 64
@@ -79,7 +80,7 @@ def half(program: Callable[[int], None], size: int, monkeypatch: pytest.MonkeyPa
     legate.fence()
     runtime._plans.clear()
     comm = Silent(size // 2, size)
-    monkeypatch.setattr(runtime, "world", ranks.World(size, [size // 2], comm))
+    monkeypatch.setattr(runtime, "world", windows.World(size, [size // 2], comm))
     for found in vars(layout).values():
         if hasattr(found, "cache_clear"):
             found.cache_clear()
@@ -94,7 +95,7 @@ def half(program: Callable[[int], None], size: int, monkeypatch: pytest.MonkeyPa
 def test_what_a_rank_looks_at_does_not_grow(
     program: Any, peers: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for room in (choose, ranks):
+    for room in (choose, windows):
         monkeypatch.setattr(room, "SMALL", 2)
     found = [half(program, size, monkeypatch) for size in SIZES]
     looked = [boxes for boxes, _ in found]

@@ -12,12 +12,12 @@ from ranks.plans import plans
 
 import cupynumeric as np
 import legate
-from legate_jit import ranks as world
 from legate_jit import runtime
 from legate_jit.collectives import products
-from legate_jit.comm import Comm
-from legate_jit.ir import choose, layout, needs
-from legate_jit.thread_comm import run_ranks
+from legate_jit.comm.base import Comm
+from legate_jit.comm.threads import run_ranks
+from legate_jit.ir.ranks import choose, layout, needs
+from legate_jit.ranks import windows as world
 
 SIZES = [2, 3, 4, 7]
 

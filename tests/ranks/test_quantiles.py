@@ -10,9 +10,10 @@ import pytest
 from ranks.test_sorting import SIZES, on_ranks, values, with_nan
 
 import cupynumeric
-from legate_jit import ranks, runtime
+from legate_jit import runtime
 from legate_jit.collectives import sorting
-from legate_jit.thread_comm import ThreadComm
+from legate_jit.comm.threads import ThreadComm
+from legate_jit.ranks import windows
 
 World = Callable[[int], None]
 METHODS = [
@@ -29,7 +30,7 @@ def same(found: Any, expected: Any) -> None:
 
 def notices() -> list[str]:
     """What was gathered on every rank."""
-    plans = [p for p in runtime._plans.values() if isinstance(p, ranks.RanksPlan)]
+    plans = [p for p in runtime._plans.values() if isinstance(p, windows.RanksPlan)]
     return [notice for p in plans for notice in p.notices]
 
 

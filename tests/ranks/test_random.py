@@ -14,8 +14,9 @@ from ranks.test_applied import gathered as gathered
 
 import cupynumeric
 import legate
-from legate_jit import ranks, runtime
-from legate_jit.backends import threads
+from legate_jit import runtime
+from legate_jit.backends.pool import threads
+from legate_jit.ranks import windows
 from legate_jit.streams import chained, draws, jumps, parts
 
 World = Callable[[int], None]
@@ -144,7 +145,7 @@ def test_the_global_stream(dealt: World, monkeypatch: pytest.MonkeyPatch, size: 
 
 def in_parts(x: Any) -> bool:
     """Whether nobody has all of an array."""
-    return isinstance(x._store.buffer, ranks.Dealt) and not x._store.buffer.layout.is_replicated
+    return isinstance(x._store.buffer, windows.Dealt) and not x._store.buffer.layout.is_replicated
 
 
 def test_draws_lie_in_parts(dealt: World) -> None:

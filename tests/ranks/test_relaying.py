@@ -11,12 +11,13 @@ from ranks.launch import succeeds
 
 import cupynumeric as np
 import legate
-from legate_jit import ranks, runtime
+from legate_jit import runtime
 from legate_jit.collectives.tiles import Laid
-from legate_jit.ir import layout
+from legate_jit.comm.threads import ThreadComm
+from legate_jit.ir.ranks import layout
+from legate_jit.ranks import windows
 from legate_jit.simulation.machine import Machine
 from legate_jit.simulation.world import SimulatedWorld
-from legate_jit.thread_comm import ThreadComm
 
 N = 60
 BYTES = N * N * 8
@@ -123,7 +124,7 @@ def test_a_run_that_waits_keeps_the_parts_it_was_planned_with(size: int) -> None
     inputs = list(runtime.window.inputs)
     plan = runtime.world.plan(runtime.world.key(key, inputs), None)
     waiting = plan.execution(buffers := plan.allocate(inputs), list(runtime.window.scalars))
-    dealt = next(x for x in inputs if isinstance(x, ranks.Dealt))
+    dealt = next(x for x in inputs if isinstance(x, windows.Dealt))
     turned = dealt.layout.picked((1, 0), (N, N))
     assert turned is not None
     runtime.world.relay(dealt, turned)

@@ -17,7 +17,8 @@ import pytest
 
 import cupynumeric as np
 import legate
-from legate_jit import ranks, runtime
+from legate_jit import runtime
+from legate_jit.ranks import windows
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 COUNTS = (2, 3, 4)
@@ -97,7 +98,7 @@ def results(line: str, monkeypatch: pytest.MonkeyPatch) -> list[onp.ndarray]:
 
 
 def spread(plans: Any) -> bool:
-    return any(isinstance(plan, ranks.RanksPlan) for plan in plans)
+    return any(isinstance(plan, windows.RanksPlan) for plan in plans)
 
 
 def compared(

@@ -14,13 +14,13 @@ from ranks.launch import job, succeeds
 from ranks.test_comm import tiles
 from ranks.test_staging import address
 
-from legate_jit import shared
-from legate_jit.backends.channel import Word
-from legate_jit.comm import Comm, Overdue
-from legate_jit.exchange import Listed, extents
-from legate_jit.shared import SLOTS, Node
-from legate_jit.staging import Staged, contiguous
-from legate_jit.thread_comm import ThreadComm
+from legate_jit.backends.pool.channel import Word
+from legate_jit.comm import shared
+from legate_jit.comm.base import Comm, Overdue
+from legate_jit.comm.exchange import Listed, extents
+from legate_jit.comm.shared import SLOTS, Node
+from legate_jit.comm.staging import Staged, contiguous
+from legate_jit.comm.threads import ThreadComm
 
 SIZES = [1, 2, 3, 4]
 LIMIT = 4096
@@ -435,8 +435,8 @@ _LATE = """
     import numpy as np
     import cupynumeric
     from legate_jit import runtime
-    from legate_jit.exchange import Listed
-    from legate_jit.staging import Staged, contiguous
+    from legate_jit.comm.exchange import Listed
+    from legate_jit.comm.staging import Staged, contiguous
     comm, n = runtime.world.comm, 1 << 18
 
     def passed(n, source, target):
@@ -469,7 +469,7 @@ def test_messages_of_mpi_go_on_while_a_rank_waits_for_shared_memory() -> None:
     """Rank 0 waits for 2, of its node, which waits for 1, of another node, which waits for a large message of 0."""
     _needs_mpich()
     nodes = {"MPIR_CVAR_ODD_EVEN_CLIQUES": "1", "UCX_TLS": "tcp,self"}
-    assert succeeds(_LATE, 4, **nodes).split() == ["mpi4py.MPI", "legate_jit.shared"]
+    assert succeeds(_LATE, 4, **nodes).split() == ["mpi4py.MPI", "legate_jit.comm.shared"]
 
 
 def test_a_rank_without_memory_to_share() -> None:

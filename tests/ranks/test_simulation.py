@@ -13,26 +13,28 @@ import pytest
 
 import cupynumeric as np
 import legate
-from legate_jit import ranks, runtime, trees
-from legate_jit.comm import Comm
-from legate_jit.ir import choose, layout
+from legate_jit import runtime
+from legate_jit.comm import trees
+from legate_jit.comm.base import Comm
+from legate_jit.comm.threads import run_ranks
+from legate_jit.ir.ranks import choose, layout
+from legate_jit.ranks import windows
 from legate_jit.simulation import report
 from legate_jit.simulation.costs import Flows, added
 from legate_jit.simulation.machine import Machine
 from legate_jit.simulation.world import Seen, SimulatedWorld, looked_at
-from legate_jit.thread_comm import run_ranks
 
 Program = Callable[[], Any]
 
 
 @pytest.fixture
-def within(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[ranks.World, Program], Any]]:
+def within(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[windows.World, Program], Any]]:
     """Run a program in a world in which even tiny arrays are dealt out; what it returns, computed."""
     legate.fence()
-    for room in (choose, ranks):
+    for room in (choose, windows):
         monkeypatch.setattr(room, "SMALL", 2, raising=False)
 
-    def run(world: ranks.World, program: Program) -> Any:
+    def run(world: windows.World, program: Program) -> Any:
         monkeypatch.setattr(runtime, "world", world)
         runtime._plans.clear()
         made = program()
@@ -152,15 +154,15 @@ def test_counted_is_what_ranks_send(
     within: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, program: Program, size: int
 ) -> None:
     sent: dict[int, tuple[int, int]] = {}
-    run_as = ranks.World._as
+    run_as = windows.World._as
 
     def listening(end: Comm, body: Any) -> None:
         run_as(end, body)
         messages, nbytes = sent.get(end.rank, (0, 0))
         sent[end.rank] = messages + end.traffic.messages, nbytes + end.traffic.nbytes
 
-    monkeypatch.setattr(ranks.World, "_as", staticmethod(listening))
-    within(ranks.World(size, range(size), None), program)
+    monkeypatch.setattr(windows.World, "_as", staticmethod(listening))
+    within(windows.World(size, range(size), None), program)
     world = simulated(size, everyone=True)
     within(world, program)
     found = {rank: flows(world, rank).values() for rank in range(size)}

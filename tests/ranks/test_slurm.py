@@ -53,7 +53,7 @@ def ended(program: str, *words: str) -> tuple[int, str, str]:
 
 _PLACES = """
     import cupynumeric as np
-    from legate_jit.world import world
+    from legate_jit.process.world import world
     print(*world[:4], float(np.arange(300_000.0).sum()))
 """
 
@@ -82,7 +82,7 @@ def test_a_launcher_without_the_right_protocol_is_told() -> None:
 def test_faults(fault: str, cause: str) -> None:
     program = f"""
     import cupynumeric as np
-    from legate_jit.world import world
+    from legate_jit.process.world import world
     x = np.arange(300_000.0)
     if world.rank: {fault}
     print(float(x.sum()))

@@ -11,7 +11,7 @@ import pytest
 from legate_jit.collectives import counting, messages, searching, sorting, uniques
 from legate_jit.collectives.splitting import splits
 from legate_jit.collectives.tiles import edges, rebalanced
-from legate_jit.thread_comm import ThreadComm, run_ranks
+from legate_jit.comm.threads import ThreadComm, run_ranks
 
 SIZES = [1, 2, 3, 4, 7]
 DTYPES = ["f8", "f4", "f2", "c16", "c8", "i8", "i4", "i1", "u1", "u8", "?"]

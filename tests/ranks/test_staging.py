@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from ranks.test_comm import cut, tiles
 
-from legate_jit.comm import Comm
-from legate_jit.exchange import Box, Listed, extents
-from legate_jit.staging import Memory, Staged, array_at, contiguous
-from legate_jit.thread_comm import run_ranks
+from legate_jit.comm.base import Comm
+from legate_jit.comm.exchange import Box, Listed, extents
+from legate_jit.comm.staging import Memory, Staged, array_at, contiguous
+from legate_jit.comm.threads import run_ranks
 
 SIZES = [1, 2, 3, 4, 7]
 DTYPES = ["f8", "f4", "i2", "?", "c16"]

@@ -12,11 +12,11 @@ from tasks.launches import Plain
 
 import cupynumeric as np
 import legate
-from legate_jit import ranks as world
 from legate_jit import runtime, tasks
-from legate_jit.ir import choose, dealt_tasks
-from legate_jit.ir.partition import Align, Bloat, Broadcast, Color, Scale, Tiles, explicit
-from legate_jit.ir.task import TaskSpec
+from legate_jit.ir.ranks import choose, dealt_tasks
+from legate_jit.ir.tasks.partition import Align, Bloat, Broadcast, Color, Scale, Tiles, explicit
+from legate_jit.ir.tasks.task import TaskSpec
+from legate_jit.ranks import windows as world
 
 SIZES = [2, 3, 4, 7]
 

@@ -11,14 +11,15 @@ from ranks.launch import job, succeeds
 from ranks.test_sorting import DTYPES, SIZES, SPREADS, values, with_nan
 
 import cupynumeric
-from legate_jit import ranks, runtime
+from legate_jit import runtime
+from legate_jit.ranks import windows
 
 World = Callable[[int], None]
 
 
 def in_parts(x: Any) -> bool:
     """Whether nobody has all of an array."""
-    return isinstance(x._store.buffer, ranks.Dealt)
+    return isinstance(x._store.buffer, windows.Dealt)
 
 
 def same(found: Any, expected: Any) -> None:
@@ -100,7 +101,7 @@ def test_searching(dealt: World, size: int, dtype: str) -> None:
         for side in ("left", "right"):
             ours = program(cupynumeric, *pair(cupynumeric, n, m, dtype), side)
             same(ours, program(np, *pair(np, n, m, dtype), side))
-    assert not [p.notices for p in runtime._plans.values() if isinstance(p, ranks.RanksPlan) and p.notices]
+    assert not [p.notices for p in runtime._plans.values() if isinstance(p, windows.RanksPlan) and p.notices]
 
 
 @pytest.mark.parametrize("size", [1, 3])
@@ -139,14 +140,15 @@ def test_sorting_arrays_in_parts(dealt: World, size: int) -> None:
 
     for _ in range(2):  # the second run finds its plans
         same(program(cupynumeric), program(np))
-    assert not [p.notices for p in runtime._plans.values() if isinstance(p, ranks.RanksPlan) and p.notices]
+    assert not [p.notices for p in runtime._plans.values() if isinstance(p, windows.RanksPlan) and p.notices]
 
 
 @pytest.mark.parametrize("count", [2, 4])
 def test_under_mpiexec(count: int) -> None:
     program = """
         import numpy, cupynumeric
-        from legate_jit import ranks, runtime
+        from legate_jit.ranks import windows as ranks
+        from legate_jit import runtime
 
         def program(np):
             x = (np.arange(200_000.0) * 7919) % 100_003
@@ -172,7 +174,7 @@ def test_ranks_that_ask_for_different_things_are_told() -> None:
     ended = job(
         """
         import cupynumeric as np
-        from legate_jit.world import world
+        from legate_jit.process.world import world
         np.unique(np.arange(100_000.0), return_counts=world.rank == 1)
         """
     )

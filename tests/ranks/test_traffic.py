@@ -11,9 +11,10 @@ from ranks.launch import succeeds
 from ranks.plans import plans
 
 import cupynumeric as np
-from legate_jit import ranks, runtime
+from legate_jit import runtime
 from legate_jit.cli import dump, traffic
-from legate_jit.comm import Comm
+from legate_jit.comm.base import Comm
+from legate_jit.ranks import windows
 
 SIZES = [2, 3, 4, 7]
 
@@ -54,12 +55,12 @@ def test_counted_is_sent(size: int, program: Callable[[Any], Any], monkeypatch: 
     sent: dict[int, tuple[int, int]] = {}
 
     def counting(comm: Comm, run: Callable[[int], None]) -> None:
-        ranks._current.comm = comm
+        windows._current.comm = comm
         run(comm.rank)
         messages, nbytes = sent.get(comm.rank, (0, 0))
         sent[comm.rank] = messages + comm.traffic.messages, nbytes + comm.traffic.nbytes
 
-    monkeypatch.setattr(ranks.World, "_as", staticmethod(counting))
+    monkeypatch.setattr(windows.World, "_as", staticmethod(counting))
     kept = program(x)
     runtime.fence()
     found_plans = plans()

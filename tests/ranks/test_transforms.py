@@ -12,10 +12,11 @@ from ranks.plans import plans
 
 import cupynumeric as np
 import legate
-from legate_jit import exchange, runtime
-from legate_jit import ranks as world
+from legate_jit import runtime
 from legate_jit.collectives import halos
-from legate_jit.ir import choose, layout
+from legate_jit.comm import exchange
+from legate_jit.ir.ranks import choose, layout
+from legate_jit.ranks import windows as world
 
 SIZES = [2, 3, 4, 7]
 

@@ -8,7 +8,7 @@ import pytest
 from faults.child import run, succeeds
 from ranks.launch import needs_mpi
 
-from legate_jit.world import World, WorldError, check, connect, detect
+from legate_jit.process.world import World, WorldError, check, connect, detect
 
 OPENMPI = {
     "OMPI_COMM_WORLD_RANK": "5",
@@ -96,7 +96,7 @@ def test_one_rank_imports_neither_mpi_nor_the_guard() -> None:
         import sys
         import cupynumeric as np
         float((np.arange(100000.0) * 2).sum())
-        print([m for m in sys.modules if m.startswith("mpi4py") or m in ("legate_jit.guard", "legate_jit.comm")])
+        print([m for m in sys.modules if m.startswith("mpi4py") or m in ("legate_jit.job.guard", "legate_jit.comm.base")])
         """)
     assert said == "[]\n"
 

@@ -18,11 +18,13 @@ import pytest
 import cupynumeric
 import legate
 from cupynumeric._array import Ours
-from legate_jit import ranks, runtime
-from legate_jit.ir import choose, layout, passes
+from legate_jit import runtime
+from legate_jit.ir import passes
 from legate_jit.ir.build import CallSpec
-from legate_jit.ir.exchanges import Collective, Combine, Fetch
 from legate_jit.ir.ops import Kind
+from legate_jit.ir.ranks import choose, layout
+from legate_jit.ir.ranks.exchanges import Collective, Combine, Fetch
+from legate_jit.ranks import windows
 
 RANKS = 4
 NO_ARRAYS = "no arrays"
@@ -57,7 +59,7 @@ def observed() -> Iterator[Seen]:
     _watch_reads(seen, patch)
     legate.fence()
     runtime._plans.clear()
-    patch.setattr(runtime, "world", ranks.World(RANKS, range(RANKS), None))
+    patch.setattr(runtime, "world", windows.World(RANKS, range(RANKS), None))
     try:
         yield seen
         legate.fence()
@@ -67,7 +69,7 @@ def observed() -> Iterator[Seen]:
 
 
 def _watch_plans(seen: Seen, patch: pytest.MonkeyPatch) -> None:
-    from legate_jit.ir import distribute
+    from legate_jit.ir.ranks import distribute
 
     real = distribute.distribute
 
@@ -115,7 +117,7 @@ def _move(exchange: Any, size: int) -> str:
 
 
 def _watch_reads(seen: Seen, patch: pytest.MonkeyPatch) -> None:
-    whole, together, flush = ranks.World.whole, ranks.World.together, runtime.flush
+    whole, together, flush = windows.World.whole, windows.World.together, runtime.flush
 
     def reading(self: Any, buffer: Any) -> Any:
         if seen.watching and not buffer.layout.is_replicated:
@@ -134,8 +136,8 @@ def _watch_reads(seen: Seen, patch: pytest.MonkeyPatch) -> None:
             seen.at_once = True
         flush(w)
 
-    patch.setattr(ranks.World, "whole", reading)
-    patch.setattr(ranks.World, "together", computing)
+    patch.setattr(windows.World, "whole", reading)
+    patch.setattr(windows.World, "together", computing)
     patch.setattr(runtime, "flush", flushing)
 
 

@@ -15,10 +15,10 @@ from typing import Any
 import numpy
 
 import cupynumeric
-from legate_jit.backends import library
-from legate_jit.ir import call_rules
-from legate_jit.ir.exchanges import EXCHANGES
+from legate_jit.backends.calls import library
 from legate_jit.ir.ops import OPS, Kind
+from legate_jit.ir.ranks import call_rules
+from legate_jit.ir.ranks.exchanges import EXCHANGES
 from tests.table import observing, samples
 from tests.table.observing import Row, Seen
 

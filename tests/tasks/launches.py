@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from legate_jit import tasks
-from legate_jit.ir.task import TaskSpec
+from legate_jit.ir.tasks.task import TaskSpec
 
 
 class Plain(tasks.Launch):

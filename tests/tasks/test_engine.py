@@ -16,9 +16,9 @@ import cupynumeric as np
 import legate
 from legate.timing import time
 from legate_jit import runtime, tasks
-from legate_jit.backends import threads
-from legate_jit.ir.partition import Align, Bloat, Broadcast
-from legate_jit.ir.task import TaskSpec
+from legate_jit.backends.pool import threads
+from legate_jit.ir.tasks.partition import Align, Bloat, Broadcast
+from legate_jit.ir.tasks.task import TaskSpec
 
 
 def copy(source: Any, target: Any) -> None:

@@ -12,8 +12,9 @@ from faults.child import run, succeeds
 import cupynumeric as cn
 from legate.core import get_legate_runtime, types
 from legate.core.task import ADD, InputStore, OutputStore, ReductionStore, task
-from legate_jit import at_once, poison, tiers
+from legate_jit.immediate import at_once
 from legate_jit.ir import depend, schedule
+from legate_jit.running import poison, tiers
 
 runtime = get_legate_runtime()
 
@@ -332,7 +333,7 @@ def test_many_launches_keep_memory_flat() -> None:
 
 
 _FORGETTING = """
-    from legate_jit import poison
+    from legate_jit.running import poison
     from legate_jit.backends import memory
 
     def one(n, mode):

@@ -22,7 +22,7 @@ from legate.core._values import Pickled, capture
 from legate.core.task import _signature
 from legate.core.task._signature import CONTEXT, INPUT, OUTPUT, SCALAR, Argument
 from legate.core.types import ReductionOpKind, Type, binary_type
-from legate_jit.ir import partition
+from legate_jit.ir.tasks import partition
 
 __all__ = ["VariantInvoker", "as_store"]
 

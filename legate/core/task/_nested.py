@@ -17,8 +17,8 @@ from legate.core._scope import current
 from legate.core._values import Pickled, capture
 from legate.core.task._invoker import as_store
 from legate.core.task._signature import INPUT, SCALAR, Argument
-from legate_jit import bodies
-from legate_jit.points import Part
+from legate_jit.running import bodies
+from legate_jit.running.points import Part
 from legate_jit.tasks import TaskSpec
 
 if TYPE_CHECKING:

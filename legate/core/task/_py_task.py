@@ -27,8 +27,8 @@ from legate.core.task import _nested
 from legate.core.task._invoker import VariantInvoker, as_store
 from legate.core.task._signature import SCALAR
 from legate_jit import hosting, runtime, tasks
-from legate_jit.bodies import active, running
 from legate_jit.hosting import attachments
+from legate_jit.running.bodies import active, running
 from legate_jit.tasks import TaskSpec
 
 __all__ = ["PyTask"]

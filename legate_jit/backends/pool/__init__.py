@@ -1,0 +1,1 @@
+"""The threads that run kernels, and memory by which processes meet: concurrent machine code and its entry points."""

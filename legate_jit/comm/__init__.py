@@ -1,0 +1,1 @@
+"""Messages between ranks: algorithms on them, and the ways in which they travel. Knows no windows."""

@@ -1,0 +1,1 @@
+"""What every pass must keep."""

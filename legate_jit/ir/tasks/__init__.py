@@ -1,0 +1,1 @@
+"""How the arguments of a launch are cut over its points."""

@@ -1,0 +1,1 @@
+"""Windows whose arrays are dealt out to ranks."""
