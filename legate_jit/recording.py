@@ -84,7 +84,7 @@ def _replace(what: Offer) -> None:
     text = recorder.program_text(native.host_triple(), names, offset, what.limits)
     owned = [f"own_{form}_{name}" for form, name in names]
     symbols = [recorder.symbol(form, name) for form, name in names]
-    code = native.compile_ir(text, ("environment", "attempt", *owned, *symbols), level=2, optimize=1)
+    code = native.compile_ir(text, ("environment", "attempt", *owned, *symbols), level=native.quick_level())
     _installed.append(code)
     objects.keep_forever(code)
     _fill(code.address("environment"), [what.things[name] for name in recorder.ENVIRONMENT])
