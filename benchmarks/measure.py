@@ -46,9 +46,9 @@ def leaves(result: Result) -> Iterator[numpy.ndarray]:
         for part in result:
             yield from leaves(part)
     else:
-        array = numpy.asarray(result)
-        # A 0-d array of PyTorch's namespace arrives as an object.
-        yield numpy.asarray(result.tolist()) if array.dtype == object else array
+        # NumPy would read the arrays of PyTorch's namespace element by element.
+        tensor = getattr(result, "tensor", None)
+        yield numpy.asarray(result if tensor is None else tensor.numpy())
 
 
 def difference(kernel: Kernel, got: Result, expected: Result) -> str:
