@@ -92,6 +92,7 @@ def replayed(
     """
     namesake = namesake or getattr(np, function.__name__, None)
     asked = None if prompt is None else _prompt.Prompt(namesake or function, always=prompt)
+    watched = asked if prompt is False and namesake is not None else None
     if prompt is None:
         namesake = None
 
@@ -104,13 +105,13 @@ def replayed(
             found = asked.answer(args, kwargs)
             if found is not _prompt.RECORDED:
                 return found
-        alone = asked is not None and not asked.always and namesake is not None and not window.n
+        alone = watched is not None and not window.n
         if done is None or (short and _attempt is attempt and not _worthwhile()):
             found = function(*args, **kwargs)
         else:
             found = _met(function, namesake, args, kwargs, loose)
         if alone:
-            asked.watch(found)  # type: ignore[union-attr]
+            watched.watch(found)  # type: ignore[union-attr]
         return found
 
     return call
@@ -205,9 +206,8 @@ def _encode(x: Any, key: list[Any], arrays: list[ndarray], floats: list[float] |
             key += (float, None)
         else:
             key += (float, x if x else float.hex(x))  # 0.0 == -0.0
-    elif (
-        x is np._NoValue or cls.__class__ is _DTYPES
-    ):  # what methods give for an argument that is not given; a dtype
+    # What methods give for an argument that is not given, or a dtype.
+    elif x is np._NoValue or cls.__class__ is _DTYPES:
         key.append(x)
     elif cls is tuple or cls is list:
         if len(x) > LENGTH:

@@ -40,7 +40,6 @@ class Offer(NamedTuple):
 
 _offers: list[Offer] = []
 _replaced: list[tuple[type, str, Callable[..., Any]]] = []
-_installed: list[Any] = []  # machine code that is never unloaded: arrays' methods may be running
 
 
 def offer(what: Offer) -> None:
@@ -85,8 +84,7 @@ def _replace(what: Offer) -> None:
     owned = [f"own_{form}_{name}" for form, name in names]
     symbols = [recorder.symbol(form, name) for form, name in names]
     code = native.compile_ir(text, ("environment", "attempt", *owned, *symbols), level=native.quick_level())
-    _installed.append(code)
-    objects.keep_forever(code)
+    objects.keep_forever(code)  # never unloaded: arrays' methods may be running
     _fill(code.address("environment"), [what.things[name] for name in recorder.ENVIRONMENT])
     what.calls(objects.function("attempt", code.address("attempt")))
     for method, own, entry in zip(what.methods, owned, symbols, strict=True):

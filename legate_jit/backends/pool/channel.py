@@ -122,21 +122,24 @@ define internal i64 @now() {
   ret i64 %sum
 }
 
-define void @wait(i64 %lo, i64 %hi, ptr %block, ptr %longest) {
+; Wait until this end can go on, but without sleeping; whether it can.
+define internal i1 @soon(ptr %block) {
 entry:
-  %time = alloca [2 x i64]
+  %at.once = call i1 @ready(ptr %block)
+  br i1 %at.once, label %yes, label %begin
+begin:
   %sq = getelementptr i8, ptr %block, i64 <SPIN>
   %spin = load i64, ptr %sq
   %yq = getelementptr i8, ptr %block, i64 <YIELD>
   %yield = load i64, ptr %yq
-  %begin = call i64 @now()
+  %start = call i64 @now()
   br label %look
 look:
   %can = call i1 @ready(ptr %block)
-  br i1 %can, label %out, label %judge
+  br i1 %can, label %yes, label %judge
 judge:
   %now = call i64 @now()
-  %waited = sub i64 %now, %begin
+  %waited = sub i64 %now, %start
   %hot = icmp slt i64 %waited, %spin
   br i1 %hot, label %pause, label %cool
 pause:
@@ -144,10 +147,20 @@ pause:
   br label %look
 cool:
   %warm = icmp slt i64 %waited, %yield
-  br i1 %warm, label %give, label %sleep
+  br i1 %warm, label %give, label %no
 give:
   %g = call i32 @sched_yield()
   br label %look
+yes:
+  ret i1 true
+no:
+  ret i1 false
+}
+
+define void @wait(i64 %lo, i64 %hi, ptr %block, ptr %longest) {
+  %time = alloca [2 x i64]
+  %can = call i1 @soon(ptr %block)
+  br i1 %can, label %out, label %sleep
 sleep:
   %oq = getelementptr i8, ptr %block, i64 <OTHERS>
   %others = load ptr, ptr %oq

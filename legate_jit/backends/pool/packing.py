@@ -220,41 +220,6 @@ out:
   ret ptr %end
 }
 
-; Wait until this end can go on, but without sleeping; whether it can.
-define internal i1 @soon(ptr %block) {
-entry:
-  %at.once = call i1 @ready(ptr %block)
-  br i1 %at.once, label %yes, label %begin
-begin:
-  %sq = getelementptr i8, ptr %block, i64 <SPIN>
-  %spin = load i64, ptr %sq
-  %yq = getelementptr i8, ptr %block, i64 <YIELD>
-  %yield = load i64, ptr %yq
-  %start = call i64 @now()
-  br label %look
-look:
-  %can = call i1 @ready(ptr %block)
-  br i1 %can, label %yes, label %judge
-judge:
-  %now = call i64 @now()
-  %waited = sub i64 %now, %start
-  %hot = icmp slt i64 %waited, %spin
-  br i1 %hot, label %pause, label %cool
-pause:
-  <PAUSE>
-  br label %look
-cool:
-  %warm = icmp slt i64 %waited, %yield
-  br i1 %warm, label %give, label %no
-give:
-  %g = call i32 @sched_yield()
-  br label %look
-yes:
-  ret i1 true
-no:
-  ret i1 false
-}
-
 ; Take messages out up to one of that number; whether it is there.
 define internal i1 @taken(ptr %block, i64 %number) {
 entry:

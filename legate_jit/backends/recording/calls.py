@@ -12,24 +12,6 @@ from legate_jit.backends.recording.keys import ARRAYS_AT, FLOATS_AT, NUMBERS_AT,
 __all__ = ["CALLS_TEXT"]
 
 CALLS_TEXT: Final = f"""
-; Gives back the numbers of the first `count` arrays.
-define internal void @unnumber(ptr %state, i64 %count) {{
-entry:
-  %any = icmp sgt i64 %count, 0
-  br i1 %any, label %one, label %out
-one:
-  %i = phi i64 [0, %entry], [%i1, %one]
-  %at = add i64 %i, {NUMBERS_AT}
-  %q = getelementptr ptr, ptr %state, i64 %at
-  %number = load ptr, ptr %q
-  call void @Py_DecRef(ptr %number)
-  %i1 = add i64 %i, 1
-  %more = icmp slt i64 %i1, %count
-  br i1 %more, label %one, label %out
-out:
-  ret void
-}}
-
 ; Number k of the piece in the window: a new value of it, or an array's (~k). A new reference.
 define internal ptr @numbered(ptr %state, i64 %first, i64 %k) {{
   %new = icmp sge i64 %k, 0
@@ -74,8 +56,7 @@ item:
   %fq = getelementptr ptr, ptr %from, i64 %i
   %tq = getelementptr ptr, ptr %to, i64 %i
   %object = load ptr, ptr %fq
-  %class.at = getelementptr i8, ptr %object, i64 <type>
-  %class = load ptr, ptr %class.at
+  %class = class %object
   %integer = icmp eq ptr %class, @PyLong_Type
   br i1 %integer, label %number, label %signature
 number:
@@ -161,7 +142,7 @@ known:
   %more = icmp slt i64 %i1, %count
   br i1 %more, label %array, label %numbered
 fail.numbers:
-  call void @unnumber(ptr %state, i64 %i)
+  call void @release(ptr %state, i64 {NUMBERS_AT}, i64 %i)
   ret ptr null
 numbered:
   %w = the window
@@ -248,7 +229,7 @@ count.up:
   put %w Window.n %n1
   call void @Py_DecRef(ptr %n.old)
   call void @Py_DecRef(ptr %code)
-  call void @unnumber(ptr %state, i64 %count)
+  call void @release(ptr %state, i64 {NUMBERS_AT}, i64 %count)
   %limit.object = get %w Window.limit
   %limit = call i64 @PyLong_AsLongLong(ptr %limit.object)
   %limit1 = add i64 %limit, 1
@@ -273,13 +254,13 @@ fail.late:
   call void @Py_DecRef(ptr %n1)
   call void @Py_DecRef(ptr %made)
   call void @Py_DecRef(ptr %code)
-  call void @unnumber(ptr %state, i64 %count)
+  call void @release(ptr %state, i64 {NUMBERS_AT}, i64 %count)
   ret ptr null
 fail:
   call void @drop(ptr %code)
   call void @drop(ptr %made)
   call void @drop(ptr %store.new)
-  call void @unnumber(ptr %state, i64 %count)
+  call void @release(ptr %state, i64 {NUMBERS_AT}, i64 %count)
   ret ptr null
 }}
 
@@ -355,8 +336,7 @@ search.key:
   %unknown = icmp eq ptr %recipe, null
   br i1 %unknown, label %none, label %classed
 classed:
-  %class.at = getelementptr i8, ptr %recipe, i64 <type>
-  %class = load ptr, ptr %class.at
+  %class = class %recipe
   %recipe.class = the recipe
   %cook = icmp eq ptr %class, %recipe.class
   br i1 %cook, label %single, label %counted
@@ -380,8 +360,7 @@ ground:
   %k = call i64 @PyLong_AsLongLong(ptr %k.object)
   %operand = call ptr @operand(ptr %state, i64 %k)
   %store = get %operand Array._store
-  %store.class.at = getelementptr i8, ptr %store, i64 <type>
-  %store.class = load ptr, ptr %store.class.at
+  %store.class = class %store
   %stores = the store
   %usual = icmp eq ptr %store.class, %stores
   br i1 %usual, label %go, label %pass

@@ -255,7 +255,7 @@ define internal ptr @now(ptr %sig, ptr %x, ptr %y) {
   ret ptr %r
 }
 
-; Whether a store that waits for nothing is to be written at once.
+; Whether an instruction on a store is to be carried out at once: the store waits for nothing, and the instruction is marked.
 define internal i1 @direct(ptr %sig, ptr %store) {
   %value = get %store Store.value
   %settled = icmp eq ptr %value, @_Py_NoneStruct

@@ -11,8 +11,7 @@ __all__ = ["ITEMS_TEXT"]
 ITEMS_TEXT: Final = """
 ; How many parts an element of a key has in the table of views; 0 for what the table does not take.
 define internal i64 @parts(ptr %element) {
-  %class.at = getelementptr i8, ptr %element, i64 <type>
-  %class = load ptr, ptr %class.at
+  %class = class %element
   %cut = icmp eq ptr %class, @PySlice_Type
   br i1 %cut, label %slice, label %other
 other:
@@ -45,8 +44,7 @@ slice:
 ; Whether a part of a slice is None or an int: others may equal an int and mean something else, or not hash.
 define internal i1 @bound(ptr %part) {
   %none = icmp eq ptr %part, @_Py_NoneStruct
-  %class.at = getelementptr i8, ptr %part, i64 <type>
-  %class = load ptr, ptr %class.at
+  %class = class %part
   %integer = icmp eq ptr %class, @PyLong_Type
   %ok = or i1 %none, %integer
   ret i1 %ok
@@ -61,8 +59,7 @@ define internal void @place(ptr %items, i64 %at, ptr %object) {
 
 ; Puts an element's parts into a key from that position on; returns the position after them.
 define internal i64 @lay(ptr %items, i64 %at, ptr %element) {
-  %class.at = getelementptr i8, ptr %element, i64 <type>
-  %class = load ptr, ptr %class.at
+  %class = class %element
   %at1 = add i64 %at, 1
   %cut = icmp eq ptr %class, @PySlice_Type
   br i1 %cut, label %slice, label %other
@@ -99,8 +96,7 @@ mark:
 ; The lens of a key met before: a slice, an int, or a tuple of them, None and Ellipsis. null: leave it to Python.
 define internal ptr @view(ptr %base, ptr %key) {
 entry:
-  %class.at = getelementptr i8, ptr %key, i64 <type>
-  %class = load ptr, ptr %class.at
+  %class = class %key
   %several = icmp eq ptr %class, @PyTuple_Type
   br i1 %several, label %tuple, label %single
 single:
@@ -158,14 +154,12 @@ none:
 ; A view. Views of results that are scalars in NumPy get memory of their own: those are Python's.
 define internal ptr @getitem(ptr %self, ptr %key, ptr %own) {
   %class = the array
-  %self.class.at = getelementptr i8, ptr %self, i64 <type>
-  %self.class = load ptr, ptr %self.class.at
+  %self.class = class %self
   %usual = icmp eq ptr %self.class, %class
   br i1 %usual, label %ours, label %slow
 ours:
   %store = get %self Array._store
-  %store.class.at = getelementptr i8, ptr %store, i64 <type>
-  %store.class = load ptr, ptr %store.class.at
+  %store.class = class %store
   %stores = the store
   %usual.store = icmp eq ptr %store.class, %stores
   %scalar = the scalar
@@ -210,8 +204,7 @@ begin:
   %item.at = getelementptr ptr, ptr %av, i64 1
   %item = load ptr, ptr %item.at
   %class = the array
-  %self.class.at = getelementptr i8, ptr %self, i64 <type>
-  %self.class = load ptr, ptr %self.class.at
+  %self.class = class %self
   %usual = icmp eq ptr %self.class, %class
   br i1 %usual, label %ours, label %slow
 ours:
@@ -221,8 +214,7 @@ ours:
   br i1 %open, label %writable, label %slow
 writable:
   %store = get %self Array._store
-  %store.class.at = getelementptr i8, ptr %store, i64 <type>
-  %store.class = load ptr, ptr %store.class.at
+  %store.class = class %store
   %stores = the store
   %plain = icmp eq ptr %store.class, %stores
   br i1 %plain, label %look, label %slow
@@ -233,8 +225,7 @@ look:
   br i1 %new, label %slow, label %met
 met:
   %updates = get %lens Lens.update_signatures
-  %item.class.at = getelementptr i8, ptr %item, i64 <type>
-  %item.class = load ptr, ptr %item.class.at
+  %item.class = class %item
   %array = icmp eq ptr %item.class, %class
   br i1 %array, label %from.array, label %from.scalar
 from.array:

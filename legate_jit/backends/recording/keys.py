@@ -60,8 +60,7 @@ no:
 
 ; The parts of one argument; false for what keys do not hold.
 define internal i1 @encode(ptr %x, ptr %state, i1 %loose) {{
-  %class.at = getelementptr i8, ptr %x, i64 <type>
-  %class = load ptr, ptr %class.at
+  %class = class %x
   %arrays = the array
   %array = icmp eq ptr %class, %arrays
   br i1 %array, label %ours, label %others
@@ -147,8 +146,7 @@ good:
 rest:
   %novalue = the novalue
   %given = icmp eq ptr %x, %novalue
-  %meta.at = getelementptr i8, ptr %class, i64 <type>
-  %meta = load ptr, ptr %meta.at
+  %meta = class %class
   %dtypes = the dtypes
   %dtype = icmp eq ptr %meta, %dtypes
   %self = or i1 %given, %dtype
@@ -216,21 +214,27 @@ fail:
   ret ptr null
 }}
 
-define internal void @forget(ptr %state) {{
+; Gives back the references of some of the state's words.
+define internal void @release(ptr %state, i64 %from, i64 %count) {{
 entry:
-  %n = load i64, ptr %state
-  %any = icmp sgt i64 %n, 0
-  br i1 %any, label %part, label %out
-part:
-  %i = phi i64 [0, %entry], [%i1, %part]
-  %at = add i64 %i, 3
+  %any = icmp sgt i64 %count, 0
+  br i1 %any, label %one, label %out
+one:
+  %i = phi i64 [0, %entry], [%i1, %one]
+  %at = add i64 %i, %from
   %q = getelementptr ptr, ptr %state, i64 %at
   %object = load ptr, ptr %q
   call void @Py_DecRef(ptr %object)
   %i1 = add i64 %i, 1
-  %more = icmp slt i64 %i1, %n
-  br i1 %more, label %part, label %out
+  %more = icmp slt i64 %i1, %count
+  br i1 %more, label %one, label %out
 out:
+  ret void
+}}
+
+define internal void @forget(ptr %state) {{
+  %n = load i64, ptr %state
+  call void @release(ptr %state, i64 3, i64 %n)
   ret void
 }}
 

@@ -5,10 +5,11 @@ of range, memory at hand, errors) is left to the Python method, which is called 
 definition of what is recorded, in Python, and this is a faster way through its usual case. It must not know what operations
 mean. Who installs the methods, and when: `legate_jit.recording`.
 
-The texts use three abbreviations, expanded by `_expand`:
+The texts use four abbreviations, expanded by `_expand`:
 
     %x = get %object Class.slot      load a slot (a borrowed reference)
     put %object Class.slot %x        store into a slot (counts of references are the text's business)
+    %x = class %object            load an object's class (borrowed)
     %x = the NAME                    one of the objects in `ENVIRONMENT`, installed in the table `@environment`
 
 Nothing runs Python code between the first and the last change to the window: what is needed is allocated before. A function's
@@ -121,13 +122,14 @@ def _thunk(form: str, name: str) -> str:
 
 _GET = re.compile(r"^  (%[\w.]+) = get (%[\w.]+) (\w+\.\w+)$", re.M)
 _PUT = re.compile(r"^  put (%[\w.]+) (\w+\.\w+) ([%@][\w.]+)$", re.M)
+_CLASS = re.compile(r"^  (%[\w.]+) = class (%[\w.]+)$", re.M)
 _THE = re.compile(r"^  (%[\w.]+) = the (\w+)$", re.M)
 _PLACE = re.compile(r"<(\w+)(?:\+(\d+))?>")
 
 
 def _expand(text: str, offset: Callable[[str], int], limits: dict[str, int]) -> str:
     """The abbreviations written out; `offset` says where "Class.slot" lies, `limits` what <name> is."""
-    places = {"type": objects.TYPE, "slice": objects.SLICE, "items": objects.tuple_items(), **limits}
+    places = {"slice": objects.SLICE, "items": objects.tuple_items(), **limits}
     serial = iter(range(1_000_000))
 
     def got(m: re.Match[str]) -> str:
@@ -142,7 +144,11 @@ def _expand(text: str, offset: Callable[[str], int], limits: dict[str, int]) -> 
         at = f"getelementptr (ptr, ptr @environment, i64 {ENVIRONMENT.index(m[2])})"
         return f"  {m[1]} = load ptr, ptr {at}"
 
-    text = _THE.sub(the, _PUT.sub(put, _GET.sub(got, text)))
+    def class_(m: re.Match[str]) -> str:
+        at = f"%slot{next(serial)}"
+        return f"  {at} = getelementptr i8, ptr {m[2]}, i64 {objects.TYPE}\n  {m[1]} = load ptr, ptr {at}"
+
+    text = _THE.sub(the, _CLASS.sub(class_, _PUT.sub(put, _GET.sub(got, text))))
     return _PLACE.sub(lambda m: str(places[m[1]] + int(m[2] or 0)), text)
 
 

@@ -9,17 +9,36 @@ from typing import Final
 __all__ = ["OPERATORS_TEXT"]
 
 OPERATORS_TEXT: Final = """
+; What an instruction of one array and perhaps a scalar makes: recorded, or computed at once of `left` and `right` (null: none).
+; Takes over sig.
+define internal ptr @alone(ptr %sig, ptr %array, ptr %left, ptr %right, ptr %scalar) {
+  %store = get %array Array._store
+  %direct = call i1 @direct(ptr %sig, ptr %store)
+  br i1 %direct, label %now, label %take
+now:
+  %done = call ptr @now(ptr %sig, ptr %left, ptr %right)
+  ret ptr %done
+take:
+  %a = call ptr @number(ptr %store)
+  %lost = icmp eq ptr %a, null
+  br i1 %lost, label %fail, label %record
+record:
+  %made = call ptr @made(ptr %sig, ptr %a, ptr null, ptr %scalar)
+  ret ptr %made
+fail:
+  call void @Py_DecRef(ptr %sig)
+  ret ptr null
+}
+
 ; left op right: two arrays, or an array and a scalar of a class met before. NotImplemented (lent): leave it to Python.
 define internal ptr @two(ptr %self, ptr %other, ptr %table) {
   %class = the array
-  %self.class.at = getelementptr i8, ptr %self, i64 <type>
-  %self.class = load ptr, ptr %self.class.at
+  %self.class = class %self
   %usual = icmp eq ptr %self.class, %class
   br i1 %usual, label %ours, label %slow
 ours:
   %key = get %self Array._key
-  %other.class.at = getelementptr i8, ptr %other, i64 <type>
-  %other.class = load ptr, ptr %other.class.at
+  %other.class = class %other
   %arrays = icmp eq ptr %other.class, %class
   %x = get %self Array._store
   %x.value = get %x Store.value
@@ -66,30 +85,15 @@ scaled:
   br i1 %new1, label %slow, label %check
 check:
   %fits = call i1 @fits(ptr %sig1, ptr %other, ptr %other.class)
-  br i1 %fits, label %fitting, label %slow1
-fitting:
-  br i1 %x.settled, label %ask, label %take
-ask:
-  %direct1 = call i1 @at_once(ptr %sig1)
-  br i1 %direct1, label %now1, label %take
-take:
-  %a1 = call ptr @number(ptr %x)
-  %lost1 = icmp eq ptr %a1, null
-  br i1 %lost1, label %fail, label %single
+  br i1 %fits, label %single, label %slow1
 single:
-  %r1 = call ptr @made(ptr %sig1, ptr %a1, ptr null, ptr %other)
+  %r1 = call ptr @alone(ptr %sig1, ptr %self, ptr %self, ptr %other, ptr %other)
   ret ptr %r1
 slow:
   ret ptr @_Py_NotImplementedStruct
-now1:
-  %done1 = call ptr @now(ptr %sig1, ptr %self, ptr %other)
-  ret ptr %done1
 slow1:
   call void @Py_DecRef(ptr %sig1)
   br label %slow
-fail:
-  call void @Py_DecRef(ptr %sig1)
-  ret ptr null
 }
 
 define internal ptr @binary(ptr %self, ptr %other, ptr %own) {
@@ -107,38 +111,21 @@ out:
 ; scalar op array: the table has the scalar's class first.
 define internal ptr @reflected(ptr %self, ptr %other, ptr %own) {
   %class = the array
-  %self.class.at = getelementptr i8, ptr %self, i64 <type>
-  %self.class = load ptr, ptr %self.class.at
+  %self.class = class %self
   %usual = icmp eq ptr %self.class, %class
   br i1 %usual, label %ours, label %slow
 ours:
   %table = load ptr, ptr %own
   %key = get %self Array._key
-  %other.class.at = getelementptr i8, ptr %other, i64 <type>
-  %other.class = load ptr, ptr %other.class.at
+  %other.class = class %other
   %sig = call ptr @known(ptr %table, ptr %other.class, ptr %key)
   %new = icmp eq ptr %sig, null
   br i1 %new, label %slow, label %check
 check:
   %fits = call i1 @fits(ptr %sig, ptr %other, ptr %other.class)
-  br i1 %fits, label %fitting, label %pass
-fitting:
-  %x = get %self Array._store
-  %value = get %x Store.value
-  %settled = icmp eq ptr %value, @_Py_NoneStruct
-  br i1 %settled, label %ask, label %take
-ask:
-  %direct = call i1 @at_once(ptr %sig)
-  br i1 %direct, label %now, label %take
-now:
-  %r.now = call ptr @now(ptr %sig, ptr %other, ptr %self)
-  ret ptr %r.now
-take:
-  %a = call ptr @number(ptr %x)
-  %lost = icmp eq ptr %a, null
-  br i1 %lost, label %lose, label %record
+  br i1 %fits, label %record, label %pass
 record:
-  %r = call ptr @made(ptr %sig, ptr %a, ptr null, ptr %other)
+  %r = call ptr @alone(ptr %sig, ptr %self, ptr %other, ptr %self, ptr %other)
   ret ptr %r
 slow:
   %done = call ptr @python(ptr %own, ptr %self, ptr %other)
@@ -146,16 +133,12 @@ slow:
 pass:
   call void @Py_DecRef(ptr %sig)
   br label %slow
-lose:
-  call void @Py_DecRef(ptr %sig)
-  ret ptr null
 }
 
 ; op array, as `@two`.
 define internal ptr @one(ptr %self, ptr %table) {
   %class = the array
-  %self.class.at = getelementptr i8, ptr %self, i64 <type>
-  %self.class = load ptr, ptr %self.class.at
+  %self.class = class %self
   %usual = icmp eq ptr %self.class, %class
   br i1 %usual, label %ours, label %slow
 ours:
@@ -169,28 +152,10 @@ look:
   %new = icmp eq ptr %sig, null
   br i1 %new, label %slow, label %met
 met:
-  %x = get %self Array._store
-  %value = get %x Store.value
-  %settled = icmp eq ptr %value, @_Py_NoneStruct
-  br i1 %settled, label %ask, label %take
-ask:
-  %direct = call i1 @at_once(ptr %sig)
-  br i1 %direct, label %now, label %take
-now:
-  %r.now = call ptr @now(ptr %sig, ptr %self, ptr null)
-  ret ptr %r.now
-take:
-  %a = call ptr @number(ptr %x)
-  %lost = icmp eq ptr %a, null
-  br i1 %lost, label %lose, label %record
-record:
-  %r = call ptr @made(ptr %sig, ptr %a, ptr null, ptr null)
+  %r = call ptr @alone(ptr %sig, ptr %self, ptr %self, ptr null, ptr null)
   ret ptr %r
 slow:
   ret ptr @_Py_NotImplementedStruct
-lose:
-  call void @Py_DecRef(ptr %sig)
-  ret ptr null
 fail:
   ret ptr null
 }
@@ -223,8 +188,7 @@ ask:
   br i1 %strange, label %slow, label %first
 first:
   %x = load ptr, ptr %av
-  %class.at = getelementptr i8, ptr %table, i64 <type>
-  %class = load ptr, ptr %class.at
+  %class = class %table
   %quick = icmp eq ptr %class, @PyDict_Type
   br i1 %quick, label %count, label %pass
 count:
@@ -272,8 +236,7 @@ gather:
 ; left op= right, of a whole array or of a view that one signature updates.
 define internal ptr @in_place(ptr %self, ptr %other, ptr %own) {
   %class = the array
-  %self.class.at = getelementptr i8, ptr %self, i64 <type>
-  %self.class = load ptr, ptr %self.class.at
+  %self.class = class %self
   %usual = icmp eq ptr %self.class, %class
   br i1 %usual, label %ours, label %slow
 ours:
@@ -284,8 +247,7 @@ ours:
 writable:
   %table = load ptr, ptr %own
   %key = get %self Array._key
-  %other.class.at = getelementptr i8, ptr %other, i64 <type>
-  %other.class = load ptr, ptr %other.class.at
+  %other.class = class %other
   %arrays = icmp eq ptr %other.class, %class
   br i1 %arrays, label %keyed, label %lookup
 keyed:
